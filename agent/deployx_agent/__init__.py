@@ -1,0 +1,1 @@
+"""The agent: keeps one machine connected to its server."""

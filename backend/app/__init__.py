@@ -1,0 +1,1 @@
+"""The server: devices, presence and the dashboard."""

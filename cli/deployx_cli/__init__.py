@@ -1,0 +1,1 @@
+"""`deployx`, the operator's command line: REST alone, no code shared with server or agent."""

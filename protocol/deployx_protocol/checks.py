@@ -1,0 +1,105 @@
+"""From what a peer sent to a struct, or a sentence that says what is wrong with it.
+
+Invariant: nothing reaches a handler that a database or a log would choke on later. ``msgspec.convert`` lets NUL, lone
+surrogates, NaN and integers beyond 64 bit through, so they are refused here, before conversion.
+"""
+
+import ipaddress
+import math
+import unicodedata
+from typing import Any, TypeVar
+
+import msgspec
+
+from deployx_protocol import limits
+
+T = TypeVar("T")
+
+
+class InvalidPayload(ValueError):
+    """A payload that breaks the protocol. The message is a sentence meant for the peer's operator."""
+
+
+def decode(payload: Any, struct: type[T]) -> T:
+    """Check ``payload`` (plain JSON values) and convert it to ``struct``.
+
+    Raises InvalidPayload with the path of the first offending value. Unknown fields are ignored, so that a newer peer
+    can talk to an older one.
+    """
+    _check_tree(payload)
+    try:
+        return msgspec.convert(payload, struct, strict=True)
+    except msgspec.ValidationError as error:
+        raise InvalidPayload(f"{str(error).rstrip('.')}.") from None
+
+
+def _check_tree(payload: Any) -> None:
+    nodes = 0
+    stack: list[tuple[Any, str, int]] = [(payload, "$", 0)]
+    while stack:
+        value, path, depth = stack.pop()
+        nodes += 1
+        if nodes > limits.PAYLOAD_NODES_MAX:
+            raise InvalidPayload(f"The payload has more than {limits.PAYLOAD_NODES_MAX} values.")
+        if depth > limits.PAYLOAD_DEPTH_MAX:
+            raise InvalidPayload(f"The payload is nested deeper than {limits.PAYLOAD_DEPTH_MAX} levels.")
+        match value:
+            case str():
+                _check_text(value, path)
+            case bool() | None:
+                pass
+            case int() if not limits.INT64_MIN <= value <= limits.INT64_MAX:
+                raise InvalidPayload(f"The number at `{path}` does not fit in 64 bits.")
+            case float() if not math.isfinite(value):
+                raise InvalidPayload(f"The number at `{path}` is not finite.")
+            case int() | float():
+                pass
+            case dict():
+                for key, item in value.items():
+                    if not isinstance(key, str):
+                        raise InvalidPayload(f"A key at `{path}` is not a string.")
+                    _check_text(key, f"{path}, a key")
+                    stack.append((item, f"{path}.{key}", depth + 1))
+            case list() | tuple():
+                stack.extend((item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value))
+            case _:
+                raise InvalidPayload(f"The value at `{path}` is not JSON; binary attachments are not accepted.")
+
+
+def _check_text(text: str, path: str) -> None:
+    if "\x00" in text:
+        raise InvalidPayload(f"The text at `{path}` contains a NUL character.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidPayload(f"The text at `{path}` contains half of a surrogate pair.") from None
+
+
+def printable(text: str, field: str, longest: int, *, empty: bool = False) -> str:
+    """``text`` if it is one line that people can read, at most ``longest`` characters; InvalidPayload otherwise.
+
+    Control and format characters are refused: they can reorder or hide what an operator reads, in a page or a terminal.
+    """
+    if not text and not empty:
+        raise InvalidPayload(f"`{field}` is empty.")
+    if len(text) > longest:
+        raise InvalidPayload(f"`{field}` has {len(text)} characters; at most {longest} are allowed.")
+    if text != text.strip():
+        raise InvalidPayload(f"`{field}` starts or ends with white space.")
+    if any(unicodedata.category(character) in _UNREADABLE for character in text):
+        raise InvalidPayload(f"`{field}` contains a character that cannot be shown.")
+    return text
+
+
+_UNREADABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def ip_address(text: str, field: str) -> str:
+    """``text`` if it is an IPv4 or IPv6 address; InvalidPayload otherwise."""
+    if len(text) <= limits.IP_ADDRESS_MAX:
+        try:
+            ipaddress.ip_address(text)
+            return printable(text, field, limits.IP_ADDRESS_MAX)
+        except ValueError:
+            pass
+    raise InvalidPayload(f"`{field}` is not an IP address.")

@@ -1,0 +1,55 @@
+"""Why a registration or a session was refused, and what an agent does about it: one table, read by both ends."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The ``code`` of ``registration_failed`` and ``session_ended``."""
+
+    INVALID_PAYLOAD = "invalid_payload"
+    PROTOCOL_UNSUPPORTED = "protocol_unsupported"
+    WRONG_ORIGIN = "wrong_origin"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    IDENTITY_CONFLICT = "identity_conflict"
+    REJECTED = "rejected"
+    REMOVED = "removed"
+    SUPERSEDED = "superseded"
+    SERVER_BUSY = "server_busy"
+    SERVER_UNAVAILABLE = "server_unavailable"
+    SERVER_SHUTDOWN = "server_shutdown"
+    SIGNED_OUT = "signed_out"
+    TOO_SLOW = "too_slow"
+
+
+EXIT_OK = 0
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the server could not be reached in the attempts allowed
+EXIT_TEMPFAIL = 75  # EX_TEMPFAIL: another agent holds this state folder
+EXIT_NOPERM = 77  # EX_NOPERM: the server refuses these credentials
+EXIT_CONFIG = 78  # EX_CONFIG: the configuration, or what we send because of it, is unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a code means for the agent that is told it."""
+
+    retryable: bool
+    exit_code: int
+    """With what an agent exits when the refusal is final."""
+
+
+REFUSALS: dict[Code, Refusal] = {
+    Code.INVALID_PAYLOAD: Refusal(False, EXIT_CONFIG),
+    Code.PROTOCOL_UNSUPPORTED: Refusal(False, EXIT_CONFIG),
+    Code.WRONG_ORIGIN: Refusal(False, EXIT_CONFIG),
+    Code.INVALID_CREDENTIALS: Refusal(False, EXIT_NOPERM),
+    Code.IDENTITY_CONFLICT: Refusal(False, EXIT_NOPERM),
+    Code.REJECTED: Refusal(False, EXIT_NOPERM),
+    Code.REMOVED: Refusal(False, EXIT_NOPERM),
+    Code.SUPERSEDED: Refusal(False, EXIT_TEMPFAIL),
+    Code.SERVER_BUSY: Refusal(True, EXIT_UNAVAILABLE),
+    Code.SERVER_UNAVAILABLE: Refusal(True, EXIT_UNAVAILABLE),
+    Code.SERVER_SHUTDOWN: Refusal(True, EXIT_UNAVAILABLE),
+    Code.SIGNED_OUT: Refusal(False, EXIT_NOPERM),
+    Code.TOO_SLOW: Refusal(True, EXIT_UNAVAILABLE),
+}

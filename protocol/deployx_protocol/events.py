@@ -1,0 +1,40 @@
+"""Every event name, written once.
+
+Invariant: an event name appears as a literal here and nowhere else in Python; the dashboard's ``live/events.js`` is
+held to this file by a golden test.
+"""
+
+from typing import Final
+
+# agent → server
+AGENT_REGISTER: Final = "agent_register"
+REGISTRATION_ACK: Final = "registration_ack"
+PING: Final = "ping"
+AGENT_LEAVING: Final = "agent_leaving"
+
+# server → agent
+REGISTRATION_SUCCESS: Final = "registration_success"
+REGISTRATION_FAILED: Final = "registration_failed"
+REGISTRATION_REQUIRED: Final = "registration_required"
+IDENTITY_SPLIT: Final = "identity_split"
+PONG: Final = "pong"
+
+# server → agent and server → dashboard
+SESSION_ENDED: Final = "session_ended"
+
+# dashboard → server
+WATCH: Final = "watch"
+
+# server → dashboard
+DEVICE_STATUS_CHANGED: Final = "device_status_changed"
+DEVICES_CHANGED: Final = "devices_changed"
+CLAIMS_CHANGED: Final = "claims_changed"
+SNAPSHOT_BEGIN: Final = "snapshot_begin"
+SNAPSHOT_DEVICES: Final = "snapshot_devices"
+SNAPSHOT_END: Final = "snapshot_end"
+
+RESERVED: Final = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"})
+"""Names that a peer may never send as an event: libraries give them a meaning of their own."""
+
+FROM_AGENT: Final = frozenset({AGENT_REGISTER, REGISTRATION_ACK, PING, AGENT_LEAVING})
+FROM_DASHBOARD: Final = frozenset({WATCH})

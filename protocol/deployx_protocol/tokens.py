@@ -1,0 +1,34 @@
+"""Enrolment tokens: ``dxe_<origin in hex>_<secret in base62>``.
+
+A token names its server, so that no agent ever sends it to another one.
+"""
+
+import secrets
+import string
+
+ENROLLMENT_PREFIX = "dxe_"
+API_PREFIX = "dxp_"
+_BASE62 = string.digits + string.ascii_letters
+_SECRET_LENGTH = 43  # 62^43 > 2^256
+
+
+def new_secret() -> str:
+    """A random secret of 256 bits in base62."""
+    return "".join(secrets.choice(_BASE62) for _ in range(_SECRET_LENGTH))
+
+
+def new_enrollment_token(origin: str) -> str:
+    """A token for agents that dial ``origin`` (``scheme://host[:port]``)."""
+    return f"{ENROLLMENT_PREFIX}{origin.encode().hex()}_{new_secret()}"
+
+
+def enrollment_origin(token: str) -> str:
+    """The origin that ``token`` names. Raises ValueError with a sentence when it is not an enrolment token."""
+    try:
+        origin_hex, secret = token.removeprefix(ENROLLMENT_PREFIX).split("_")
+        origin = bytes.fromhex(origin_hex).decode()
+    except ValueError:
+        origin = secret = ""
+    if not (token.startswith(ENROLLMENT_PREFIX) and "://" in origin and secret and all(c in _BASE62 for c in secret)):
+        raise ValueError("This is not an enrolment token; it should look like dxe_…_….")
+    return origin
