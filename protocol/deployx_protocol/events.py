@@ -33,7 +33,9 @@ SNAPSHOT_BEGIN: Final = "snapshot_begin"
 SNAPSHOT_DEVICES: Final = "snapshot_devices"
 SNAPSHOT_END: Final = "snapshot_end"
 
-RESERVED: Final = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"})
+RESERVED: Final = frozenset(
+    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"}
+)
 """Names that a peer may never send as an event: libraries give them a meaning of their own."""
 
 FROM_AGENT: Final = frozenset({AGENT_REGISTER, REGISTRATION_ACK, PING, AGENT_LEAVING})

@@ -26,7 +26,7 @@ class Message(Struct, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- agent → server
 
 
-class AgentRegister(Message):
+class AgentRegister(Message, frozen=True, kw_only=True):
     """`agent_register`: who the agent is. The first five fields are the specification's; a client that sends only these
     is *unverified*. A client with a `public_key` must send everything that `signing.register_bytes` covers."""
 
@@ -73,7 +73,9 @@ class AgentRegister(Message):
         _facts(self.fingerprint, "fingerprint", limits.FINGERPRINT_FACTS_MAX)
         _facts(self.facts, "facts", limits.FACTS_MAX)
         if self.public_key and not (self.signature and self.boot_id and self.origin and self.protocol):
-            raise checks.InvalidPayload("A registration with `public_key` needs `signature`, `boot_id`, `origin` and `protocol`.")
+            raise checks.InvalidPayload(
+                "A registration with `public_key` needs `signature`, `boot_id`, `origin` and `protocol`."
+            )
 
     @property
     def keyed(self) -> bool:
@@ -81,17 +83,17 @@ class AgentRegister(Message):
         return bool(self.public_key)
 
 
-class RegistrationAck(Message):
+class RegistrationAck(Message, frozen=True, kw_only=True):
     """`registration_ack`: the agent has stored this generation durably."""
 
     generation: Counter
 
 
-class Ping(Message):
+class Ping(Message, frozen=True, kw_only=True):
     """`ping`: the heartbeat, every `heartbeat_interval_s`. An empty or absent payload is fine."""
 
 
-class AgentLeaving(Message):
+class AgentLeaving(Message, frozen=True, kw_only=True):
     """`agent_leaving`: sent before a clean stop, because a closed socket cannot say why it closed."""
 
     reason: str = ""
@@ -103,7 +105,7 @@ class AgentLeaving(Message):
 # ---------------------------------------------------------------- server → agent
 
 
-class RegistrationSuccess(Message):
+class RegistrationSuccess(Message, frozen=True, kw_only=True):
     """`registration_success`: the device is saved and mapped to this connection."""
 
     agent_id: str
@@ -114,7 +116,7 @@ class RegistrationSuccess(Message):
     server_time: str
 
 
-class Refused(Message):
+class Refused(Message, frozen=True, kw_only=True):
     """The shape of `registration_failed` and `session_ended`."""
 
     code: Code
@@ -124,19 +126,21 @@ class Refused(Message):
     retry_after_s: float | None = None
 
 
-class RegistrationFailed(Refused, kw_only=True):
+class RegistrationFailed(Refused, frozen=True, kw_only=True):
     """`registration_failed`: nothing was registered; the connection stays anonymous until its deadline."""
 
     agent_id: str
 
     @classmethod
-    def because(cls, agent_id: str, code: Code, message: str, retry_after_s: float | None = None) -> "RegistrationFailed":
+    def because(
+        cls, agent_id: str, code: Code, message: str, retry_after_s: float | None = None
+    ) -> "RegistrationFailed":
         """The failure with what its code implies."""
         retryable = REFUSALS[code].retryable
         return cls(agent_id=agent_id, code=code, message=message, retryable=retryable, retry_after_s=retry_after_s)
 
 
-class SessionEnded(Refused):
+class SessionEnded(Refused, frozen=True, kw_only=True):
     """`session_ended`: the server is about to close this connection, and says why."""
 
     @classmethod
@@ -145,20 +149,20 @@ class SessionEnded(Refused):
         return cls(code=code, message=message, retryable=REFUSALS[code].retryable, retry_after_s=retry_after_s)
 
 
-class RegistrationRequired(Message):
-    """`registration_required`: something about the device changed (accepted, answered); register again on this connection."""
+class RegistrationRequired(Message, frozen=True, kw_only=True):
+    """`registration_required`: the device was accepted or a claim was answered; register again on this connection."""
 
     reason: str
 
 
-class IdentitySplit(Message):
+class IdentitySplit(Message, frozen=True, kw_only=True):
     """`identity_split`: this machine is a copy. Make a new key and machine id, then register with this token."""
 
     enrollment_token: str
     message: str
 
 
-class Pong(Message):
+class Pong(Message, frozen=True, kw_only=True):
     """`pong`: the answer to `ping`."""
 
     server_time: str
@@ -167,7 +171,7 @@ class Pong(Message):
 # ---------------------------------------------------------------- server → dashboard
 
 
-class DeviceStatusChanged(Message):
+class DeviceStatusChanged(Message, frozen=True, kw_only=True):
     """`device_status_changed`: a device came or went. The first four fields are the specification's."""
 
     agent_id: str
@@ -182,7 +186,7 @@ class DeviceStatusChanged(Message):
     since: str | None
 
 
-class DeviceView(Message):
+class DeviceView(Message, frozen=True, kw_only=True):
     """A device as REST and dashboards show it. Of two views with one `id`, the one with the greater `rev` is true."""
 
     id: int
@@ -213,22 +217,22 @@ class DeviceView(Message):
     rev: int
 
 
-class Removed(Message):
+class Removed(Message, frozen=True, kw_only=True):
     """A device that is gone, or that this user may no longer see; views with a lower or equal `rev` are ignored."""
 
     id: int
     rev: int
 
 
-class Seen(Message):
+class Seen(Message, frozen=True, kw_only=True):
     """Heartbeats that reached the database together."""
 
     at: str
     ids: list[int]
 
 
-class DevicesChanged(Message):
-    """`devices_changed`: all that changed within one tick (100 ms), for dashboards that connected with `auth: {batch: true}`.
+class DevicesChanged(Message, frozen=True, kw_only=True):
+    """`devices_changed`: all that changed in one tick (100 ms), for dashboards that connect with `auth: {batch: true}`.
     Apply `devices`, then `changes`, then `removed`, then `seen`."""
 
     devices: list[DeviceView] = []
@@ -237,7 +241,7 @@ class DevicesChanged(Message):
     seen: list[Seen] = []
 
 
-class ClaimView(Message):
+class ClaimView(Message, frozen=True, kw_only=True):
     """An identity in conflict, waiting for an answer."""
 
     id: int
@@ -257,13 +261,13 @@ class ClaimView(Message):
     last_seen: str
 
 
-class ClaimsChanged(Message):
+class ClaimsChanged(Message, frozen=True, kw_only=True):
     """`claims_changed`: all open claims that this user may answer; it replaces what was known."""
 
     claims: list[ClaimView]
 
 
-class SnapshotBegin(Message):
+class SnapshotBegin(Message, frozen=True, kw_only=True):
     """`snapshot_begin`: the answer to `watch`. The pieces follow; changes may arrive between them."""
 
     snapshot_id: str
@@ -271,14 +275,14 @@ class SnapshotBegin(Message):
     server_time: str
 
 
-class SnapshotDevices(Message):
+class SnapshotDevices(Message, frozen=True, kw_only=True):
     """`snapshot_devices`: one piece."""
 
     snapshot_id: str
     devices: list[DeviceView]
 
 
-class SnapshotEnd(Message):
+class SnapshotEnd(Message, frozen=True, kw_only=True):
     """`snapshot_end`: the pieces are complete; replay what changed since `snapshot_begin` on top of them."""
 
     snapshot_id: str
