@@ -1,0 +1,52 @@
+"""Tables of people. Secrets are kept as hashes only."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, UtcTimestamp
+
+
+class User(Base):
+    """Someone who signs in. ``email`` is lower case and only has to look like an address."""
+
+    __tablename__ = "users"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(sa.Text, unique=True)
+    password_hash: Mapped[str] = mapped_column(sa.Text)
+    role: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    password_changed_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+
+
+class Session(Base):
+    """A browser that is signed in. ``token_hash`` is the SHA-256 of the cookie's value, hexadecimal."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    token_hash: Mapped[str] = mapped_column(sa.Text, unique=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    expires_at: Mapped[datetime] = mapped_column(UtcTimestamp, index=True)
+    last_used_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    source_ip: Mapped[str] = mapped_column(sa.Text)
+    user_agent: Mapped[str] = mapped_column(sa.Text)
+
+
+class ApiToken(Base):
+    """A program that acts for a user. ``token_hash`` is the SHA-256 of the whole token, hexadecimal."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.Text)
+    token_hash: Mapped[str] = mapped_column(sa.Text, unique=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)

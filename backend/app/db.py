@@ -1,0 +1,158 @@
+"""The database: two ways in (read, write), one set of column types, and one place that knows when it is away.
+
+On SQLite one writer connection takes ``BEGIN IMMEDIATE``, so that writers wait instead of failing, and readers have
+connections of their own; on PostgreSQL both share a pool.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from app.errors import Unavailable
+
+BUSY_TIMEOUT_S = 3
+POOL_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 3
+COMMAND_TIMEOUT_S = 15
+
+
+class Base(DeclarativeBase):
+    """The declarative base of every table."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UtcTimestamp(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime in a TIMESTAMP column, on both databases. A naive datetime is a bug and is refused."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """To the database: UTC; SQLite keeps no zone, so it is dropped there."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetime")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """From the database: aware again."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """Engines for one database URL (``sqlite+aiosqlite://…`` or ``postgresql+asyncpg://…``)."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._prepare_folder()
+            self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
+            self._reader = _sqlite_engine(url, begin="BEGIN", pool_size=4)
+        else:
+            self._writer = self._reader = create_async_engine(
+                url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=POOL_TIMEOUT_S,
+                pool_pre_ping=True,
+                pool_use_lifo=True,
+                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+            )
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that commits when the block ends well. Raises Unavailable when the database is away."""
+        async with _available(), AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that writes nothing. Raises Unavailable when the database is away."""
+        async with _available(), AsyncSession(self._reader, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+    def _prepare_folder(self) -> None:
+        if self.url.database and self.url.database != ":memory:":
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+@asynccontextmanager
+async def _available() -> AsyncIterator[None]:
+    try:
+        yield
+    except exc.IntegrityError:
+        raise
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.InternalError, OSError) as error:
+        raise Unavailable(_AWAY, retry_after_s=2) from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated or _refuses_connections(error):
+            raise Unavailable(_AWAY, retry_after_s=2) from error
+        raise
+    except TimeoutError as error:
+        raise Unavailable(_AWAY, retry_after_s=2) from error
+    except Exception as error:
+        # asyncpg raises its own errors, unwrapped, while it connects
+        if type(error).__module__.startswith("asyncpg."):
+            raise Unavailable(_AWAY, retry_after_s=2) from error
+        raise
+
+
+_AWAY = "The database does not answer. Nothing was changed; try again in a moment."
+
+
+def _refuses_connections(error: exc.DBAPIError) -> bool:
+    """Whether PostgreSQL said class 08 (connection), 53 (resources) or 57 (operator intervention, shutting down)."""
+    state = str(getattr(error.orig, "sqlstate", "") or "")
+    return state[:2] in {"08", "53", "57"}
+
+
+def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        poolclass=sa.pool.AsyncAdaptedQueuePool,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+    )
+
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's BEGIN below is the only one
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", configure)
+    event.listen(engine.sync_engine, "begin", start)
+    return engine

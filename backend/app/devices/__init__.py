@@ -1,0 +1,1 @@
+"""Devices: who they are, whether they are there, whose they are."""

@@ -1,0 +1,86 @@
+"""Every error that the server means to raise, and how it reads outside.
+
+    DeployXError
+    ├ InvalidInput 422   Unauthenticated 401   Forbidden 403   NotFound 404   TooManyAttempts 429
+    ├ InsecureTransport 400   PreconditionFailed 412
+    ├ Conflict 409 ── IllegalTransition
+    └ Unavailable 503 (retryable)
+
+Routes and gateways let these through; the HTTP handler and the gateway turn them into a code and a sentence.
+"""
+
+from typing import ClassVar
+
+
+class DeployXError(Exception):
+    """A failure that was expected. ``message`` is a sentence that says what is wrong and what to do."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on the server"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.specific_code = code or self.code
+        self.retry_after_s = retry_after_s
+
+
+class InvalidInput(DeployXError):
+    """What was sent cannot be used."""
+
+    status, code, title = 422, "invalid_input", "The input cannot be used"
+
+
+class InsecureTransport(DeployXError):
+    """Credentials would have travelled in the clear."""
+
+    status, code, title = 400, "insecure_transport", "This needs a secure connection"
+
+
+class Unauthenticated(DeployXError):
+    """Nobody is signed in."""
+
+    status, code, title = 401, "unauthenticated", "Not signed in"
+
+
+class Forbidden(DeployXError):
+    """Someone is signed in who may not do this."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(DeployXError):
+    """It does not exist, or this user may not know that it does."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(DeployXError):
+    """It contradicts what is there."""
+
+    status, code, title = 409, "conflict", "This contradicts the current state"
+
+
+class IllegalTransition(Conflict):
+    """The thing is not in a state from which this can be done."""
+
+    code = "illegal_transition"
+
+
+class PreconditionFailed(DeployXError):
+    """Someone else changed it first."""
+
+    status, code, title = 412, "precondition_failed", "It was changed by someone else"
+
+
+class TooManyAttempts(DeployXError):
+    """The caller has to wait."""
+
+    status, code, title = 429, "too_many_attempts", "Too many attempts"
+
+
+class Unavailable(DeployXError):
+    """It would work later: the database or another part is away."""
+
+    status, code, title = 503, "unavailable", "Not available right now"

@@ -1,0 +1,34 @@
+"""What nodes and parts of a node tell each other after a commit: where to look, never what is true.
+
+Invariant: whoever gets a hint reads the rows. A lost hint costs one poll interval, a forged one a query.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class HintKind(StrEnum):
+    """What may have changed."""
+
+    DEVICE_STATUS = "device_status"  # a device came or went
+    DEVICE_ROW = "device_row"  # anything else about it
+    DEVICE_REMOVED = "device_removed"  # it is gone, or changed hands: `user_id` is who may no longer see it
+    DEVICES_SEEN = "devices_seen"  # heartbeats were saved
+    CLAIMS = "claims"  # open claims changed
+    REGISTER_AGAIN = "register_again"  # its agent should register anew
+    SPLIT = "split"  # a claim was answered with "split": tell the copy
+    SIGNED_OUT = "signed_out"  # sessions or tokens of `user_id` ended
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One hint. ``device_id`` and ``user_id`` are 0 where they mean nothing; ``rev`` only goes with DEVICE_REMOVED."""
+
+    kind: HintKind
+    device_id: int = 0
+    user_id: int = 0
+    rev: int = 0
+
+
+Publish = Callable[[Sequence[Hint]], None]

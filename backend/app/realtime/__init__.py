@@ -1,0 +1,1 @@
+"""The two Socket.IO servers, and what stands between them and the services."""
