@@ -1,0 +1,160 @@
+"""A throwaway PostgreSQL for tests: its own folder, its own port, gone afterwards.
+
+Invariant: it never touches a PostgreSQL that is already on the machine, and it dies with the test process even if that
+is killed. `initdb` refuses to run as root, so under root everything runs as the user `postgres`.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+START_DEADLINE_S = 30.0
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+}
+_PR_SET_PDEATHSIG = 1
+
+
+class PostgresMissing(RuntimeError):
+    """There is no PostgreSQL server program on this machine."""
+
+
+def programs() -> Path:
+    """The folder that holds `initdb` and `postgres`, the newest version first. Raises PostgresMissing."""
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
+    on_path = shutil.which("initdb")
+    if on_path:
+        candidates.insert(0, Path(on_path).resolve().parent)
+    for folder in candidates:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise PostgresMissing("The tests need PostgreSQL's server programs: install the package `postgresql`.")
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PostgresServer:
+    """One cluster. `stop` and `start` simulate an outage: port and data stay the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._bin = programs()
+        self._as_user: dict[str, Any] = (
+            {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def create(self) -> None:
+        """Make the data folder."""
+        if self._as_user:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        arguments = [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+        for name, value in _SETTINGS.items():
+            arguments += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                arguments,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - calls nothing but prctl
+                **self._as_user,
+            )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self, *, immediate: bool = True) -> None:
+        """Stop the server: at once (as a crash would), or after cutting its clients off."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
+        self._process.wait(timeout=30)
+        self._process = None
+
+    def create_database(self) -> str:
+        """A new, empty database; returns its `postgresql+asyncpg://` URL."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{name}"
+
+    def drop_database(self, url: str) -> None:
+        """Remove what `create_database` made, even while clients are connected."""
+        name = url.rpartition("/")[2]
+        self._run("dropdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "--if-exists", "-f", name)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _answers(self) -> bool:
+        try:
+            self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
+        except RuntimeError:
+            return False
+        return True
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._bin / program), *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder,
+            check=False,
+            **self._as_user,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed ({done.returncode}): {done.stdout}{done.stderr}")
+
+
+@contextlib.contextmanager
+def throwaway() -> Iterator[PostgresServer]:
+    """A running server, stopped and deleted at the end."""
+    # Directly in the temp folder: under root, the user `postgres` could not enter pytest's own (0700).
+    folder = Path(tempfile.mkdtemp(prefix="deployx-postgres-"))
+    server = PostgresServer(folder)
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux, the kernel stops the server when the test process is gone, however it went."""
+    if os.uname().sysname != "Linux":
+        return None
+    libc = ctypes.CDLL(None)  # loaded before the fork: the child may only make the call
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
