@@ -1,0 +1,204 @@
+"""Everything that can be configured, read once from ``DEPLOYX_*`` in the environment.
+
+Invariant: configuration is read here and nowhere else. A secret may stand in a file instead
+(``DEPLOYX_DATABASE_URL_FILE``, ``DEPLOYX_ADMIN_PASSWORD_FILE``). Whatever cannot be used is named, all of it at once,
+one line per problem.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from deployx_protocol import origins
+
+PING_TIMEOUT = 60  # seconds
+PING_INTERVAL = 25  # seconds
+CORS_ORIGINS = ["http://localhost:5173", "http://127.0.0.1:5173"]
+
+PREFIX = "DEPLOYX_"
+PASSWORD_MIN = 10
+PASSWORD_MAX = 1024
+_SECRETS = ("database_url", "admin_password")
+_DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+CommaList = Annotated[list[str], NoDecode]
+
+
+class UnusableSettings(Exception):
+    """The configuration cannot be used. ``problems`` has one sentence for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _named(env: str, default: Any, **limits: Any) -> Any:
+    """A field whose name carries its unit while its variable does not."""
+    return Field(default, validation_alias=PREFIX + env, **limits)
+
+
+class Settings(BaseSettings):
+    """The server's configuration. Durations are seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    """0 takes a free one."""
+    data_dir: Path = Path(".deployx")
+    database_url: str = Field("", repr=False)
+    """Always with its driver; by default a SQLite file in ``data_dir``."""
+    public_url: CommaList = []
+    """The origins under which agents and browsers reach this server."""
+    cors_origins: CommaList = CORS_ORIGINS
+    trusted_proxies: CommaList = []
+    """Addresses and networks whose ``X-Forwarded-*`` headers are believed."""
+
+    enrollment: Literal["token", "approval"] = "token"
+    ping_interval: float = Field(PING_INTERVAL, gt=0, le=3600)
+    ping_timeout: float = Field(PING_TIMEOUT, gt=0, le=3600)
+    heartbeat_interval_s: float = _named("HEARTBEAT_INTERVAL", 30, gt=0, le=3600)
+    presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)
+    anonymous_max: int = Field(200, ge=1)
+    """How many connections of one address may be waiting to register."""
+    status_retention_days: int = Field(90, ge=1)
+
+    admin_email: str = ""
+    admin_password: SecretStr = SecretStr("")
+    session_lifetime_s: int = _named("SESSION_LIFETIME", 14 * 86_400, ge=60)
+
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the files it names."""
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+    @field_validator("log_format", "log_level", "enrollment", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("public_url", "cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("public_url", "cors_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(origins.normalise(url) for url in value))
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        try:
+            return [str(ipaddress.ip_network(network, strict=False)) for network in value]
+        except ValueError as error:
+            raise ValueError(f"{error}; write addresses or networks such as 10.0.0.0/8") from None
+
+    @field_validator("admin_password")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        length = len(value.get_secret_value())
+        if length and not PASSWORD_MIN <= length <= PASSWORD_MAX:
+            raise ValueError(f"a password has {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            url = make_url(value)
+            return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
+        except (ArgumentError, KeyError):
+            raise ValueError("write sqlite:////folder/file.db or postgresql://user:password@host/database") from None
+
+    @model_validator(mode="after")
+    def _derive(self) -> Self:
+        if not self.database_url:
+            url = f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'deployx.db'}"
+            object.__setattr__(self, "database_url", url)
+        if bool(self.admin_email) != bool(self.admin_password.get_secret_value()):
+            raise ValueError("DEPLOYX_ADMIN_EMAIL and DEPLOYX_ADMIN_PASSWORD go together: set both or neither.")
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file, which one server at a time may use."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def is_loopback_bound(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def allowed_origins(self) -> list[str]:
+        """The origins that an agent may have dialled, the one to show people first. None means: refuse to start."""
+        if self.public_url:
+            return list(self.public_url)
+        if not self.is_loopback_bound:
+            return []
+        return [origins.normalise(f"http://{host}:{self.port}") for host in ("127.0.0.1", "localhost", "[::1]")]
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads ``DEPLOYX_<SECRET>_FILE`` where ``DEPLOYX_<SECRET>`` is not set."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The file's text without the line break at its end."""
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE", "") if field_name in _SECRETS else ""
+        return (Path(path).read_text().rstrip("\r\n") if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All secrets that stand in files."""
+        found: dict[str, Any] = {}
+        for name in _SECRETS:
+            value, key, _ = self.get_field_value(self.settings_cls.model_fields[name], name)
+            if value is not None:
+                found[key] = value
+        return found
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process; ``overrides`` are command-line options. Raises UnusableSettings."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise UnusableSettings([_sentence(problem) for problem in error.errors()]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableSettings([f"A secret's file cannot be read: {error}."]) from None
+
+
+def _sentence(problem: Any) -> str:
+    said = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
+    name = str(problem["loc"][0]).upper() if problem["loc"] else ""
+    return f"{PREFIX}{name.removeprefix(PREFIX)}: {said}." if name else f"{said}."
