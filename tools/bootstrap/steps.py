@@ -1,0 +1,56 @@
+"""The order of the set-up, and its one way out: a sentence and an exit code."""
+
+import argparse
+import contextlib
+import time
+from collections.abc import Iterator
+
+from bootstrap import dashboard, packages, system, venv
+from bootstrap.console import SetupError, complain, say
+from bootstrap.places import relative
+
+_INTERRUPTED = 130
+
+
+def set_up(arguments: list[str]) -> int:
+    """`make setup`, or with `--tests` what tests need on top. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="setup.py", description="Set DeployX up in this checkout.")
+    parser.add_argument("--tests", action="store_true", help="also what lint, types and tests need")
+    parser.add_argument("--system", action="store_true", help="also PostgreSQL and Chromium, by apt when root")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        with _alone():
+            venv.ensure()
+            packages.ensure(development=options.tests)
+            dashboard.ensure(modules=options.tests)
+            if options.system:
+                system.ensure()
+    except SetupError as error:
+        if error.output:
+            complain("\n".join(error.output.rstrip().splitlines()[-25:]))
+        complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        complain("Stopped. Run the same command again to go on from here.")
+        return _INTERRUPTED
+    elapsed = time.monotonic() - started
+    say(f"Set up in {relative(venv.VENV)} ({elapsed:.1f} s).")
+    return 0
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two set-ups of one checkout take turns."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: no such lock, and `make` is rare
+        yield
+        return
+    with (venv.scratch() / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("  Another set-up of this checkout is running: waiting for it …")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,44 @@
+"""What the tests need from the operating system: PostgreSQL's server programs and a Chromium.
+
+Invariant: a test is never skipped because one of them is missing. Root on Debian gets them by apt; anyone else gets a
+sentence that names the packages.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from bootstrap.console import SetupError, step
+from bootstrap.process import run
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+
+def ensure() -> None:
+    """Leave both installed, or raise SetupError with the packages' names."""
+    missing = _missing()
+    if not missing:
+        return
+    if not (os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get")):
+        raise SetupError(
+            f"The tests need {' and '.join(missing)}, and only root can install them. "
+            f"On Debian or Ubuntu: sudo apt-get install {' '.join(missing)}"
+        )
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Our tests start a cluster of their own; the package must neither make one nor start it.
+    with step(f"Installing {' and '.join(missing)} by apt"):
+        run(["apt-get", "update", "-q"], "read the lists of apt", env=env)
+        command = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing]
+        run(command, f"fetch {' and '.join(missing)} by apt", env=env)
+    still = _missing()
+    if still:
+        raise SetupError(f"apt installed {' and '.join(still)}, but the programs are not where they should be.")
+
+
+def _missing() -> list[str]:
+    missing = []
+    if not (shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
+        missing.append("postgresql")
+    if not (os.environ.get("DEPLOYX_TEST_CHROMIUM") or any(map(shutil.which, _BROWSERS))):
+        missing.append("chromium")
+    return missing
