@@ -9,9 +9,10 @@ import sys
 OLDEST = (3, 11)
 
 
-def main(arguments):  # type: ignore[no-untyped-def]
+def main(arguments):
+    # type: (list[str]) -> int
     """Check the interpreter, then hand over."""
-    if sys.version_info < OLDEST:  # noqa: UP036
+    if sys.version_info < OLDEST:
         sys.stderr.write(
             "DeployX needs Python {}.{} or newer; {} is {}.{}.{}. "
             "Install a newer one and name it: make setup PYTHON=python3.12\n".format(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bootstrap import dashboard, packages, system, venv
 from bootstrap.console import SetupError, complain, say
-from bootstrap.places import relative
+from bootstrap.places import VENV, relative
 
 _INTERRUPTED = 130
 
@@ -35,7 +35,7 @@ def set_up(arguments: list[str]) -> int:
         complain("Stopped. Run the same command again to go on from here.")
         return _INTERRUPTED
     elapsed = time.monotonic() - started
-    say(f"Set up in {relative(venv.VENV)} ({elapsed:.1f} s).")
+    say(f"Set up in {relative(VENV)} ({elapsed:.1f} s).")
     return 0
 
 

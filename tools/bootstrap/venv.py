@@ -58,12 +58,9 @@ def _by_virtualenv() -> None:
         shutil.rmtree(target, ignore_errors=True)
         # `--target` is what PEP 668 allows where it refuses a plain install.
         env = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_RETRIES": "2"}
-        run(
-            [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
-            + ["--require-hashes", "--only-binary=:all:", "--target", str(target), "-r", str(lock)],
-            "fetch virtualenv (this Python has no `venv`)",
-            env=env,
-        )
+        command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
+        command += ["--require-hashes", "--target", str(target), "-r", str(lock)]
+        run(command, "fetch virtualenv (this Python has no `venv`)", env=env)
         stamps.put("lock", digest([lock]))
     env = {**os.environ, "PYTHONPATH": str(target)}
     run([sys.executable, "-m", "virtualenv", "-q", "--no-periodic-update", str(VENV)], "make .venv", env=env)
