@@ -1,0 +1,25 @@
+"""Who is asking, as every service sees it. It is made by authentication only, and it never changes."""
+
+from dataclasses import dataclass
+
+from app.accounts.permissions import Permission, Role, granted
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user, and the session or API token that speaks for them (exactly one of the two)."""
+
+    user_id: int
+    email: str
+    role: str
+    session_id: str | None = None
+    token_id: str | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this user sees everyone's devices."""
+        return self.role == Role.ADMIN
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role grants ``permission``."""
+        return permission in granted(self.role)

@@ -1,0 +1,117 @@
+"""The SQL of people: users, their sessions, their API tokens."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.models import ApiToken, Session, User
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A session or token that is good at this moment, and whose it is."""
+
+    id: str
+    user_id: int
+    email: str
+    role: str
+    last_used_at: datetime | None
+
+
+async def user_by_email(session: AsyncSession, email: str) -> User | None:
+    """The user with this address, disabled or not."""
+    return await session.scalar(sa.select(User).where(User.email == email))
+
+
+async def users(session: AsyncSession) -> list[User]:
+    """Everyone, by address."""
+    return list(await session.scalars(sa.select(User).order_by(User.email)))
+
+
+async def any_user(session: AsyncSession) -> bool:
+    """Whether there is anyone at all."""
+    return await session.scalar(sa.select(User.id).limit(1)) is not None
+
+
+async def session_by_hash(session: AsyncSession, token_hash: str, now: datetime) -> Found | None:
+    """The session of this cookie, if it has not ended."""
+    return await _found(session, Session, Session.token_hash == token_hash, Session.expires_at > now)
+
+
+async def token_by_hash(session: AsyncSession, token_hash: str, now: datetime) -> Found | None:
+    """The API token, if it has not expired."""
+    return await _found(session, ApiToken, ApiToken.token_hash == token_hash, _lasting(now))
+
+
+async def touch(session: AsyncSession, model: type[Session] | type[ApiToken], row_id: str, now: datetime) -> None:
+    """Write down that it was used."""
+    await session.execute(sa.update(model).where(model.id == row_id).values(last_used_at=now))
+
+
+async def alive(
+    session: AsyncSession, session_ids: Collection[str], token_ids: Collection[str], now: datetime
+) -> set[str]:
+    """Those of the ids that are still good, in one query."""
+    enabled = User.disabled_at.is_(None)
+    sessions = sa.select(Session.id).join(User, User.id == Session.user_id)
+    tokens = sa.select(ApiToken.id).join(User, User.id == ApiToken.user_id)
+    query = sa.union_all(
+        sessions.where(Session.id.in_(session_ids), Session.expires_at > now, enabled),
+        tokens.where(ApiToken.id.in_(token_ids), _lasting(now), enabled),
+    )
+    return set(await session.scalars(query))
+
+
+async def tokens_of(session: AsyncSession, user_id: int) -> list[ApiToken]:
+    """One user's API tokens, newest first."""
+    newest = sa.select(ApiToken).where(ApiToken.user_id == user_id).order_by(ApiToken.created_at.desc(), ApiToken.id)
+    return list(await session.scalars(newest))
+
+
+async def count_tokens(session: AsyncSession, user_id: int) -> int:
+    """How many API tokens a user has."""
+    return await session.scalar(sa.select(sa.func.count()).where(ApiToken.user_id == user_id)) or 0
+
+
+async def delete_token(session: AsyncSession, user_id: int, token_id: str) -> bool:
+    """Delete a user's own token; False when this user has no such token."""
+    return await _delete(session, sa.delete(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id)) > 0
+
+
+async def delete_session(session: AsyncSession, *conditions: sa.ColumnElement[bool]) -> int:
+    """End sessions; how many there were."""
+    return await _delete(session, sa.delete(Session).where(*conditions))
+
+
+async def end_all(session: AsyncSession, user_id: int) -> None:
+    """End everything that speaks for a user."""
+    await session.execute(sa.delete(Session).where(Session.user_id == user_id))
+    await session.execute(sa.delete(ApiToken).where(ApiToken.user_id == user_id))
+
+
+async def prune(session: AsyncSession, now: datetime) -> int:
+    """Remove sessions and tokens that have expired; how many there were."""
+    ended = await _delete(session, sa.delete(Session).where(Session.expires_at <= now))
+    return ended + await _delete(session, sa.delete(ApiToken).where(ApiToken.expires_at <= now))
+
+
+def _lasting(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
+
+
+async def _found(
+    session: AsyncSession, model: type[Session] | type[ApiToken], *conditions: sa.ColumnElement[bool]
+) -> Found | None:
+    columns = (model.id, User.id, User.email, User.role, model.last_used_at)
+    query = sa.select(*columns).join(User, User.id == model.user_id).where(User.disabled_at.is_(None), *conditions)
+    row = (await session.execute(query)).one_or_none()
+    return Found(*row) if row else None
+
+
+async def _delete(session: AsyncSession, statement: sa.Delete) -> int:
+    result = await session.execute(statement.execution_options(synchronize_session=False))
+    return cast(sa.CursorResult[Any], result).rowcount

@@ -1,0 +1,83 @@
+"""The routes about people: signing in and out, API tokens, users."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from app.accounts.auth import COOKIE, Auth
+from app.accounts.permissions import Permission
+from app.accounts.principal import Principal
+from app.accounts.schemas import Login, NewToken, TokenInput, TokenList, TokenView, UserList, UserView
+from app.accounts.service import AccountService
+
+TokenId = Annotated[str, Path(max_length=64)]
+
+
+def router(service: AccountService, auth: Auth) -> APIRouter:
+    """All of them, under ``/api/v1``."""
+    routes = APIRouter(prefix="/api/v1")
+    routes.include_router(_session_routes(service, auth))
+    routes.include_router(_token_routes(service, auth))
+    routes.include_router(_user_routes(service, auth))
+    return routes
+
+
+def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
+    routes = APIRouter(prefix="/auth", tags=["auth"])
+    own = Depends(auth.requires(Permission.ACCOUNT_OWN))
+
+    @routes.post("/login", summary="Sign in; the answer sets the session cookie")
+    async def login(body: Login, request: Request, response: Response) -> UserView:
+        auth.check_login(request)
+        user, value = await service.login(
+            body.email,
+            body.password,
+            address=request.client.host if request.client else "",
+            user_agent=request.headers.get("user-agent", ""),
+            replaces=request.cookies.get(COOKIE, ""),
+        )
+        response.set_cookie(
+            COOKIE, value, max_age=service.session_lifetime_s, path="/", secure=True, httponly=True, samesite="lax"
+        )
+        return UserView.of(user)
+
+    @routes.post("/logout", status_code=204, summary="End this session")
+    async def logout(response: Response, principal: Annotated[Principal, own]) -> None:
+        await service.logout(principal)
+        response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+
+    @routes.get("/me", summary="Who is signed in")
+    async def me(principal: Annotated[Principal, own]) -> UserView:
+        return UserView.of(await service.get_user(principal))
+
+    return routes
+
+
+def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
+    routes = APIRouter(prefix="/api-tokens", tags=["api tokens"])
+    own = Depends(auth.requires(Permission.TOKENS_OWN))
+
+    @routes.post("", status_code=201, summary="Make an API token; it is shown this once")
+    async def create_token(body: TokenInput, principal: Annotated[Principal, own]) -> NewToken:
+        row, token = await service.create_token(principal, body.name, body.expires_in_s)
+        return NewToken(id=row.id, name=row.name, token=token, created_at=row.created_at, expires_at=row.expires_at)
+
+    @routes.get("", summary="Your API tokens")
+    async def list_tokens(principal: Annotated[Principal, own]) -> TokenList:
+        return TokenList(items=[TokenView.of(row) for row in await service.list_tokens(principal)])
+
+    @routes.delete("/{token_id}", status_code=204, summary="Delete an API token; it stops working at once")
+    async def delete_token(token_id: TokenId, principal: Annotated[Principal, own]) -> None:
+        await service.delete_token(principal, token_id)
+
+    return routes
+
+
+def _user_routes(service: AccountService, auth: Auth) -> APIRouter:
+    routes = APIRouter(prefix="/users", tags=["users"])
+
+    @routes.get("", summary="Everyone (administrators)", dependencies=[Depends(auth.requires(Permission.USERS_READ))])
+    async def list_users() -> UserList:
+        return UserList(items=[UserView.of(user) for user in await service.list_users()])
+
+    return routes

@@ -1,0 +1,116 @@
+"""What the account routes take and answer.
+
+Invariant: unknown fields, NUL and overlong text are refused before anything else sees them.
+"""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from app.accounts.models import ApiToken, User
+from app.accounts.permissions import Role
+from app.clock import iso
+from app.settings import PASSWORD_MAX
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(iso, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""ISO 8601 in UTC with ``Z``."""
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def _one_line(text: str) -> str:
+    text = text.strip()
+    if not text or not text.isprintable():
+        raise ValueError("must be one line of text that can be shown")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+Line = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
+
+
+class Input(BaseModel):
+    """What a client sends: nothing but the fields named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Login(Input):
+    """Who wants to sign in."""
+
+    email: Annotated[Text, Field(min_length=1, max_length=254)]
+    password: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
+
+
+class TokenInput(Input):
+    """An API token to make."""
+
+    name: Line
+    expires_in_s: Annotated[int, Field(ge=60, le=10 * 366 * 86_400)] | None = None
+    """None: it lasts until it is deleted."""
+
+
+class UserView(BaseModel):
+    """A user as others see them."""
+
+    id: int
+    email: str
+    role: Role
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """The view of a row."""
+        return cls(id=user.id, email=user.email, role=Role(user.role), created_at=user.created_at)
+
+
+class UserList(BaseModel):
+    """Everyone."""
+
+    items: list[UserView]
+
+
+class TokenView(BaseModel):
+    """An API token without its secret."""
+
+    id: str
+    name: str
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    last_used_at: Timestamp | None
+
+    @classmethod
+    def of(cls, row: ApiToken) -> Self:
+        """The view of a row."""
+        return cls(
+            id=row.id,
+            name=row.name,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            last_used_at=row.last_used_at,
+        )
+
+
+class TokenList(BaseModel):
+    """One user's tokens, newest first."""
+
+    items: list[TokenView]
+
+
+class NewToken(BaseModel):
+    """A token just made. ``token`` is shown this once."""
+
+    id: str
+    name: str
+    token: str
+    created_at: Timestamp
+    expires_at: Timestamp | None

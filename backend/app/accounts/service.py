@@ -1,0 +1,279 @@
+"""What people can do about themselves: sign in and out, API tokens; and what the command line does about people.
+
+Invariants: only hashes of secrets are stored; an unknown user and a wrong password cannot be told apart; and when a
+password is reset or a user is disabled, every session and token of that user is gone in the same transaction.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from app.accounts import repository
+from app.accounts.models import ApiToken, Session, User
+from app.accounts.passwords import Passwords
+from app.accounts.permissions import Role
+from app.accounts.principal import Principal
+from app.accounts.throttle import SignInThrottle
+from app.clock import Clock, utcnow
+from app.db import Database
+from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
+from app.hints import HintKind
+from app.settings import PASSWORD_MAX, PASSWORD_MIN, Settings
+from app.uow import UnitOfWork
+from deployx_protocol import tokens
+
+TOKENS_PER_USER_MAX = 100
+EMAIL_MAX = 254
+_TOUCH_EVERY = timedelta(minutes=1)
+_USER_AGENT_MAX = 200
+_LOOKS_LIKE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_WRONG = "The address or the password is wrong."
+_NOT_SIGNED_IN = "Sign in, or send a valid API token."
+
+log = structlog.get_logger()
+
+
+class AccountService:
+    """Users, sessions and API tokens on one database."""
+
+    def __init__(
+        self,
+        uow: UnitOfWork,
+        db: Database,
+        settings: Settings,
+        *,
+        clock: Clock = utcnow,
+        throttle: SignInThrottle | None = None,
+    ) -> None:
+        self._uow = uow
+        self._db = db
+        self.session_lifetime_s = settings.session_lifetime_s
+        self._clock = clock
+        self._throttle = throttle or SignInThrottle()
+        self._passwords = Passwords()
+
+    def close(self) -> None:
+        """End the threads that hash."""
+        self._passwords.close()
+
+    # ------------------------------------------------------------ sessions
+
+    async def login(
+        self, email: str, password: str, *, address: str, user_agent: str = "", replaces: str = ""
+    ) -> tuple[User, str]:
+        """Sign in: the user and the cookie's value. ``replaces`` is the cookie that the browser had until now.
+
+        Raises Unauthenticated (code ``invalid_credentials``) and TooManyAttempts.
+        """
+        email = email.strip().lower()
+        self._throttle.take(email, address)
+        async with self._db.read() as session:
+            user = await repository.user_by_email(session, email)
+        stored = user.password_hash if user and user.disabled_at is None else None
+        matches, better_hash = await self._passwords.verify(password, stored)
+        if not matches or user is None:
+            log.warning("user.sign_in_refused", source_ip=address, user_id=user.id if user else None)
+            raise Unauthenticated(_WRONG, code="invalid_credentials")
+        self._throttle.forgive(email, address)
+        value = tokens.new_secret()
+        await self._open_session(user, value, address, user_agent, replaces, better_hash)
+        log.info("user.signed_in", user_id=user.id, source_ip=address)
+        return user, value
+
+    async def _open_session(
+        self, user: User, value: str, address: str, user_agent: str, replaces: str, better_hash: str | None
+    ) -> None:
+        now = self._clock()
+        async with self._uow.begin() as unit:
+            current = await repository.user_by_email(unit.session, user.email)
+            if current is None or current.disabled_at or current.password_hash != user.password_hash:
+                raise Unauthenticated(_WRONG, code="invalid_credentials")  # it changed while the hash was computed
+            if better_hash:
+                current.password_hash = better_hash
+            if replaces:
+                await repository.delete_session(unit.session, Session.token_hash == secret_hash(replaces))
+            unit.session.add(
+                Session(
+                    id=str(uuid4()),
+                    token_hash=secret_hash(value),
+                    user_id=user.id,
+                    created_at=now,
+                    expires_at=now + timedelta(seconds=self.session_lifetime_s),
+                    last_used_at=now,
+                    source_ip=address,
+                    user_agent=user_agent[:_USER_AGENT_MAX].replace("\x00", ""),
+                )
+            )
+
+    async def logout(self, principal: Principal) -> None:
+        """End the session that is asking; an API token stays as it is."""
+        if principal.session_id is None:
+            return
+        async with self._uow.begin() as unit:
+            await repository.delete_session(unit.session, Session.id == principal.session_id)
+            unit.hint(HintKind.SIGNED_OUT, user_id=principal.user_id)
+
+    async def authenticate_cookie(self, value: str) -> Principal:
+        """Whose session this cookie is. Raises Unauthenticated."""
+        now = self._clock()
+        async with self._db.read() as session:
+            found = await repository.session_by_hash(session, secret_hash(value), now)
+        if found is None:
+            raise Unauthenticated(_NOT_SIGNED_IN)
+        await self._touch(Session, found, now)
+        return Principal(found.user_id, found.email, found.role, session_id=found.id)
+
+    async def authenticate_token(self, token: str) -> Principal:
+        """Whose API token this is. Raises Unauthenticated."""
+        if not token.startswith(tokens.API_PREFIX):
+            raise Unauthenticated(_NOT_SIGNED_IN)
+        now = self._clock()
+        async with self._db.read() as session:
+            found = await repository.token_by_hash(session, secret_hash(token), now)
+        if found is None:
+            raise Unauthenticated(_NOT_SIGNED_IN)
+        await self._touch(ApiToken, found, now)
+        return Principal(found.user_id, found.email, found.role, token_id=found.id)
+
+    async def alive(self, session_ids: Collection[str], token_ids: Collection[str]) -> set[str]:
+        """Which of these may still speak for their users: neither ended, nor expired, nor disabled."""
+        async with self._db.read() as session:
+            return await repository.alive(session, session_ids, token_ids, self._clock())
+
+    async def _touch(self, model: type[Session] | type[ApiToken], found: repository.Found, now: datetime) -> None:
+        if found.last_used_at and now - found.last_used_at < _TOUCH_EVERY:
+            return
+        try:
+            async with self._db.write() as session:
+                await repository.touch(session, model, found.id, now)
+        except Unavailable:
+            log.warning("session.use_not_recorded", user_id=found.user_id)
+
+    async def prune(self) -> int:
+        """Remove what has expired; how many rows that were. Call it now and then."""
+        async with self._uow.begin() as unit:
+            return await repository.prune(unit.session, self._clock())
+
+    # ------------------------------------------------------------ API tokens
+
+    async def create_token(
+        self, principal: Principal, name: str, expires_in_s: int | None = None
+    ) -> tuple[ApiToken, str]:
+        """A token for a program of this user: the row, and the token, which is kept nowhere. Raises Conflict."""
+        token = tokens.API_PREFIX + tokens.new_secret()
+        now = self._clock()
+        row = ApiToken(
+            id=str(uuid4()),
+            name=name,
+            token_hash=secret_hash(token),
+            user_id=principal.user_id,
+            created_at=now,
+            expires_at=now + timedelta(seconds=expires_in_s) if expires_in_s else None,
+            last_used_at=None,
+        )
+        async with self._uow.begin() as unit:
+            if await repository.count_tokens(unit.session, principal.user_id) >= TOKENS_PER_USER_MAX:
+                raise Conflict(f"You have {TOKENS_PER_USER_MAX} API tokens; delete one you no longer use.")
+            unit.session.add(row)
+        return row, token
+
+    async def list_tokens(self, principal: Principal) -> list[ApiToken]:
+        """This user's tokens, newest first."""
+        async with self._db.read() as session:
+            return await repository.tokens_of(session, principal.user_id)
+
+    async def delete_token(self, principal: Principal, token_id: str) -> None:
+        """End one of this user's tokens, at once. Raises NotFound."""
+        async with self._uow.begin() as unit:
+            if not await repository.delete_token(unit.session, principal.user_id, token_id):
+                raise NotFound("There is no such API token.")
+            unit.hint(HintKind.SIGNED_OUT, user_id=principal.user_id)
+
+    # ------------------------------------------------------------ users
+
+    async def get_user(self, principal: Principal) -> User:
+        """The row of who is asking. Raises Unauthenticated when it is gone."""
+        async with self._db.read() as session:
+            user = await session.get(User, principal.user_id)
+        if user is None:
+            raise Unauthenticated(_NOT_SIGNED_IN)
+        return user
+
+    async def list_users(self) -> list[User]:
+        """Everyone, by address."""
+        async with self._db.read() as session:
+            return await repository.users(session)
+
+    async def has_users(self) -> bool:
+        """Whether anyone could sign in."""
+        async with self._db.read() as session:
+            return await repository.any_user(session)
+
+    async def find_user(self, email: str) -> User:
+        """The user with this address. Raises NotFound."""
+        async with self._db.read() as session:
+            return _known(await repository.user_by_email(session, email.strip().lower()), email)
+
+    async def create_user(self, email: str, password: str, role: Role) -> User:
+        """Someone new. Raises InvalidInput and, when the address is taken, Conflict."""
+        email = check_email(email)
+        password_hash = await self._passwords.hash(check_password(password))
+        now = self._clock()
+        user = User(email=email, password_hash=password_hash, role=role, created_at=now, password_changed_at=now)
+        try:
+            async with self._uow.begin() as unit:
+                unit.session.add(user)
+        except IntegrityError:
+            raise Conflict(f"There is already a user {email}.") from None
+        log.info("user.created", user_id=user.id, email=email, role=role)
+        return user
+
+    async def reset_password(self, email: str, password: str) -> None:
+        """Another password; whoever was signed in is signed out. Raises InvalidInput and NotFound."""
+        password_hash = await self._passwords.hash(check_password(password))
+        async with self._uow.begin() as unit:
+            user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
+            user.password_hash, user.password_changed_at = password_hash, self._clock()
+            await repository.end_all(unit.session, user.id)
+            unit.hint(HintKind.SIGNED_OUT, user_id=user.id)
+        log.info("user.password_reset", user_id=user.id)
+
+    async def disable(self, email: str) -> None:
+        """Shut someone out at once; the devices stay. Raises NotFound."""
+        async with self._uow.begin() as unit:
+            user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
+            user.disabled_at = user.disabled_at or self._clock()
+            await repository.end_all(unit.session, user.id)
+            unit.hint(HintKind.SIGNED_OUT, user_id=user.id)
+        log.info("user.disabled", user_id=user.id)
+
+
+def secret_hash(secret: str) -> str:
+    """How a secret of 256 random bits is kept: SHA-256, hexadecimal."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_email(email: str) -> str:
+    """``email`` in lower case. Raises InvalidInput unless it looks like an address."""
+    email = email.strip().lower()
+    if len(email) > EMAIL_MAX or not email.isprintable() or not _LOOKS_LIKE_EMAIL.fullmatch(email):
+        raise InvalidInput("An address looks like name@example.com.")
+    return email
+
+
+def check_password(password: str) -> str:
+    """``password``. Raises InvalidInput when it is too short or too long."""
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise InvalidInput(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+    return password
+
+
+def _known(user: User | None, email: str) -> User:
+    if user is None:
+        raise NotFound(f"There is no user {email}.")
+    return user
