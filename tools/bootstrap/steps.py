@@ -31,6 +31,9 @@ def set_up(arguments: list[str]) -> int:
             complain("\n".join(error.output.rstrip().splitlines()[-25:]))
         complain(str(error))
         return 1
+    except OSError as error:
+        complain(f"Could not set DeployX up: {error}.")
+        return 1
     except KeyboardInterrupt:
         complain("Stopped. Run the same command again to go on from here.")
         return _INTERRUPTED
