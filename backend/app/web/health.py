@@ -1,0 +1,24 @@
+"""Is the process alive, and could it serve? For service managers and load balancers; they tell nothing else."""
+
+import sqlalchemy as sa
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse
+
+from app.db import Database
+
+
+def router(db: Database) -> APIRouter:
+    """``/healthz`` and ``/readyz``."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/healthz")
+    async def alive() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @routes.get("/readyz")
+    async def ready() -> PlainTextResponse:
+        async with db.read() as session:  # raises Unavailable: 503
+            await session.execute(sa.text("SELECT 1"))
+        return PlainTextResponse("ok\n")
+
+    return routes

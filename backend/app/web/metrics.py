@@ -1,0 +1,58 @@
+"""What the server counts, for Prometheus.
+
+``/metrics`` answers an administrator only, with an API token as bearer: the numbers say how large a fleet is and when
+it is weak, and behind a proxy every visitor seems to come from this machine, so the address proves nothing.
+"""
+
+from fastapi import APIRouter, Depends
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from app.accounts.auth import Auth
+from app.accounts.permissions import Permission
+
+
+class Metrics:
+    """One registry and everything in it. Made once, in ``create_app``, and handed to whoever counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.http_requests = self._counter("http_requests", "HTTP requests answered", "method", "status")
+        self.http_seconds = Histogram(
+            "deployx_http_request_seconds", "Time to answer an HTTP request", registry=self.registry
+        )
+        self.agent_connections = self._gauge("agent_connections", "Agent connections by state", "state")
+        self.dashboard_connections = self._gauge("dashboard_connections", "Dashboards connected")
+        self.registrations = self._counter("registrations", "Answers to agent_register", "outcome")
+        self.heartbeats = self._counter("heartbeats", "Heartbeats received")
+        self.status_changes = self._counter("status_changes", "Devices that came or went", "status", "cause")
+        self.database_errors = self._counter("database_errors", "Times that the database did not answer")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"deployx_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"deployx_{name}", text, labels, registry=self.registry)
+
+
+def router(metrics: Metrics, auth: Auth) -> APIRouter:
+    """``/metrics``."""
+    routes = APIRouter()
+
+    @routes.get("/metrics", include_in_schema=False, dependencies=[Depends(auth.requires(Permission.METRICS_READ))])
+    async def read_metrics() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes

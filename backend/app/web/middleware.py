@@ -1,0 +1,71 @@
+"""What every HTTP answer carries, whoever made it: a request id, the security headers, ``no-store`` on the API.
+
+Invariant: an exception ends here. It is logged once, with the request's id; the client gets a problem without a word of
+it, or a cut connection when the answer had begun.
+"""
+
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web import policy, problems
+from app.web.metrics import Metrics
+
+MAX_BODY_BYTES = 65_536
+"""For ``FastAPI(max_body_size=…)``: no route of the API takes more."""
+
+log = structlog.get_logger()
+
+
+class RequestFrame:
+    """Pure ASGI, around everything that speaks HTTP."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), scope, request_id)
+            await send(message)
+
+        begun = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, framed)
+            except Exception:
+                log.exception("request.crashed", method=scope["method"], path=scope["path"])
+                if status:
+                    raise
+                await problems.unexpected(request_id)(scope, receive, framed)
+            took_s = time.perf_counter() - begun
+            log.debug("request.answered", method=scope["method"], path=scope["path"], status=status, took_s=took_s)
+        self._metrics.http_requests.labels(scope["method"] if scope["method"] in _METHODS else "other", status).inc()
+        self._metrics.http_seconds.observe(took_s)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _add_headers(headers: MutableHeaders, scope: Scope, request_id: str) -> None:
+    headers["x-request-id"] = request_id
+    for name, value in policy.HEADERS.items():
+        headers.setdefault(name, value)
+    if scope["scheme"] == "https":
+        headers.setdefault("strict-transport-security", policy.HSTS)
+    if scope["path"].startswith("/api"):
+        headers.setdefault("cache-control", "no-store")
