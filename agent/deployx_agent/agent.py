@@ -1,0 +1,105 @@
+"""Wires one agent together and runs it: the only place where its objects are made.
+
+The order matters: the lock before anything in the state folder is touched, the server before a key is made, so that a
+machine that is not enrolled leaves no traces. What connects is imported last: a refused start need not pay for it.
+"""
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+from deployx_agent import enrollment
+from deployx_agent.config import Settings, resolve_server
+from deployx_agent.exits import ConfigError
+from deployx_agent.logs import Log
+from deployx_agent.state.folder import StateFolder
+from deployx_agent.state.status import StatusFile
+
+
+def run(settings: Settings, log: Log) -> int:
+    """Run until the agent ends; the exit code. Raises Exit when it cannot even start."""
+    with StateFolder(settings.state_dir, log):
+        server = _server(settings, log)
+        from deployx_agent.connection.registration import Registrar
+        from deployx_agent.identity import Identity
+
+        identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
+        pass_on = enrollment.Enrollment(settings.state_dir, server, settings.enrollment_token, log)
+        registrar = Registrar(identity, pass_on, server, settings.agent_id, settings.facts_root)
+        status = StatusFile(
+            settings.state_dir,
+            server=server,
+            hostname=registrar.hostname,
+            agent_id=registrar.agent_id,
+            machine_id=identity.machine.machine_id,
+            last_pong=None,
+        )
+        return asyncio.run(_keep(settings, server, registrar, status, log))
+
+
+def _server(settings: Settings, log: Log) -> str:
+    from deployx_agent.identity import has_key
+
+    keyed = has_key(settings.state_dir)
+    try:
+        record = enrollment.read(settings.state_dir, log)
+    except OSError as error:
+        raise ConfigError(f"The state folder {settings.state_dir} cannot be written ({error.strerror}).") from None
+    pending = enrollment.pending_token(record, settings.enrollment_token, has_key=keyed)
+    return resolve_server(settings, recorded=record.server, pending_token=pending, has_key=keyed)
+
+
+async def _keep(settings: Settings, server: str, registrar: Any, status: StatusFile, log: Log) -> int:
+    from random import random
+
+    from deployx_agent.connection.keeper import Keeper
+    from deployx_agent.connection.progress import Progress
+    from deployx_agent.connection.retry import Retry
+    from deployx_agent.connection.session import Pace
+    from deployx_agent.connection.socketio_transport import SocketIOTransport, tls_context
+
+    try:
+        tls = tls_context(settings.ca_file) if server.startswith("https:") else None
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"The CA file {settings.ca_file} holds no usable certificate ({error}).") from None
+    keeper = Keeper(
+        registrar,
+        Progress(status, log),
+        Retry(settings.reconnect_attempts, settings.reconnect_delay_s, random),
+        Pace(settings.connect_timeout_s, settings.heartbeat_interval_s, settings.pong_timeout_s),
+        settings.connect_timeout_s,
+        lambda deliver: SocketIOTransport(server, tls, deliver),
+        log,
+    )
+    _stop_on_signals(keeper.stop)
+    asyncio.get_running_loop().set_exception_handler(_unexpected(log))
+    code = await keeper.run()
+    log.info("Agent stopped", exit_code=code)
+    return code
+
+
+def _stop_on_signals(stop: Any) -> None:
+    loop = asyncio.get_running_loop()
+    names = ("SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGTERM", "SIGINT", "SIGHUP")
+    for name in names:
+        number = getattr(signal, name)
+        if sys.platform == "win32":
+            signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name))
+        else:
+            loop.add_signal_handler(number, stop, name)
+
+
+def _unexpected(log: Log) -> Any:
+    """What a library's background task raised: shown, but the agent goes on; the read loop notices a dead socket."""
+
+    def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        with suppress(Exception):
+            if isinstance(error, BaseException):
+                log.warning("Unexpected data or error on the connection", error=f"{type(error).__name__}: {error}")
+            else:
+                log.debug("Unexpected event in the loop", message=context.get("message"))
+
+    return handle

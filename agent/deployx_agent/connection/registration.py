@@ -1,0 +1,55 @@
+"""What the agent says about itself in ``agent_register``, signed for one connection."""
+
+from pathlib import Path
+
+from deployx_agent import VERSION
+from deployx_agent.enrollment import Enrollment
+from deployx_agent.facts import fingerprint, system
+from deployx_agent.identity import UNSIGNED, Identity
+from deployx_protocol import PROTOCOL_VERSION
+from deployx_protocol.messages import AgentRegister
+
+
+class Registrar:
+    """Makes registrations. Facts are read once per start: hardware does not change under a running system."""
+
+    def __init__(
+        self, identity: Identity, enrollment: Enrollment, origin: str, agent_id: str | None, facts_root: Path
+    ) -> None:
+        self.identity = identity
+        self.enrollment = enrollment
+        self.hostname = system.hostname()
+        self.origin = origin
+        self._configured_agent_id = agent_id
+        self._platform = system.platform_name()
+        self._facts = system.read(facts_root)
+        self._fingerprint = fingerprint.read(facts_root)
+
+    @property
+    def agent_id(self) -> str:
+        """The configured one, or `<hostname>-<8 hex of the key's hash>`."""
+        return self._configured_agent_id or self.identity.default_agent_id(self.hostname)
+
+    def message(self, nonce: str, ip_address: str) -> AgentRegister:
+        """The signed registration for the connection that the server calls ``nonce``."""
+        machine = self.identity.machine
+        return self.identity.sign(
+            AgentRegister(
+                agent_id=self.agent_id,
+                hostname=self.hostname,
+                platform=self._platform,
+                ip_address=ip_address,
+                machine_id=machine.machine_id,
+                protocol=PROTOCOL_VERSION,
+                agent_version=VERSION,
+                public_key=self.identity.public_key,
+                origin=self.origin,
+                generation=machine.generation,
+                boot_id=self.identity.boot_id,
+                fingerprint=self._fingerprint,
+                facts=self._facts,
+                enrollment_token=self.enrollment.token(machine.generation),
+                signature=UNSIGNED,
+            ),
+            nonce,
+        )

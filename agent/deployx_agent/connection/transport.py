@@ -1,0 +1,67 @@
+"""What a session needs from the wire below it, in one place: the wire can be replaced without touching the rest.
+
+A transport is one connection: it is made, opened once, and closed once. Everything that comes from the server arrives
+through ``deliver``, in the order in which it was sent; ``Closed`` is the last thing delivered.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event from the server; ``payload`` is whatever JSON it carried and is not checked yet."""
+
+    event: str
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is gone."""
+
+    reason: str
+
+
+Deliver = Callable[[Received | Closed], None]
+
+
+class ConnectError(Exception):
+    """No connection: the sentence says why. Worth another attempt."""
+
+
+class ConnectTimeout(ConnectError):
+    """No connection in time."""
+
+
+class SendError(Exception):
+    """The connection is gone or does not take what is sent."""
+
+
+class Transport(Protocol):
+    """One connection to the server."""
+
+    async def open(self, timeout_s: float) -> None:
+        """Connect. Raises ConnectError or ConnectTimeout; then, too, ``close`` must be called."""
+
+    @property
+    def nonce(self) -> str:
+        """What the server calls this connection (the Socket.IO sid); a registration's signature covers it."""
+
+    @property
+    def local_address(self) -> str:
+        """The address of this machine from which the server is reached."""
+
+    async def send(self, event: str, payload: dict[str, Any]) -> None:
+        """Hand an event to the wire. Raises SendError when the connection is gone."""
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was sent has been written; whether it was."""
+
+    async def close(self) -> None:
+        """Let go of everything, in bounded time, whatever state the connection is in. Never raises."""
+
+
+OpenTransport = Callable[[Deliver], Transport]
+"""Makes a transport that delivers to the given function."""

@@ -1,0 +1,83 @@
+"""Log lines: a timestamp, the level, the specification's words, two spaces, ``key=value`` fields.
+
+Standard library only: the agent's memory is counted. Invariants: one event is one line, whatever a server puts into a
+field, and an enrolment token never reaches the log, not even inside somebody else's message.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any
+
+_PLAIN = re.compile(r"[\w.:/@+%-]+")
+_TOKEN = re.compile(r"\b(dx[ep])_[0-9A-Za-z]+(?:_[0-9A-Za-z]+)?")
+_FIELDS = "deployx_fields"
+
+
+class Log:
+    """Writes events of the agent. ``words`` are for people, ``fields`` for machines."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def debug(self, words: str, **fields: Any) -> None:
+        """What only someone who looks for a fault wants to see."""
+        self._write(logging.DEBUG, words, fields)
+
+    def info(self, words: str, **fields: Any) -> None:
+        """The life of the agent."""
+        self._write(logging.INFO, words, fields)
+
+    def warning(self, words: str, **fields: Any) -> None:
+        """An operational failure that the agent copes with."""
+        self._write(logging.WARNING, words, fields)
+
+    def error(self, words: str, **fields: Any) -> None:
+        """A failure that needs a person."""
+        self._write(logging.ERROR, words, fields)
+
+    def exception(self, words: str, error: BaseException, **fields: Any) -> None:
+        """A bug, with its traceback."""
+        self._logger.error(words, extra={_FIELDS: fields}, exc_info=error)
+
+    def _write(self, level: int, words: str, fields: dict[str, Any]) -> None:
+        self._logger.log(level, words, extra={_FIELDS: fields})
+
+
+class LineFormatter(logging.Formatter):
+    """``2026-11-24T05:00:00.123Z [INFO] words  key=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback under it when there is one."""
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = f"{seconds}.{int(record.msecs):03d}Z [{record.levelname}] {_one_line(record.getMessage())}"
+        fields: dict[str, Any] = getattr(record, _FIELDS, {})
+        pairs = [f"{key}={_value(value)}" for key, value in fields.items() if value is not None]
+        if pairs:
+            line += "  " + " ".join(pairs)
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return _TOKEN.sub(r"\1_…", line)
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _value(value: Any) -> str:
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def set_up(level: str) -> Log:
+    """Send the agent's log to standard error; the libraries below speak only when something is wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logger = logging.getLogger("deployx.agent")
+    logger.setLevel(level)
+    return Log(logger)

@@ -1,0 +1,108 @@
+"""Starting the agent at every boot: a systemd unit, a launchd job or a Windows task, from the templates beside this.
+
+Invariant: whatever the agent exits with, it is started again after a cool-down. That includes 77 and 78: a server whose
+address or database is wrong for an hour refuses a whole fleet with them, and nobody can visit a fleet.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from deployx_agent.config import Settings
+from deployx_agent.exits import ConfigError
+from deployx_agent.logs import Log
+
+COOL_DOWN_S = 30
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A service definition, where it belongs, and the commands that put it to work."""
+
+    text: str
+    path: Path
+    commands: tuple[tuple[str, ...], ...]
+    encoding: str = "utf-8"
+
+
+def define(platform: str, settings: Settings) -> Definition:
+    """The definition for ``platform`` (as ``sys.platform``), starting this very installation."""
+    makers = {"linux": _systemd, "darwin": _launchd, "win32": _windows}
+    if platform not in makers:
+        raise ConfigError(f"There is no service definition for {platform}; start `deployx-agent run` by its own means.")
+    return makers[platform](settings)
+
+
+def describe(definition: Definition) -> str:
+    """What ``install`` would do, for people."""
+    steps = "\n".join("run    " + " ".join(command) for command in definition.commands)
+    return f"write  {definition.path}\n{steps}\n\n{definition.text}"
+
+
+def install(definition: Definition, log: Log) -> None:
+    """Write the definition and run its commands. Raises ConfigError with what went wrong."""
+    try:
+        definition.path.parent.mkdir(parents=True, exist_ok=True)
+        definition.path.write_text(definition.text, encoding=definition.encoding)
+    except OSError as error:
+        raise ConfigError(
+            f"{definition.path} cannot be written ({error.strerror}); run this command as the administrator."
+        ) from None
+    log.info("Service definition written", path=definition.path)
+    for command in definition.commands:
+        try:
+            subprocess.run(command, check=True)  # noqa: S603
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ConfigError(
+                f"`{' '.join(command)}` failed ({error}). The definition stays in {definition.path}."
+            ) from None
+    log.info("Service started", service=definition.path.stem)
+
+
+def _fill(template: str, **values: str) -> str:
+    text = (_TEMPLATES / template).read_text(encoding="utf-8")
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def _systemd(settings: Settings) -> Definition:
+    text = _fill(
+        "deployx-agent.service",
+        PYTHON=_unit_quoted(sys.executable),
+        STATE_DIR=_unit_quoted(str(settings.state_dir)),
+        STATE_NAME=settings.state_dir.name,
+        COOL_DOWN_S=str(COOL_DOWN_S),
+    )
+    if settings.state_dir.parent != Path("/var/lib"):
+        text = text.replace(f"StateDirectory={settings.state_dir.name}\nStateDirectoryMode=0700\n", "")
+    path = Path("/etc/systemd/system/deployx-agent.service")
+    systemctl = "systemctl"
+    return Definition(text, path, ((systemctl, "daemon-reload"), (systemctl, "enable", "--now", path.name)))
+
+
+def _launchd(settings: Settings) -> Definition:
+    text = _fill(
+        "com.deployx.agent.plist",
+        PYTHON=escape(sys.executable),
+        STATE_DIR=escape(str(settings.state_dir)),
+        COOL_DOWN_S=str(COOL_DOWN_S),
+    )
+    path = Path("/Library/LaunchDaemons/com.deployx.agent.plist")
+    return Definition(text, path, (("launchctl", "bootstrap", "system", str(path)),))
+
+
+def _windows(settings: Settings) -> Definition:
+    text = _fill("deployx-agent.xml", PYTHON=escape(sys.executable), STATE_DIR=escape(str(settings.state_dir)))
+    path = settings.state_dir / "deployx-agent.xml"
+    create = ("schtasks", "/Create", "/F", "/TN", "DeployX Agent", "/XML", str(path))
+    return Definition(text, path, (create, ("schtasks", "/Run", "/TN", "DeployX Agent")), "utf-16")
+
+
+def _unit_quoted(text: str) -> str:
+    """``text`` as one word of a unit file."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"' if any(character.isspace() for character in text) else escaped

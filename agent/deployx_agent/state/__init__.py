@@ -1,0 +1,1 @@
+"""The state folder: who may use it, and how files in it survive a power cut."""

@@ -1,0 +1,47 @@
+"""Fixtures of the agent's tests: a scripted server and real agents, both gone when the test is."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from agent_process import AgentProcess, environment
+from scripted_peer import Peer
+
+StartAgent = Callable[..., Awaitable[AgentProcess]]
+
+
+@pytest.fixture
+async def peer(state_dir: Path) -> AsyncIterator[Peer]:
+    peer = Peer()
+    peer.state_dir = state_dir
+    await peer.start()
+    yield peer
+    await peer.stop()
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+async def start_agent(state_dir: Path) -> AsyncIterator[StartAgent]:
+    """``await start_agent("run", server_url=…)``; the first-try delay is tiny unless a test says otherwise."""
+    started: list[AgentProcess] = []
+
+    async def start(*arguments: str, folder: Path | None = None, **settings: Any) -> AgentProcess:
+        settings.setdefault("reconnect_delay", 0.05)
+        agent = await AgentProcess.start(environment(folder or state_dir, **settings), *(arguments or ("run",)))
+        started.append(agent)
+        return agent
+
+    yield start
+    for agent in started:
+        await agent.tidy()
