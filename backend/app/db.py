@@ -40,7 +40,7 @@ class Base(DeclarativeBase):
 class UtcTimestamp(sa.types.TypeDecorator[datetime]):
     """An aware UTC datetime in a TIMESTAMP column, on both databases. A naive datetime is a bug and is refused."""
 
-    impl = sa.DateTime(timezone=True)
+    impl = sa.TIMESTAMP(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
