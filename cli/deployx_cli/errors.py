@@ -1,0 +1,39 @@
+"""Everything that can go wrong, with the exit code that scripts see.
+
+    CommandError 1
+    ├ WrongUsage  2    an option or an address that cannot be used
+    ├ Unreachable 69   the server cannot be reached, or is not ready to answer
+    └ NotAllowed  77   not signed in, or not allowed
+
+The message is one sentence for stderr; a traceback never is. Ctrl-C exits with 130.
+"""
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE
+EXIT_NOPERM = 77  # EX_NOPERM
+EXIT_INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """The command failed."""
+
+    exit_code = EXIT_FAILED
+
+
+class WrongUsage(CommandError):
+    """What was asked for makes no sense."""
+
+    exit_code = EXIT_USAGE
+
+
+class Unreachable(CommandError):
+    """No answer, or an answer that says: later."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class NotAllowed(CommandError):
+    """No valid login, or not enough rights."""
+
+    exit_code = EXIT_NOPERM
