@@ -47,7 +47,7 @@ class UnusableSettings(Exception):
 
 def _named(env: str, default: Any, **limits: Any) -> Any:
     """A field whose name carries its unit while its variable does not."""
-    return Field(default, validation_alias=PREFIX + env, **limits)
+    return Field(default=default, validation_alias=PREFIX + env, **limits)
 
 
 class Settings(BaseSettings):
@@ -58,10 +58,10 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one."""
     data_dir: Path = Path(".deployx")
-    database_url: str = Field("", repr=False)
+    database_url: str = Field(default="", repr=False)
     """Always with its driver; by default a SQLite file in ``data_dir``."""
     public_url: CommaList = []
     """The origins under which agents and browsers reach this server."""
@@ -70,13 +70,13 @@ class Settings(BaseSettings):
     """Addresses and networks whose ``X-Forwarded-*`` headers are believed."""
 
     enrollment: Literal["token", "approval"] = "token"
-    ping_interval: float = Field(PING_INTERVAL, gt=0, le=3600)
-    ping_timeout: float = Field(PING_TIMEOUT, gt=0, le=3600)
+    ping_interval: float = Field(default=PING_INTERVAL, gt=0, le=3600)
+    ping_timeout: float = Field(default=PING_TIMEOUT, gt=0, le=3600)
     heartbeat_interval_s: float = _named("HEARTBEAT_INTERVAL", 30, gt=0, le=3600)
     presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)
-    anonymous_max: int = Field(200, ge=1)
+    anonymous_max: int = Field(default=200, ge=1)
     """How many connections of one address may be waiting to register."""
-    status_retention_days: int = Field(90, ge=1)
+    status_retention_days: int = Field(default=90, ge=1)
 
     admin_email: str = ""
     admin_password: SecretStr = SecretStr("")

@@ -37,6 +37,11 @@ async def any_user(session: AsyncSession) -> bool:
     return await session.scalar(sa.select(User.id).limit(1)) is not None
 
 
+async def first_with_role(session: AsyncSession, role: str) -> User | None:
+    """The enabled user of this role who was made first."""
+    return await session.scalar(sa.select(User).filter_by(role=role, disabled_at=None).order_by(User.id).limit(1))
+
+
 async def session_by_hash(session: AsyncSession, token_hash: str, now: datetime) -> Found | None:
     """The session of this cookie, if it has not ended."""
     return await _found(session, Session, Session.token_hash == token_hash, Session.expires_at > now)

@@ -4,6 +4,7 @@ Invariants: only hashes of secrets are stored; an unknown user and a wrong passw
 password is reset or a user is disabled, every session and token of that user is gone in the same transaction.
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Collection
@@ -213,6 +214,20 @@ class AccountService:
         """Whether anyone could sign in."""
         async with self._db.read() as session:
             return await repository.any_user(session)
+
+    async def create_first_admin(self, email: str, password: str) -> None:
+        """An administrator, unless someone is there already (another server may have been first)."""
+        if not await self.has_users():
+            with contextlib.suppress(Conflict):
+                await self.create_user(email, password, Role.ADMIN)
+
+    async def first_admin(self) -> User:
+        """The administrator who has been there longest. Raises NotFound."""
+        async with self._db.read() as session:
+            user = await repository.first_with_role(session, Role.ADMIN)
+        if user is None:
+            raise NotFound("There is no administrator yet: run `deployx-server create-admin EMAIL`.")
+        return user
 
     async def find_user(self, email: str) -> User:
         """The user with this address. Raises NotFound."""

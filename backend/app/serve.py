@@ -1,0 +1,209 @@
+"""One server process, from a bound port to a clean end.
+
+Order: take the port and the data folder (so that a second server fails at once, before it touches anything), migrate,
+make the first administrator, serve. Leaving: agents are told goodbye and their devices marked before a socket closes.
+"""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.accounts.service import AccountService
+from app.db import Database
+from app.migrate import NewerDatabase, migrate
+from app.settings import Settings
+from app.uow import UnitOfWork
+from deployx_protocol import limits
+from deployx_protocol.codes import EXIT_CONFIG, EXIT_NOPERM, EXIT_TEMPFAIL, EXIT_UNAVAILABLE
+
+DRAIN_S = 10
+CLOSE_S = 5
+WS_MESSAGE_MAX_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
+"""Engine.IO refuses what is over the agents' limit, and says why; this is the wall behind it."""
+
+log = structlog.get_logger()
+
+
+class CannotServe(Exception):
+    """The server cannot start. The message is one sentence that says what to do; ``exit_code`` is from sysexits.h."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal says stop. Raises CannotServe."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # until uvicorn has its own
+    with bind(settings) as listener, hold_data(settings):
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        if not settings.allowed_origins():
+            raise CannotServe(
+                f"Agents must know under which address they reach this server: it listens on {settings.host}, "
+                "so set DEPLOYX_PUBLIC_URL, for example to https://deployx.example.com.",
+                EXIT_CONFIG,
+            )
+        asyncio.run(prepare(settings))
+        _run(settings, listener)
+
+
+async def prepare(settings: Settings) -> None:
+    """Bring the database up to date and make the first administrator. Raises CannotServe."""
+    await migrate_or_explain(settings)
+    db = Database(settings.database_url)
+    service = AccountService(UnitOfWork(db, lambda _: None), db, settings)
+    try:
+        if await service.has_users():
+            return
+        if settings.admin_email:
+            await service.create_first_admin(settings.admin_email, settings.admin_password.get_secret_value())
+        else:
+            log.warning("Nobody can sign in yet: run `deployx-server create-admin EMAIL`")
+    finally:
+        service.close()
+        await db.close()
+
+
+async def migrate_or_explain(settings: Settings) -> None:
+    """Migrate. Raises CannotServe when the database is away or not ours."""
+    try:
+        await migrate(settings.database_url)
+    except NewerDatabase as error:
+        raise CannotServe(str(error), EXIT_CONFIG) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise _database_away(settings, error) from error
+    except Exception as error:
+        if type(error).__module__.startswith("asyncpg."):  # raised unwrapped while it connects
+            raise _database_away(settings, error) from error
+        raise
+
+
+def _database_away(settings: Settings, error: Exception) -> CannotServe:
+    where = make_url(settings.database_url).render_as_string(hide_password=True)
+    reason = str(getattr(error, "orig", None) or error).partition("\n")[0] or type(error).__name__
+    return CannotServe(f"The database {where} cannot be used: {reason}", EXIT_UNAVAILABLE)
+
+
+@contextlib.contextmanager
+def bind(settings: Settings) -> Iterator[socket.socket]:
+    """The listening socket. Raises CannotServe."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    where = f"{settings.host} port {settings.port}"
+    try:
+        listener = socket.create_server((settings.host.strip("[]"), settings.port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            text = f"{where} is in use by another program: stop it, or set DEPLOYX_PORT."
+            raise CannotServe(text, EXIT_UNAVAILABLE) from error
+        if error.errno == errno.EACCES:
+            text = f"This user may not listen on {where}: set DEPLOYX_PORT to 1024 or more."
+            raise CannotServe(text, EXIT_NOPERM) from error
+        raise CannotServe(f"The server cannot listen on {where}: {error.strerror}.", EXIT_CONFIG) from error
+    with listener:
+        listener.set_inheritable(False)
+        yield listener
+
+
+@contextlib.contextmanager
+def hold_data(settings: Settings) -> Iterator[None]:
+    """On SQLite, keep other servers away from the database file for as long as this one runs. Raises CannotServe."""
+    database = make_url(settings.database_url).database
+    if not settings.is_sqlite or not database:
+        yield
+        return
+    path = Path(f"{database}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with path.open("a+b") as file:
+            if not _lock(file.fileno()):
+                text = f"Another server is using {path.parent}: stop it, or set DEPLOYX_DATA_DIR."
+                raise CannotServe(text, EXIT_TEMPFAIL)
+            yield
+    except OSError as error:
+        raise CannotServe(f"The data folder {path.parent} cannot be used: {error.strerror}.", EXIT_CONFIG) from error
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock the file until it is closed, which the system does even after kill -9. False when another process has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with a word when it is ready, a goodbye before it closes sockets, and 0 as the exit code of both."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], ready: str) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then keep the collector away from what lives as long as the process."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 1000)
+        print(self._ready, flush=True)  # noqa: T201 - for whoever waits until it is up
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell everyone, then close."""
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await self._drain()
+        except Exception:
+            log.exception("server.drain_failed")
+        await super().shutdown(sockets)
+        log.info("server.stopped")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal ends the server in order, the second at once; neither is raised again afterwards."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    from app.main import create_app  # everything else is checked before this is loaded
+
+    app: Any = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,  # or it would override the ping timeout of the specification
+        ws_max_size=WS_MESSAGE_MAX_BYTES,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=CLOSE_S,
+    )
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server = Server(config, app.state.drain, f"server.started url=http://{host}:{settings.port}")
+    server.run(sockets=[listener])
