@@ -75,7 +75,7 @@ class Enrollment:
         return ""
 
     def replace(self, token: str) -> None:
-        """Present ``token`` from now on, also after a restart. Raises OSError; ValueError if it names another server."""
+        """Present ``token`` from now on, also after a restart. Raises OSError, or ValueError for another server's."""
         if origins.normalise(enrollment_origin(token)) != self._origin:
             raise ValueError("The token names another server.")
         self._write(msgspec.structs.replace(self._record, server=self._origin, token=token))

@@ -1,7 +1,7 @@
 """A server for the agent's tests: real Socket.IO on a real port, and a script for what it answers.
 
-It believes nothing: each registration is decoded with the protocol's structs and its signature verified here, against the
-sid that this side chose. What came, and what the state folder held at that moment, is recorded.
+It believes nothing: each registration is decoded with the protocol's structs and its signature verified here, against
+the sid that this side chose. What came, and what the state folder held at that moment, is recorded.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from typing import Any
 
 import socketio
 from aiohttp import web
+from nacl.signing import VerifyKey
+
 from deployx_protocol import checks, events
 from deployx_protocol.codes import Code
 from deployx_protocol.messages import (
@@ -26,7 +28,6 @@ from deployx_protocol.messages import (
 )
 from deployx_protocol.signing import register_bytes
 from deployx_protocol.states import Trust
-from nacl.signing import VerifyKey
 
 DEADLINE_S = 15.0
 Answer = Callable[[str, AgentRegister], Awaitable[None]]

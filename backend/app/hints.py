@@ -13,17 +13,18 @@ class HintKind(StrEnum):
 
     DEVICE_STATUS = "device_status"  # a device came or went
     DEVICE_ROW = "device_row"  # anything else about it
-    DEVICE_REMOVED = "device_removed"  # it is gone, or changed hands: `user_id` is who may no longer see it
+    DEVICE_REMOVED = "device_removed"  # it is gone; `user_id` is whose it was
+    DEVICE_MOVED = "device_moved"  # it changed hands; `user_id` is whose it was
     DEVICES_SEEN = "devices_seen"  # heartbeats were saved
     CLAIMS = "claims"  # open claims changed
     REGISTER_AGAIN = "register_again"  # its agent should register anew
-    SPLIT = "split"  # a claim was answered with "split": tell the copy
+    CLAIM_ANSWERED = "claim_answered"  # whoever waits for the answer, and its agent, should register anew
     SIGNED_OUT = "signed_out"  # sessions or tokens of `user_id` ended
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One hint. ``device_id`` and ``user_id`` are 0 where they mean nothing; ``rev`` only goes with DEVICE_REMOVED."""
+    """One hint. ``device_id`` and ``user_id`` are 0 where they mean nothing; ``rev`` only goes with DEVICE_REMOVED and _MOVED."""
 
     kind: HintKind
     device_id: int = 0

@@ -1,4 +1,6 @@
-"""What the server's tests share: settings that owe nothing to the environment, and a migrated database of each kind."""
+"""What the server's tests share: settings that owe nothing to the environment, a migrated database of each kind, people,
+and an application served on a real socket.
+"""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -6,15 +8,26 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from fastapi import FastAPI
 
+from app.accounts.auth import Auth
+from app.accounts.permissions import Role
+from app.accounts.routes import router as account_routes
+from app.accounts.service import AccountService
+from app.accounts.throttle import SignInThrottle
 from app.db import Database
+from app.hints import Hint
 from app.migrate import migrate
 from app.settings import Settings
+from app.uow import UnitOfWork
+from app.web import docs, health, metrics, problems, spa
+from app.web.middleware import MAX_BODY_BYTES, RequestFrame
+from tests.support.server import PASSWORD, MakePerson, ManualClock, Person, Site, running
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """Tests see none of the ``DEPLOYX_*`` variables of whoever runs them."""
+    """Tests see none of the ``DEPLOYX_*`` variables of whoever runs them, except where the browser is."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
     with mock.patch.dict(os.environ, clean, clear=True):
         yield
@@ -39,3 +52,93 @@ async def db(migrated_url: str) -> AsyncIterator[Database]:
 def settings(migrated_url: str, tmp_path: Path) -> Settings:
     """Settings for that database."""
     return Settings(data_dir=tmp_path, database_url=migrated_url)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The clock of ``accounts``."""
+    return ManualClock()
+
+
+@pytest.fixture
+def hints() -> list[Hint]:
+    """What was published."""
+    return []
+
+
+@pytest.fixture
+def uow(db: Database, hints: list[Hint]) -> UnitOfWork:
+    """Units of work whose hints end up in ``hints``."""
+    return UnitOfWork(db, hints.extend)
+
+
+@pytest.fixture
+def accounts(uow: UnitOfWork, db: Database, settings: Settings, clock: ManualClock) -> Iterator[AccountService]:
+    """The account service on a clock that tests move."""
+    service = AccountService(uow, db, settings, clock=clock, throttle=SignInThrottle(clock.monotonic))
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def person(accounts: AccountService) -> MakePerson:
+    """Makes people."""
+
+    async def make(email: str = "ada@example.test", role: Role = Role.ADMIN) -> Person:
+        await accounts.create_user(email, PASSWORD, role)
+        user, cookie = await accounts.login(email, PASSWORD, address="127.0.0.1")
+        principal = await accounts.authenticate_cookie(cookie)
+        _, token = await accounts.create_token(principal, "tests")
+        return Person(user.id, email, token, cookie)
+
+    return make
+
+
+def build_app(accounts: AccountService, db: Database, settings: Settings, dashboard: spa.Dashboard) -> FastAPI:
+    """An application of the parts under test alone."""
+    app = FastAPI(
+        title="DeployX",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+        responses=problems.RESPONSES,
+    )
+    counted = metrics.Metrics()
+    auth = Auth(accounts, settings)
+    problems.install(app)
+    app.add_middleware(RequestFrame, metrics=counted)
+    for routes in (
+        account_routes(accounts, auth),
+        health.router(db),
+        metrics.router(counted, auth),
+        docs.router(),
+    ):
+        app.include_router(routes)
+
+    @app.get("/api/v1/crash")
+    async def crash() -> None:
+        raise RuntimeError("the secret of the house")
+
+    app.include_router(spa.router(dashboard))
+    return app
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> spa.Dashboard:
+    """A dashboard of two files."""
+    folder = tmp_path / "dist"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text('<script nonce="__CSP_NONCE__" src="/assets/app-1.js"></script>')
+    (folder / "assets" / "app-1.js").write_text("console.log('hello')")
+    (folder / "favicon.svg").write_text("<svg/>")
+    return spa.Dashboard(folder)
+
+
+@pytest.fixture
+async def site(
+    accounts: AccountService, db: Database, settings: Settings, dashboard: spa.Dashboard
+) -> AsyncIterator[Site]:
+    """The parts under test, served."""
+    async with running(build_app(accounts, db, settings, dashboard)) as served:
+        yield served

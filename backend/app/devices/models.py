@@ -13,7 +13,7 @@ BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 class Device(Base):
-    """One machine. The first block is the specification's; ``last_seen`` is in no index, so that heartbeats stay cheap."""
+    """One machine. The specification's columns come first; no index has ``last_seen``, so heartbeats stay cheap."""
 
     __tablename__ = "devices"
     __table_args__ = (
@@ -89,6 +89,8 @@ class Claim(Base):
     fingerprint: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     facts: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     detail: Mapped[str] = mapped_column(sa.Text, default="")
+    trust_before: Mapped[str] = mapped_column(sa.Text, default="")
+    """What the device's trust goes back to when the claim is answered in its favour."""
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
     enrollment_token_id: Mapped[str | None] = mapped_column(sa.ForeignKey("enrollment_tokens.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(UtcTimestamp)

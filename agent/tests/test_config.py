@@ -1,0 +1,156 @@
+"""Settings: the specification's defaults, three sources in rising precedence, and which server a start dials."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_process import environment
+
+from deployx_agent import VERSION, config
+from deployx_agent.exits import ConfigError
+from deployx_agent.settings_sources import SETTINGS
+from deployx_protocol.tokens import new_enrollment_token
+
+AGENT = Path(__file__).parents[1]
+A, B = "https://a.example", "https://b.example"
+
+
+def load(flags: dict[str, Any] | None = None, **env: str) -> config.Settings:
+    return config.load(
+        flags or {}, {"DEPLOYX_STATE_DIR": "/state", **{f"DEPLOYX_{k.upper()}": v for k, v in env.items()}}
+    )
+
+
+def test_main_names_the_specifications_settings() -> None:
+    named = runpy.run_path(str(AGENT / "main.py"))
+    assert named["SERVER_URL"] == "https://deployx-server.onrender.com"
+    assert named["RECONNECT_ATTEMPTS"] == 10
+    assert named["RECONNECT_DELAY"] == 5
+    assert named["HEARTBEAT_INTERVAL"] == 30
+
+
+def test_main_runs_the_agent(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(AGENT / "main.py")], env=environment(tmp_path), capture_output=True, text=True, timeout=15
+    )
+    assert ended.returncode == 78
+    assert "not enrolled" in ended.stderr
+
+
+def test_defaults_are_the_specifications() -> None:
+    settings = load()
+    assert settings.reconnect_attempts == config.RECONNECT_ATTEMPTS
+    assert settings.reconnect_delay_s == config.RECONNECT_DELAY
+    assert settings.heartbeat_interval_s is None
+    assert settings.server_url is None
+
+
+def test_version_is_the_packages() -> None:
+    import tomllib
+
+    assert tomllib.loads((AGENT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_precedence_file_environment_flag(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('agent_id = "file"\nreconnect_attempts = 3\nreconnect_delay = 2.5\n')
+    settings = load({"agent_id": "flag"}, config=str(file), agent_id="env", reconnect_attempts="4")
+    assert (settings.agent_id, settings.reconnect_attempts, settings.reconnect_delay_s) == ("flag", 4, 2.5)
+
+
+def test_empty_variable_counts_as_not_set() -> None:
+    assert load(server_url="", agent_id="").server_url is None
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("server_url = ", "not valid TOML"),
+        ("sever_url = 'x'", "unknown setting `sever_url`"),
+        ("insecure_http = true", "say --insecure-http at each start"),
+        ("reconnect_attempts = true", "must be a whole number"),
+        ("reconnect_attempts = 1.5", "must be a whole number"),
+        ("reconnect_delay = -1", "must be a number of seconds"),
+        ("agent_id = 5", "must be text"),
+        ("agent_id = 'a\\u0007'", "agent_id"),
+        ("log_level = 'loud'", "must be debug, info, warning or error"),
+    ],
+)
+def test_unusable_settings_file_is_a_sentence(tmp_path: Path, content: str, sentence: str) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=sentence) as refused:
+        load(config=str(file))
+    assert str(file) in str(refused.value)
+    assert str(refused.value).endswith(".")
+
+
+def test_token_from_a_file(tmp_path: Path) -> None:
+    token = new_enrollment_token(A)
+    (tmp_path / "token").write_text(token + "\n")
+    assert load(enrollment_token_file=str(tmp_path / "token")).enrollment_token == token
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(enrollment_token_file=str(tmp_path / "nothing"))
+
+
+def test_token_has_no_flag_and_no_error_shows_it() -> None:
+    assert [setting.name for setting in SETTINGS if setting.secret] == ["enrollment_token"]
+    with pytest.raises(ConfigError) as refused:
+        load(enrollment_token="dxe_secretsecret")
+    assert "secretsecret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:8000", "https://a.example/"]
+)
+def test_https_anywhere_and_http_on_this_machine(url: str) -> None:
+    assert load(server_url=url).server_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["http://a.example", "http://10.0.0.5:8000", "http://127.0.0.1.evil.example"])
+def test_threat_18_plain_http_elsewhere_needs_the_flag_at_each_start(url: str) -> None:
+    with pytest.raises(ConfigError, match="plain http"):
+        load(server_url=url)
+    assert load(server_url=url, insecure_http="1").server_url == url
+    assert load({"insecure_http": "1"}, server_url=url).server_url == url
+
+
+@pytest.mark.parametrize("url", ["ws://a.example", "a.example", "https://", "https://a.example:99999", "file:///x", ""])
+def test_what_is_no_server_address(url: str) -> None:
+    with pytest.raises(ConfigError):
+        config.server_origin(url, True)
+
+
+@pytest.mark.parametrize(
+    ("configured", "recorded", "token_for", "has_key", "dialled"),
+    [
+        (A, "", "", False, A),
+        (A, B, "", True, A),
+        ("", B, "", True, B),
+        ("", "", A, False, A),
+        ("", B, A, True, A),
+        (A, "", A, False, A),
+        ("", "", "", True, config.SERVER_URL),
+        ("", "", "", False, None),
+        (B, "", A, False, None),
+    ],
+)
+def test_which_server_is_dialled(
+    configured: str, recorded: str, token_for: str, has_key: bool, dialled: str | None
+) -> None:
+    settings = load(server_url=configured)
+    token = new_enrollment_token(token_for) if token_for else ""
+    if dialled is None:
+        with pytest.raises(ConfigError):
+            config.resolve_server(settings, recorded=recorded, pending_token=token, has_key=has_key)
+    else:
+        assert config.resolve_server(settings, recorded=recorded, pending_token=token, has_key=has_key) == dialled
+
+
+def test_a_token_for_plain_http_elsewhere_needs_the_flag_too() -> None:
+    token = new_enrollment_token("http://10.0.0.5:8000")
+    with pytest.raises(ConfigError, match="plain http"):
+        config.resolve_server(load(), recorded="", pending_token=token, has_key=False)

@@ -1,0 +1,109 @@
+"""Who may enrol: tokens that are spent atomically, and keys that were refused."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.principal import Principal
+from app.clock import Clock, utcnow
+from app.db import Database
+from app.devices.models import Device, EnrollmentToken
+from app.errors import InvalidInput, NotFound
+from app.settings import Settings
+from app.uow import UnitOfWork
+from deployx_protocol import origins, tokens
+
+
+@dataclass(frozen=True, slots=True)
+class NewEnrollmentToken:
+    """A token just made. ``token`` and ``command`` are shown once and kept nowhere."""
+
+    row: EnrollmentToken
+    token: str
+    command: str
+
+
+class EnrollmentService:
+    """Makes, lists and revokes enrolment tokens. A user sees the own ones, an administrator all."""
+
+    def __init__(self, uow: UnitOfWork, db: Database, settings: Settings, clock: Clock = utcnow) -> None:
+        self._uow = uow
+        self._db = db
+        self._settings = settings
+        self._clock = clock
+
+    async def create(
+        self, owner_id: int, *, name: str, max_uses: int = 1, expires_in_s: int = 86_400, origin: str | None = None
+    ) -> NewEnrollmentToken:
+        """A token for agents that will belong to ``owner_id``.
+
+        Raises InvalidInput when ``origin`` is not one that agents may dial.
+        """
+        allowed = self._settings.allowed_origins()
+        try:
+            chosen = origins.normalise(origin) if origin else next(iter(allowed), "")
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
+        if chosen not in allowed:
+            raise InvalidInput(f"Agents may not dial {chosen or 'any address'}: add it to DEPLOYX_PUBLIC_URL.")
+        token = tokens.new_enrollment_token(chosen)
+        now = self._clock()
+        row = EnrollmentToken(
+            id=str(uuid4()),
+            name=name,
+            token_hash=hash_token(token),
+            origin=chosen,
+            user_id=owner_id,
+            max_uses=max_uses,
+            uses=0,
+            created_at=now,
+            expires_at=now + timedelta(seconds=expires_in_s),
+        )
+        async with self._uow.begin() as unit:
+            unit.session.add(row)
+        return NewEnrollmentToken(row, token, f"deployx-agent enroll {token}")
+
+    async def list_tokens(self, principal: Principal) -> list[EnrollmentToken]:
+        """All tokens of this user (an administrator: of everyone), newest first."""
+        async with self._db.read() as session:
+            query = _visible(principal).order_by(EnrollmentToken.created_at.desc())
+            return list(await session.scalars(query))
+
+    async def get(self, principal: Principal, token_id: str) -> tuple[EnrollmentToken, list[Device]]:
+        """A token and the devices that enrolled with it. Raises NotFound."""
+        async with self._db.read() as session:
+            row = await session.scalar(_visible(principal).filter_by(id=token_id))
+            if row is None:
+                raise NotFound("There is no such enrolment token.")
+            devices = await session.scalars(sa.select(Device).filter_by(enrollment_token_id=token_id).limit(500))
+            return row, list(devices)
+
+    async def revoke(self, principal: Principal, token_id: str) -> None:
+        """End a token now; devices that enrolled with it stay. Raises NotFound."""
+        async with self._uow.begin() as unit:
+            row = await unit.session.scalar(_visible(principal).filter_by(id=token_id))
+            if row is None:
+                raise NotFound("There is no such enrolment token.")
+            row.revoked_at = row.revoked_at or self._clock()
+
+
+def hash_token(token: str) -> str:
+    """How a token is kept: SHA-256, hexadecimal. Its 256 random bits need no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def lock_tokens(session: AsyncSession, presented: set[str]) -> dict[str, EnrollmentToken]:
+    """The rows of the tokens presented, by token, locked until the transaction ends so that no use is counted twice."""
+    by_hash = {hash_token(token): token for token in presented}
+    query = sa.select(EnrollmentToken).where(EnrollmentToken.token_hash.in_(by_hash))
+    rows = await session.scalars(query.order_by(EnrollmentToken.id).with_for_update())
+    return {by_hash[row.token_hash]: row for row in rows}
+
+
+def _visible(principal: Principal) -> sa.Select[EnrollmentToken]:
+    query = sa.select(EnrollmentToken)
+    return query if principal.is_admin else query.where(EnrollmentToken.user_id == principal.user_id)

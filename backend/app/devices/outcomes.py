@@ -1,0 +1,72 @@
+"""What goes into a registration and what comes out of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployx_protocol.codes import Code
+from deployx_protocol.messages import AgentRegister
+from deployx_protocol.states import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One `agent_register` whose payload, origin and signature were checked."""
+
+    message: AgentRegister
+    source_ip: str
+    live_boot: Callable[[int], str | None]
+    """Boot id of another connection that is open for this device id, asked while the batch runs."""
+    claim_connected: Callable[[int], bool]
+    """Whether another connection waits on this claim id, asked while the batch runs."""
+    rival_is_alive: bool = False
+    """That other connection was probed and answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The connection is the device's session from now on."""
+
+    device_id: int
+    agent_id: str
+    hostname: str
+    trust: Trust
+    generation: int
+    epoch: int
+    came_online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The connection waits for the answer to a claim; it is nobody's session."""
+
+    claim_id: int
+    device_id: int
+    agent_id: str
+    trust: Trust
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was registered."""
+
+    code: Code
+    message: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """Another connection is open for this device: probe it, then register again. Nothing was written."""
+
+    device_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The agent is a copy: it makes itself a new identity and enrols with this token."""
+
+    token: str
+
+
+Outcome = Registered | Held | Refused | Contested | Split

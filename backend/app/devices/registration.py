@@ -1,0 +1,208 @@
+"""Registrations, a batch at a time: load every row the batch touches, judge one after another, write once.
+
+Invariant: a batch is one transaction, and later registrations of a batch see what earlier ones did, because they share
+the loaded rows. A connection hears of its registration only after the commit.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from app.clock import Clock, utcnow
+from app.devices import conflicts, identity
+from app.devices.identity import Lineage, Verdict
+from app.devices.models import Claim, Device, EnrollmentToken, StatusEvent
+from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration
+from app.devices.rows import Rows
+from app.hints import HintKind
+from app.uow import UnitOfWork
+from deployx_protocol.codes import Code
+from deployx_protocol.messages import AgentRegister
+from deployx_protocol.states import DeviceStatus, StatusCause, Trust
+
+log = structlog.get_logger()
+
+
+class RegistrationService:
+    """Turns registrations into devices, claims and refusals. ``approval`` is the enrolment policy (else: tokens)."""
+
+    def __init__(self, uow: UnitOfWork, *, node_id: str, approval: bool, clock: Clock = utcnow) -> None:
+        self._uow = uow
+        self._node_id = node_id
+        self._approval = approval
+        self._clock = clock
+
+    async def register_many(self, registrations: Sequence[Registration]) -> list[Outcome]:
+        """The outcome of each, committed. Raises Unavailable when the database is away; then nothing was written."""
+        messages = [registration.message for registration in registrations]
+        async with self._uow.begin() as unit:
+            rows = await Rows.load(unit, messages, self._node_id, self._clock())
+            return [await self._register(rows, registration) for registration in registrations]
+
+    async def _register(self, rows: Rows, registration: Registration) -> Outcome:
+        message = registration.message
+        known = rows.by_key.get(message.public_key) if message.keyed else None
+        if known:
+            return await _known_key(rows, registration, known)
+        token = _usable_token(rows, message)
+        refusal = None if token else self._refusal(rows, message)
+        if refusal:
+            return refusal
+        namesakes = [rows.by_machine.get(message.machine_id), rows.by_agent.get(message.agent_id)]
+        holder = next((device for device in namesakes if device and device.public_key), None)
+        if holder:
+            return await conflicts.foreign_ids(rows, registration, holder, token)
+        return await _admit(rows, registration, next(filter(None, namesakes), None), token)
+
+    def _refusal(self, rows: Rows, message: AgentRegister) -> Refused | None:
+        """Why someone without a usable token stays outside; None if the policy lets them in."""
+        if message.keyed and any(claim.public_key == message.public_key for claim in rows.claims):
+            return None  # they were let in when the claim was made, which spent their token
+        if message.enrollment_token:
+            return Refused(
+                Code.INVALID_CREDENTIALS,
+                "This enrolment token is unknown, used up, expired, revoked or made for another address. "
+                "Make a new one in the dashboard under “Add device”.",
+            )
+        if message.public_key in rows.refused:
+            return Refused(Code.REJECTED, "This device was rejected. To admit it after all, enrol it with a new token.")
+        if not self._approval:
+            return Refused(
+                Code.INVALID_CREDENTIALS,
+                "This server admits agents by enrolment token only. Make one in the dashboard under “Add device”.",
+            )
+        return None
+
+
+def _usable_token(rows: Rows, message: AgentRegister) -> EnrollmentToken | None:
+    token = rows.tokens.get(message.enrollment_token) if message.keyed else None
+    if token is None or token.origin != message.origin or token.revoked_at or token.expires_at <= rows.now:
+        return None
+    return token if token.uses < token.max_uses else None
+
+
+async def _known_key(rows: Rows, registration: Registration, device: Device) -> Outcome:
+    message = registration.message
+    live_boot = registration.live_boot(device.id)
+    splitting = _splitting(rows, device)
+    judgement = identity.judge(
+        device, message, live_boot=live_boot, alive=registration.rival_is_alive, splitting=splitting
+    )
+    if judgement.lineage is not Lineage.CURRENT:
+        log.warning(
+            "device.lineage_changed",
+            agent_id=device.agent_id,
+            lineage=judgement.lineage.value,
+            presented=message.generation,
+            issued=device.generation_issued,
+            source_ip=registration.source_ip,
+        )
+    match judgement.verdict:
+        case Verdict.CONTEST:
+            return Contested(device.id)
+        case Verdict.SPLIT if splitting:
+            return conflicts.split(rows, registration, device, splitting)
+        case Verdict.QUARANTINE:
+            claim = await conflicts.quarantine(rows, registration, device, judgement, live_boot)
+            if live_boot is not None and live_boot != message.boot_id:
+                return Held(claim.id, device.id, device.agent_id, Trust.QUARANTINED, message.generation)
+        case _:
+            await rows.follow_names(device, message)
+            device.fingerprint = message.fingerprint
+    return await _online(rows, registration, device)
+
+
+def _splitting(rows: Rows, device: Device) -> Claim | None:
+    return next((c for c in rows.claims if c.device_id == device.id and c.state == "splitting"), None)
+
+
+async def _admit(rows: Rows, registration: Registration, row: Device | None, token: EnrollmentToken | None) -> Outcome:
+    """A new device, or an unverified row: kept by its client, or taken over by a key that names it."""
+    message = registration.message
+    namesake = rows.by_agent.get(message.agent_id)
+    if namesake is not None and namesake is not row:
+        await rows.give_way(namesake)
+    if row is None:
+        row = _new_device(rows, registration)
+    if message.keyed:
+        row.public_key = message.public_key
+        row.trust = Trust.TRUSTED if token else Trust.PENDING
+        row.fingerprint = message.fingerprint
+    if token:
+        token.uses += 1
+        row.user_id, row.enrollment_token_id = token.user_id, token.id
+        refused = rows.refused.pop(message.public_key, None)
+        if refused:
+            await rows.unit.session.delete(refused)
+    rows.rename(row, machine_id=message.machine_id, agent_id=message.agent_id)
+    await rows.unit.session.flush()
+    return await _online(rows, registration, row)
+
+
+def _new_device(rows: Rows, registration: Registration) -> Device:
+    message = registration.message
+    device = Device(
+        agent_id=message.agent_id,
+        machine_id=message.machine_id,
+        device_name=message.hostname,
+        hostname=message.hostname,
+        platform=message.platform,
+        ip_address=message.ip_address,
+        source_ip=registration.source_ip,
+        status=DeviceStatus.OFFLINE,
+        trust=Trust.UNVERIFIED,
+        created_at=rows.now,
+        session_epoch=0,
+        generation=0,
+        generation_issued=0,
+        generation_forks=[],
+        fingerprint={},
+        tags={},
+        rev=0,
+    )
+    rows.unit.session.add(device)
+    return device
+
+
+async def _online(rows: Rows, registration: Registration, device: Device) -> Registered:
+    """This connection is the device's session from now on; an earlier one's writes no longer match its epoch."""
+    message = registration.message
+    if device.device_name == device.hostname:
+        device.device_name = message.hostname  # nobody renamed it, so it follows the machine
+    device.hostname, device.platform, device.ip_address = message.hostname, message.platform, message.ip_address
+    device.source_ip = registration.source_ip
+    device.agent_version, device.protocol, device.facts = message.agent_version, message.protocol, message.facts
+    device.journal_id, device.journal_high_water = message.journal_id, message.journal_high_water
+    device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
+    device.session_epoch += 1
+    device.rev += 1
+    generation = identity.issue_generation(device, message.generation) if message.keyed else 0
+    came_online = device.status != DeviceStatus.ONLINE
+    if came_online:
+        _record_online(rows, device)
+    rows.unit.hint(HintKind.DEVICE_ROW, device.id)
+    return Registered(
+        device_id=device.id,
+        agent_id=device.agent_id,
+        hostname=device.hostname,
+        trust=Trust(device.trust),
+        generation=generation,
+        epoch=device.session_epoch,
+        came_online=came_online,
+    )
+
+
+def _record_online(rows: Rows, device: Device) -> None:
+    device.status, device.status_since = DeviceStatus.ONLINE, rows.now
+    device.status_cause, device.status_detail = StatusCause.REGISTERED, f"registered from {device.source_ip}"
+    rows.unit.session.add(
+        StatusEvent(
+            device_id=device.id,
+            status=device.status,
+            cause=device.status_cause,
+            detail=device.status_detail,
+            source_ip=device.source_ip,
+            at=rows.now,
+        )
+    )
+    rows.unit.hint(HintKind.DEVICE_STATUS, device.id)

@@ -1,0 +1,184 @@
+"""Reading devices. Every query goes through a ``Scope``, so that nobody is shown what is not theirs."""
+
+import base64
+import binascii
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.models import User
+from app.accounts.permissions import Permission
+from app.accounts.principal import Principal
+from app.devices.models import Claim, Device, StatusEvent
+from app.errors import InvalidInput
+from deployx_protocol.states import DeviceStatus, Presence, Trust
+
+Row = tuple[Device, str | None]
+Rows = TypeVar("Rows", bound=sa.Select[*tuple[Any, ...]])
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+SORTS: dict[str, Any] = {
+    "name": Device.device_name,
+    "status": Device.status,
+    "hostname": Device.hostname,
+    "platform": Device.platform,
+    "last_seen": sa.func.coalesce(Device.last_seen, sa.literal(NEVER, Device.last_seen.type)),
+    "created_at": Device.created_at,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose devices may be seen: one user's, or (None) everyone's."""
+
+    user_id: int | None
+
+    @classmethod
+    def of(cls, principal: Principal) -> "Scope":
+        """What ``principal`` may see."""
+        return cls(None if principal.may(Permission.DEVICES_ALL) else principal.user_id)
+
+    def limit(self, query: Rows) -> Rows:
+        """``query``, which selects from devices, without what is outside this scope."""
+        return query if self.user_id is None else query.where(Device.user_id == self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list of devices may be narrowed to; None leaves a matter open."""
+
+    search: str | None = None
+    status: Presence | None = None
+    trust: Trust | None = None
+    platform: str | None = None
+    owner: str | None = None
+
+    def apply(self, query: Rows, live_nodes: Collection[str]) -> Rows:
+        """``query`` narrowed."""
+        if self.search:
+            pattern = f"%{_escaped(self.search.lower())}%"
+            searched = (Device.device_name, Device.hostname, Device.agent_id, Device.ip_address, Device.source_ip)
+            query = query.where(sa.or_(*(sa.func.lower(column).like(pattern, escape="\\") for column in searched)))
+        if self.status is Presence.OFFLINE:
+            query = query.where(Device.status == DeviceStatus.OFFLINE)
+        elif self.status:
+            held = Device.node_id.in_(live_nodes)
+            known = held if self.status is Presence.ONLINE else sa.or_(sa.not_(held), Device.node_id.is_(None))
+            query = query.where(Device.status == DeviceStatus.ONLINE, known)
+        if self.trust:
+            query = query.where(Device.trust == self.trust)
+        if self.platform:
+            query = query.where(Device.platform == self.platform)
+        if self.owner:
+            query = query.where(User.email == self.owner.lower())
+        return query
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _with_owner() -> sa.Select[Device, str]:
+    return sa.select(Device, User.email).join(User, Device.user_id == User.id, isouter=True)
+
+
+async def page(
+    session: AsyncSession,
+    scope: Scope,
+    narrowed: Filter,
+    live_nodes: Collection[str],
+    *,
+    sort: str,
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[Row], str | None]:
+    """One page and the cursor of the next. Raises InvalidInput for a sort or cursor that does not exist."""
+    column = SORTS.get(sort.removeprefix("-"))
+    if column is None:
+        raise InvalidInput(f"Devices cannot be sorted by {sort!r}; use one of {', '.join(SORTS)}, with - to reverse.")
+    down = sort.startswith("-")
+    query = narrowed.apply(scope.limit(_with_owner()), live_nodes)
+    if cursor:
+        value, last_id = _read_cursor(cursor, sort)
+        position = sa.tuple_(column, Device.id)
+        last = sa.tuple_(sa.literal(value, column.type), sa.literal(last_id))
+        query = query.where(position < last if down else position > last)
+    order = (column.desc(), Device.id.desc()) if down else (column, Device.id)
+    rows: list[Row] = [(row[0], row[1]) for row in await session.execute(query.order_by(*order).limit(limit + 1))]
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], await _write_cursor(session, rows[limit - 1][0], sort, column)
+
+
+async def _write_cursor(session: AsyncSession, device: Device, sort: str, column: Any) -> str:
+    value = await session.scalar(sa.select(column).where(Device.id == device.id))
+    text = value.isoformat() if isinstance(value, datetime) else value
+    return base64.urlsafe_b64encode(json.dumps([sort, text, device.id]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, sort: str) -> tuple[Any, int]:
+    try:
+        made_for, text, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if made_for != sort or not isinstance(text, str) or not isinstance(last_id, int):
+            raise ValueError(made_for)
+        is_time = sort.removeprefix("-") in {"last_seen", "created_at"}
+        return (datetime.fromisoformat(text) if is_time else text), last_id
+    except (ValueError, TypeError, binascii.Error):
+        raise InvalidInput("This cursor does not belong to this list; start again without one.") from None
+
+
+async def by_ids(session: AsyncSession, ids: Collection[int]) -> list[Row]:
+    """The devices with these ids, whoever's they are: for the publisher, which limits by scope itself."""
+    found: list[Row] = []
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), 500):
+        query = _with_owner().where(Device.id.in_(wanted[start : start + 500]))
+        found += [(device, email) for device, email in await session.execute(query)]
+    return found
+
+
+async def after(session: AsyncSession, scope: Scope, last_id: int, limit: int) -> list[Row]:
+    """The next ``limit`` devices by id: the pieces of a snapshot."""
+    query = scope.limit(_with_owner()).where(Device.id > last_id).order_by(Device.id).limit(limit)
+    return [(device, email) for device, email in await session.execute(query)]
+
+
+async def one(session: AsyncSession, scope: Scope, device_id: int, *, lock: bool = False) -> Row | None:
+    """A device, if it exists in this scope."""
+    query = scope.limit(_with_owner()).where(Device.id == device_id)
+    row = (await session.execute(query.with_for_update(of=Device) if lock else query)).first()
+    return (row[0], row[1]) if row else None
+
+
+async def count(session: AsyncSession, scope: Scope) -> int:
+    """How many devices there are."""
+    return await session.scalar(scope.limit(sa.select(sa.func.count()).select_from(Device))) or 0
+
+
+async def open_claims(session: AsyncSession, scope: Scope) -> Sequence[tuple[Claim, Device]]:
+    """Claims that nobody has answered, with the device that each is about, oldest first."""
+    query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id))
+    rows = await session.execute(query.where(Claim.state == "open").order_by(Claim.id).limit(500))
+    return [(claim, device) for claim, device in rows]
+
+
+async def claim(session: AsyncSession, scope: Scope, claim_id: int) -> tuple[Claim, Device] | None:
+    """A claim and its device, locked, if it exists in this scope."""
+    query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id))
+    row = (await session.execute(query.where(Claim.id == claim_id).with_for_update())).first()
+    return (row[0], row[1]) if row else None
+
+
+async def status_events(
+    session: AsyncSession, device_id: int, *, limit: int, before_id: int | None
+) -> list[StatusEvent]:
+    """What happened to a device's presence, newest first."""
+    query = sa.select(StatusEvent).where(StatusEvent.device_id == device_id)
+    if before_id is not None:
+        query = query.where(StatusEvent.id < before_id)
+    return list(await session.scalars(query.order_by(StatusEvent.id.desc()).limit(limit)))

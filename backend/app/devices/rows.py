@@ -1,0 +1,95 @@
+"""The rows that one batch of registrations touches, loaded once and locked in the order of their ids."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from app.devices import enrollment, identity
+from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey
+from app.hints import HintKind
+from app.uow import Unit
+from deployx_protocol import limits
+from deployx_protocol.messages import AgentRegister
+
+
+class Rows:
+    """Devices by each of their identities, tokens, refusals and unanswered claims, kept in step as they change."""
+
+    def __init__(self, unit: Unit, node_id: str, now: datetime) -> None:
+        self.unit = unit
+        self.node_id = node_id
+        self.now = now
+        self.by_key: dict[str, Device] = {}
+        self.by_machine: dict[str, Device] = {}
+        self.by_agent: dict[str, Device] = {}
+        self.tokens: dict[str, EnrollmentToken] = {}
+        self.refused: dict[str, RefusedKey] = {}
+        self.claims: list[Claim] = []
+
+    @classmethod
+    async def load(cls, unit: Unit, messages: Sequence[AgentRegister], node_id: str, now: datetime) -> "Rows":
+        """Every row that ``messages`` name."""
+        rows = cls(unit, node_id, now)
+        keys = {message.public_key for message in messages if message.keyed}
+        named = sa.or_(
+            Device.public_key.in_(keys),
+            Device.machine_id.in_({message.machine_id for message in messages}),
+            Device.agent_id.in_({message.agent_id for message in messages}),
+        )
+        devices = list(await unit.session.scalars(sa.select(Device).where(named).order_by(Device.id).with_for_update()))
+        for device in devices:
+            rows.index(device)
+        presented = {message.enrollment_token for message in messages if message.enrollment_token}
+        if presented:
+            rows.tokens = await enrollment.lock_tokens(unit.session, presented)
+        refused = await unit.session.scalars(sa.select(RefusedKey).where(RefusedKey.public_key.in_(keys)))
+        rows.refused = {row.public_key: row for row in refused}
+        unanswered = sa.select(Claim).where(
+            Claim.state.in_(("open", "splitting")), Claim.device_id.in_({device.id for device in devices})
+        )
+        rows.claims = list(await unit.session.scalars(unanswered.order_by(Claim.id)))
+        return rows
+
+    def index(self, device: Device) -> None:
+        """Find ``device`` by what it goes by now."""
+        if device.public_key:
+            self.by_key[device.public_key] = device
+        self.by_machine[device.machine_id] = device
+        self.by_agent[device.agent_id] = device
+
+    def rename(self, device: Device, *, machine_id: str, agent_id: str) -> None:
+        """Give ``device`` these ids, which must be free by now."""
+        if self.by_machine.get(device.machine_id) is device:
+            del self.by_machine[device.machine_id]
+        if self.by_agent.get(device.agent_id) is device:
+            del self.by_agent[device.agent_id]
+        device.machine_id, device.agent_id = machine_id, agent_id
+        self.index(device)
+
+    async def give_way(self, other: Device) -> None:
+        """An unverified row leaves its ids to a device with a key, or to a newer client."""
+        self.rename(
+            other,
+            machine_id=identity.free_name(other.machine_id, str(other.id), limits.MACHINE_ID_MAX),
+            agent_id=identity.free_name(other.agent_id, str(other.id), limits.AGENT_ID_MAX),
+        )
+        other.rev += 1
+        self.unit.hint(HintKind.DEVICE_ROW, other.id)
+        await self.unit.session.flush()  # the unique columns are free before someone else takes them
+
+    async def follow_names(self, device: Device, message: AgentRegister) -> None:
+        """A renamed machine keeps its row and gets its new ids, unless another device with a key has them."""
+        wanted = {"machine_id": message.machine_id, "agent_id": message.agent_id}
+        holders = {
+            "machine_id": self.by_machine.get(message.machine_id),
+            "agent_id": self.by_agent.get(message.agent_id),
+        }
+        for column, holder in holders.items():
+            if holder is None or holder is device:
+                continue
+            if holder.public_key:
+                wanted[column] = getattr(device, column)
+            else:
+                await self.give_way(holder)
+        self.rename(device, **wanted)

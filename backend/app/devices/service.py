@@ -1,0 +1,208 @@
+"""What people do with devices: look, rename, tag, hand over, accept, reject, delete."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from app.accounts.models import User
+from app.accounts.permissions import Permission
+from app.accounts.principal import Principal
+from app.clock import Clock, utcnow
+from app.db import Database
+from app.devices import repository
+from app.devices.models import Claim, Device, RefusedKey, StatusEvent
+from app.devices.repository import Filter, Row, Scope
+from app.devices.views import claim_view, device_view
+from app.errors import Forbidden, IllegalTransition, InvalidInput, NotFound, PreconditionFailed
+from app.hints import HintKind
+from app.uow import Unit, UnitOfWork
+from deployx_protocol import checks, limits
+from deployx_protocol.messages import ClaimView, DeviceView
+from deployx_protocol.states import Trust
+
+TAGS_MAX = 32
+TAG_NAME_MAX = 64
+TAG_VALUE_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to change about a device; None leaves a matter as it is. ``rev`` must still be current, if it is given."""
+
+    device_name: str | None = None
+    tags: dict[str, str] | None = None
+    user_id: int | None = None
+    rev: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What only this node knows: which nodes live, and which claims have someone waiting."""
+
+    live_nodes: Callable[[], Collection[str]]
+    claim_connected: Callable[[int], bool]
+
+
+class DeviceService:
+    """Devices within what a principal may see. Everything raises NotFound for what is not theirs."""
+
+    def __init__(self, uow: UnitOfWork, db: Database, here: Here, clock: Clock = utcnow) -> None:
+        self._uow = uow
+        self._db = db
+        self._here = here
+        self._clock = clock
+
+    def view(self, row: Row) -> DeviceView:
+        """A row as people see it."""
+        return device_view(row[0], row[1], self._here.live_nodes())
+
+    # ------------------------------------------------------------ reading
+
+    async def page(
+        self, principal: Principal, narrowed: Filter, *, sort: str, limit: int, cursor: str | None
+    ) -> tuple[list[DeviceView], str | None]:
+        """One page of devices and the cursor of the next. Raises InvalidInput for a bad sort or cursor."""
+        async with self._db.read() as session:
+            live = self._here.live_nodes()
+            scope = Scope.of(principal)
+            rows, following = await repository.page(
+                session, scope, narrowed, live, sort=sort, limit=limit, cursor=cursor
+            )
+        return [self.view(row) for row in rows], following
+
+    async def get(self, principal: Principal, device_id: int) -> DeviceView:
+        """One device. Raises NotFound."""
+        async with self._db.read() as session:
+            return self.view(_found(await repository.one(session, Scope.of(principal), device_id)))
+
+    async def by_ids(self, ids: Collection[int]) -> list[DeviceView]:
+        """Devices whoever's they are: for the publisher, which limits by scope itself."""
+        async with self._db.read() as session:
+            return [self.view(row) for row in await repository.by_ids(session, ids)]
+
+    async def count(self, scope: Scope) -> int:
+        """How many devices ``scope`` has."""
+        async with self._db.read() as session:
+            return await repository.count(session, scope)
+
+    async def after(self, scope: Scope, last_id: int, limit: int) -> list[DeviceView]:
+        """The next devices by id."""
+        async with self._db.read() as session:
+            return [self.view(row) for row in await repository.after(session, scope, last_id, limit)]
+
+    async def claims(self, scope: Scope) -> list[ClaimView]:
+        """Open claims, oldest first."""
+        async with self._db.read() as session:
+            rows = await repository.open_claims(session, scope)
+        return [claim_view(claim, device, connected=self._here.claim_connected(claim.id)) for claim, device in rows]
+
+    async def status_events(
+        self, principal: Principal, device_id: int, *, limit: int, before_id: int | None
+    ) -> list[StatusEvent]:
+        """What happened to a device's presence, newest first. Raises NotFound."""
+        async with self._db.read() as session:
+            _found(await repository.one(session, Scope.of(principal), device_id))
+            return await repository.status_events(session, device_id, limit=limit, before_id=before_id)
+
+    # ------------------------------------------------------------ changing
+
+    async def change(self, principal: Principal, device_id: int, change: Change) -> DeviceView:
+        """Change a device. Raises NotFound, InvalidInput, Forbidden, and PreconditionFailed if ``rev`` is outdated."""
+        async with self._uow.begin() as unit:
+            device = await self._locked(unit, principal, device_id)
+            if change.rev is not None and change.rev != device.rev:
+                raise PreconditionFailed("The device changed since you loaded it. Load it again, then repeat.")
+            if change.device_name is not None:
+                device.device_name = _checked_name(change.device_name)
+            if change.tags is not None:
+                device.tags = _checked_tags(change.tags)
+            if change.user_id is not None and change.user_id != device.user_id:
+                await _hand_over(unit, principal, device, change.user_id)
+            return await self._changed(unit, device)
+
+    async def accept(self, principal: Principal, device_id: int) -> DeviceView:
+        """Trust a pending device; it belongs to whoever accepts it. Raises NotFound, IllegalTransition."""
+        async with self._uow.begin() as unit:
+            device = await self._locked(unit, principal, device_id)
+            _must_be_pending(device)
+            device.trust, device.trust_reason = Trust.TRUSTED, ""
+            device.user_id = device.user_id or principal.user_id
+            unit.hint(HintKind.REGISTER_AGAIN, device.id)
+            return await self._changed(unit, device)
+
+    async def reject(self, principal: Principal, device_id: int) -> None:
+        """Delete a pending device and refuse its key. Raises NotFound, IllegalTransition."""
+        async with self._uow.begin() as unit:
+            device = await self._locked(unit, principal, device_id)
+            _must_be_pending(device)
+            await self.refuse_key(unit, principal, device.public_key, f"{device.agent_id} was rejected")
+            await _delete(unit, device)
+
+    async def delete(self, principal: Principal, device_id: int) -> None:
+        """Delete a device and cut its agent off. Raises NotFound."""
+        async with self._uow.begin() as unit:
+            await _delete(unit, await self._locked(unit, principal, device_id))
+
+    async def refuse_key(self, unit: Unit, principal: Principal, public_key: str | None, reason: str) -> None:
+        """Turn this key away from now on, until it comes with a valid enrolment token."""
+        if public_key and await unit.session.get(RefusedKey, public_key) is None:
+            row = RefusedKey(public_key=public_key, reason=reason, created_by=principal.user_id)
+            row.created_at = self._clock()
+            unit.session.add(row)
+
+    async def _locked(self, unit: Unit, principal: Principal, device_id: int) -> Device:
+        return _found(await repository.one(unit.session, Scope.of(principal), device_id, lock=True))[0]
+
+    async def _changed(self, unit: Unit, device: Device) -> DeviceView:
+        device.rev += 1
+        await unit.session.flush()
+        unit.hint(HintKind.DEVICE_ROW, device.id)
+        owner = await unit.session.get(User, device.user_id) if device.user_id else None
+        return self.view((device, owner.email if owner else None))
+
+
+def _found(row: Row | None) -> Row:
+    if row is None:
+        raise NotFound("There is no such device.")
+    return row
+
+
+def _must_be_pending(device: Device) -> None:
+    if device.trust != Trust.PENDING:
+        raise IllegalTransition(f"This device is {device.trust}, not pending; there is nothing to accept or reject.")
+
+
+async def _delete(unit: Unit, device: Device) -> None:
+    await unit.session.execute(sa.delete(Claim).where(Claim.device_id == device.id))
+    await unit.session.delete(device)
+    unit.hint(HintKind.DEVICE_REMOVED, device.id, user_id=device.user_id or 0, rev=device.rev + 1)
+    unit.hint(HintKind.CLAIMS, device.id)
+
+
+async def _hand_over(unit: Unit, principal: Principal, device: Device, user_id: int) -> None:
+    if not principal.may(Permission.DEVICES_ASSIGN):
+        raise Forbidden("Only an administrator gives devices to other users.")
+    if await unit.session.get(User, user_id) is None:
+        raise InvalidInput("There is no such user to give the device to.")
+    unit.hint(HintKind.DEVICE_MOVED, device.id, user_id=device.user_id or 0, rev=device.rev)
+    device.user_id = user_id
+
+
+def _checked_name(name: str) -> str:
+    try:
+        return checks.printable(name.strip(), "device_name", limits.DEVICE_NAME_MAX)
+    except checks.InvalidPayload as error:
+        raise InvalidInput(str(error)) from None
+
+
+def _checked_tags(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > TAGS_MAX:
+        raise InvalidInput(f"A device has at most {TAGS_MAX} tags.")
+    try:
+        for name, value in tags.items():
+            checks.printable(name, "a tag's name", TAG_NAME_MAX)
+            checks.printable(value, f"the tag {name}", TAG_VALUE_MAX, empty=True)
+    except checks.InvalidPayload as error:
+        raise InvalidInput(str(error)) from None
+    return tags

@@ -1,0 +1,121 @@
+"""Counters, and how many devices were online over time.
+
+One sample a minute and owner; older samples are thinned to one in fifteen minutes, then dropped. A minute in which no
+server ran has no sample: it is a gap, and is shown as one.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from app.clock import Clock, utcnow
+from app.db import Database
+from app.devices.models import Device, PresenceSample, StatusEvent
+from app.devices.repository import Scope
+from app.uow import UnitOfWork
+from deployx_protocol.states import DeviceStatus, Trust
+
+SAMPLE = timedelta(minutes=1)
+THINNED = timedelta(minutes=15)
+FINE_FOR = timedelta(hours=48)
+KEPT_FOR = timedelta(days=32)
+NOBODY = 0
+
+
+class Window(StrEnum):
+    """How far back to look."""
+
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+
+
+SPANS: dict[Window, tuple[timedelta, timedelta]] = {
+    Window.DAY: (timedelta(hours=24), timedelta(minutes=5)),
+    Window.WEEK: (timedelta(days=7), timedelta(minutes=30)),
+    Window.MONTH: (timedelta(days=30), timedelta(hours=2)),
+}
+"""Window → (span, step)."""
+
+Point = tuple[datetime, int | None, int | None]
+
+
+class StatisticsService:
+    """Reads counts within a scope, and keeps the samples."""
+
+    def __init__(
+        self, uow: UnitOfWork, db: Database, live_nodes: Callable[[], Collection[str]], clock: Clock = utcnow
+    ) -> None:
+        self._uow = uow
+        self._db = db
+        self._live_nodes = live_nodes
+        self._clock = clock
+
+    async def counts(self, scope: Scope) -> dict[str, int]:
+        """How many devices there are, by presence and by trust."""
+        held = Device.node_id.in_(self._live_nodes())
+        online = Device.status == DeviceStatus.ONLINE
+
+        def number(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+            return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*conditions), 1), else_=0)), 0)
+
+        query = sa.select(
+            sa.func.count().label("total"),
+            number(online, held).label("online"),
+            number(sa.not_(online)).label("offline"),
+            *(number(Device.trust == t).label(t) for t in (Trust.PENDING, Trust.QUARANTINED, Trust.UNVERIFIED)),
+        ).select_from(Device)
+        async with self._db.read() as session:
+            counts = dict((await session.execute(scope.limit(query))).mappings().one())
+        return {**counts, "unknown": counts["total"] - counts["online"] - counts["offline"]}
+
+    async def online_over_time(self, scope: Scope, window: Window) -> tuple[timedelta, list[Point]]:
+        """The step, and one point for each; what is not known is None."""
+        span, step = SPANS[window]
+        now = self._clock()
+        first = _floor(now - span, step)
+        query = sa.select(
+            PresenceSample.at, sa.func.sum(PresenceSample.online), sa.func.sum(PresenceSample.total)
+        ).where(PresenceSample.at >= first)
+        if scope.user_id is not None:
+            query = query.where(PresenceSample.user_id == scope.user_id)
+        async with self._db.read() as session:
+            samples = (await session.execute(query.group_by(PresenceSample.at).order_by(PresenceSample.at))).all()
+        known = {_floor(at, step): (int(online), int(total)) for at, online, total in samples}
+        steps = int((now - first) / step) + 1
+        return step, [(moment, *known.get(moment, (None, None))) for moment in (first + i * step for i in range(steps))]
+
+    async def sample(self) -> None:
+        """Record this minute, once, whichever node comes first. Every owner gets a row; nobody's devices are owner 0."""
+        now = self._clock().replace(second=0, microsecond=0)
+        owner = sa.func.coalesce(Device.user_id, NOBODY)
+        online = sa.func.sum(sa.case((Device.status == DeviceStatus.ONLINE, 1), else_=0))
+        async with self._uow.begin() as unit:
+            if await unit.session.scalar(sa.select(PresenceSample.at).where(PresenceSample.at == now).limit(1)):
+                return
+            rows = (await unit.session.execute(sa.select(owner, online, sa.func.count()).group_by(owner))).all()
+            counts = {NOBODY: (0, 0)} | {user_id: (count, total) for user_id, count, total in rows}
+            unit.session.add_all(
+                PresenceSample(at=now, user_id=user_id, online=count, total=total)
+                for user_id, (count, total) in counts.items()
+            )
+
+    async def prune(self, status_events_days: int) -> None:
+        """Thin and drop what is old: samples, and status events after their retention."""
+        now = self._clock()
+        async with self._uow.begin() as unit:
+            await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at < now - KEPT_FOR))
+            old = sa.select(PresenceSample.at).where(PresenceSample.at < now - FINE_FOR).distinct()
+            moments = [at for at in await unit.session.scalars(old) if at != _floor(at, THINNED)]
+            for start in range(0, len(moments), 500):
+                batch = moments[start : start + 500]
+                await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at.in_(batch)))
+            before = now - timedelta(days=status_events_days)
+            await unit.session.execute(sa.delete(StatusEvent).where(StatusEvent.at < before))
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    seconds = int(step.total_seconds())
+    return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)

@@ -1,0 +1,84 @@
+"""Rows as people and dashboards see them."""
+
+from collections.abc import Collection
+
+from app.clock import iso, iso_or_none
+from app.devices.models import Claim, Device
+from deployx_protocol.messages import ClaimView, DeviceStatusChanged, DeviceView
+from deployx_protocol.states import ClaimKind, DeviceStatus, Presence, StatusCause, Trust
+
+
+def presence_of(device: Device, live_nodes: Collection[str]) -> Presence:
+    """What to call a device's status: unknown while its row is held by a server that is gone."""
+    if device.status == DeviceStatus.ONLINE and device.node_id not in live_nodes:
+        return Presence.UNKNOWN
+    return Presence(device.status)
+
+
+def device_view(device: Device, owner: str | None, live_nodes: Collection[str]) -> DeviceView:
+    """A device in full. ``owner`` is the e-mail address of the user it belongs to."""
+    return DeviceView(
+        id=device.id,
+        agent_id=device.agent_id,
+        device_name=device.device_name,
+        hostname=device.hostname,
+        platform=device.platform,
+        ip_address=device.ip_address,
+        source_ip=device.source_ip,
+        machine_id=device.machine_id,
+        status=presence_of(device, live_nodes),
+        status_cause=_cause(device),
+        status_detail=device.status_detail,
+        status_since=iso_or_none(device.status_since),
+        last_seen=iso_or_none(device.last_seen),
+        trust=Trust(device.trust),
+        trust_reason=device.trust_reason,
+        keyed=device.public_key is not None,
+        agent_version=device.agent_version,
+        facts=device.facts,
+        tags=device.tags,
+        user_id=device.user_id,
+        owner=owner,
+        created_at=iso(device.created_at),
+        rev=device.rev,
+    )
+
+
+def status_change(view: DeviceView) -> DeviceStatusChanged:
+    """The specification's event for what ``view`` says."""
+    return DeviceStatusChanged(
+        agent_id=view.agent_id,
+        device_name=view.device_name,
+        status=view.status,
+        last_seen=view.last_seen,
+        id=view.id,
+        rev=view.rev,
+        cause=view.status_cause,
+        detail=view.status_detail,
+        since=view.status_since,
+    )
+
+
+def claim_view(claim: Claim, device: Device, *, connected: bool) -> ClaimView:
+    """A claim about ``device``; ``connected``: whoever made it waits for the answer."""
+    return ClaimView(
+        id=claim.id,
+        kind=ClaimKind(claim.kind),
+        device_id=device.id,
+        device_name=device.device_name,
+        agent_id=claim.agent_id,
+        hostname=claim.hostname,
+        platform=claim.platform,
+        ip_address=claim.ip_address,
+        source_ip=claim.source_ip,
+        machine_id=claim.machine_id,
+        keyed=claim.public_key is not None,
+        connected=connected,
+        detail=claim.detail,
+        created_at=iso(claim.created_at),
+        last_seen=iso(claim.last_seen),
+    )
+
+
+def _cause(device: Device) -> StatusCause | None:
+    return StatusCause(device.status_cause) if device.status_cause else None

@@ -1,0 +1,44 @@
+"""What is done once in a while: a sample of presence each minute, and once an hour what has outlived its retention."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.accounts.service import AccountService
+from app.devices.statistics import StatisticsService
+from app.errors import Unavailable
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+SAMPLE_S = 20.0
+"""More often than once a minute, so that no minute is missed; a minute is recorded once."""
+PRUNE_S = 3600.0
+
+
+class Housekeeping:
+    """Runs until cancelled. A database that is away is asked again at the next turn."""
+
+    def __init__(self, accounts: AccountService, statistics: StatisticsService, settings: Settings) -> None:
+        self._accounts = accounts
+        self._statistics = statistics
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Sample and prune."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(SAMPLE_S, self._statistics.sample, "sample"))
+            group.create_task(self._every(PRUNE_S, self._prune, "prune"))
+
+    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]], name: str) -> None:
+        while True:
+            try:
+                await step()
+            except Unavailable:
+                log.warning("housekeeping.postponed", step=name)
+            await asyncio.sleep(interval_s)
+
+    async def _prune(self) -> None:
+        await self._accounts.prune()
+        await self._statistics.prune(self._settings.status_retention_days)

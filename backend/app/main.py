@@ -1,0 +1,143 @@
+"""The server, wired: the only place where its parts are made and joined. `deployx-server serve` runs it.
+
+FastAPI, the agents' Socket.IO server (``/socket.io/``) and the dashboards' (``/ui/socket.io/``) are one ASGI app.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import socketio
+import structlog
+from fastapi import FastAPI
+
+from app import __version__
+from app.accounts import routes as account_routes
+from app.accounts.auth import Auth
+from app.accounts.service import AccountService
+from app.db import Database
+from app.devices import routes as device_routes
+from app.devices.claims import ClaimService
+from app.devices.enrollment import EnrollmentService
+from app.devices.presence import PresenceService
+from app.devices.registration import RegistrationService
+from app.devices.service import DeviceService, Here
+from app.devices.statistics import StatisticsService
+from app.housekeeping import Housekeeping
+from app.realtime.agents import AgentGateway
+from app.realtime.bus import LocalBus
+from app.realtime.dashboards import DashboardGateway
+from app.realtime.link import LinkServer
+from app.realtime.presence import PresenceLoop
+from app.realtime.publisher import Publisher
+from app.realtime.sessions import Sessions
+from app.realtime.supervision import supervised
+from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
+from app.uow import UnitOfWork
+from app.web import docs, health, metrics, problems, spa
+from app.web.middleware import MAX_BODY_BYTES, RequestFrame
+from deployx_protocol import events, limits
+
+__all__ = ["CORS_ORIGINS", "PING_INTERVAL", "PING_TIMEOUT", "create_app"]
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application for ``settings``. Its database must be migrated before it starts."""
+    node_id = str(uuid4())
+    db = Database(settings.database_url)
+    bus = LocalBus()
+    uow = UnitOfWork(db, bus.publish)
+    counted = metrics.Metrics()
+
+    accounts = AccountService(uow, db, settings)
+    auth = Auth(accounts, settings)
+
+    sessions = Sessions()
+    presence = PresenceService(uow, db, node_id=node_id, grace_s=settings.presence_grace_s)
+    here = Here(live_nodes=lambda: presence.live_nodes, claim_connected=sessions.claim_connected)
+    devices = DeviceService(uow, db, here)
+    claims = ClaimService(uow, devices)
+    enrollment = EnrollmentService(uow, db, settings)
+    statistics = StatisticsService(uow, db, here.live_nodes)
+    registrations = RegistrationService(uow, node_id=node_id, approval=settings.enrollment == "approval")
+
+    agent_server = LinkServer(
+        allowed=events.FROM_AGENT,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
+        cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
+    )
+    agents = AgentGateway(agent_server, sessions, settings, counted)
+    loop = PresenceLoop(registrations, presence, sessions, alone=settings.is_sqlite, reregister=agents.register_again)
+    agents.use(loop)
+
+    dashboard_server = LinkServer(
+        allowed=events.FROM_DASHBOARD,
+        transports=["websocket"],
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
+        cors_allowed_origins="*",  # the gateway checks the origin, and says so in words a page can read
+    )
+    dashboards = DashboardGateway(
+        dashboard_server, accounts, devices, [*settings.cors_origins, *settings.public_url], counted
+    )
+    publisher = Publisher(devices, dashboards)
+    bus.subscribe(agents.hinted)
+    bus.subscribe(publisher.hinted)
+    housekeeping = Housekeeping(accounts, statistics, settings)
+
+    async def drain() -> None:
+        """Say goodbye to everyone and save that this server's devices are offline. Once; a second call does nothing."""
+        if app.state.drained:
+            return
+        app.state.drained = True
+        await loop.stop()
+        await agents.goodbye()
+        await dashboards.goodbye()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await loop.start()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(supervised("presence", loop.run)),
+                group.create_task(supervised("publisher", publisher.run)),
+                group.create_task(supervised("dashboards", dashboards.watch_sessions)),
+                group.create_task(supervised("housekeeping", housekeeping.run)),
+            ]
+            yield
+            await drain()
+            for task in tasks:
+                task.cancel()
+        await agent_server.shutdown()
+        await dashboard_server.shutdown()
+        accounts.close()
+        await db.close()
+
+    app = FastAPI(
+        title="DeployX",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.state.drained = False
+    app.state.drain = drain
+    app.add_middleware(RequestFrame, metrics=counted)
+    problems.install(app)
+    app.include_router(account_routes.router(accounts, auth))
+    app.include_router(device_routes.router(auth, devices, claims, enrollment, statistics))
+    app.include_router(health.router(db))
+    app.include_router(metrics.router(counted, auth))
+    app.include_router(docs.router())
+    app.mount("/socket.io", socketio.ASGIApp(agent_server, socketio_path=None))
+    app.mount("/ui/socket.io", socketio.ASGIApp(dashboard_server, socketio_path=None))
+    app.include_router(spa.router(spa.find()))
+    return app

@@ -1,0 +1,265 @@
+"""The dashboards' side: who may watch, what they are shown first, and how they are told of changes.
+
+Invariant: a dashboard joins its room before its snapshot is read, so that nothing falls between the two; it is in a
+room only while its session is good, which is looked up every few seconds.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from socketio.exceptions import ConnectionRefusedError as Refusal
+
+from app.accounts.auth import COOKIE
+from app.accounts.principal import Principal
+from app.accounts.service import AccountService
+from app.clock import Clock, iso, utcnow
+from app.devices.repository import Scope
+from app.devices.service import DeviceService
+from app.errors import DeployXError, Unavailable
+from app.realtime.link import LinkServer, LinkSocket, source_ip
+from app.web.metrics import Metrics
+from deployx_protocol import events
+from deployx_protocol.codes import Code
+from deployx_protocol.messages import (
+    ClaimsChanged,
+    DevicesChanged,
+    Message,
+    SessionEnded,
+    SnapshotBegin,
+    SnapshotDevices,
+    SnapshotEnd,
+)
+
+log = structlog.get_logger()
+
+PIECE = 500
+PIECES_AHEAD = 4
+"""Pieces of a snapshot that may wait for a slow browser before the next is read."""
+CHECK_S = 3.0
+CONNECT_DEADLINE_S = 10.0
+
+
+@dataclass(eq=False)
+class Viewer:
+    """A dashboard. ``batch``: it asked for one event per tick; ``rooms`` it is in."""
+
+    sid: str
+    principal: Principal
+    batch: bool
+    watching: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """What it may see."""
+        return Scope.of(self.principal)
+
+    @property
+    def proof(self) -> str:
+        """The id of the session or token it came with."""
+        return self.principal.session_id or self.principal.token_id or ""
+
+
+class DashboardGateway:
+    """Dashboards connected to this node. ``origins`` are those whose pages may open a socket, besides our own."""
+
+    def __init__(
+        self,
+        server: LinkServer,
+        accounts: AccountService,
+        devices: DeviceService,
+        origins: Collection[str],
+        metrics: Metrics,
+        clock: Clock = utcnow,
+    ) -> None:
+        self._metrics = metrics
+        self._server = server
+        self._accounts = accounts
+        self._devices = devices
+        self._origins = frozenset(origins)
+        self._clock = clock
+        self._viewers: dict[str, Viewer] = {}
+        self._snapshots: set[asyncio.Task[None]] = set()
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        server.serve(self)
+
+    # ------------------------------------------------------------ connections
+
+    async def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
+        """Every transport may open for as long as it takes to say who it is."""
+        loop = asyncio.get_running_loop()
+        self._deadlines[eio_sid] = loop.call_later(CONNECT_DEADLINE_S, self._too_late, eio_sid)
+        return True
+
+    def _too_late(self, eio_sid: str) -> None:
+        self._start(self._server.cut_transport(eio_sid))
+
+    async def connecting(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        """Admit whoever is signed in. Raises ConnectionRefusedError with a code as its message."""
+        if not self._is_own_page(environ):
+            log.warning("dashboard.refused", why="foreign origin", source_ip=source_ip(environ))
+            raise Refusal("forbidden_origin")
+        options = auth if isinstance(auth, dict) else {}
+        try:
+            principal = await self._authenticate(environ, options.get("token"))
+        except Unavailable:
+            raise Refusal("unavailable") from None
+        except DeployXError:
+            log.info("dashboard.refused", why="not signed in", source_ip=source_ip(environ))
+            raise Refusal("unauthenticated") from None
+        self._metrics.dashboard_connections.inc()
+        self._viewers[sid] = Viewer(sid=sid, principal=principal, batch=options.get("batch") is True)
+
+    async def _authenticate(self, environ: Mapping[str, Any], token: Any) -> Principal:
+        if isinstance(token, str):
+            return await self._accounts.authenticate_token(token)
+        try:
+            cookie = SimpleCookie(str(environ.get("HTTP_COOKIE", ""))).get(COOKIE)
+        except CookieError:
+            cookie = None
+        return await self._accounts.authenticate_cookie(cookie.value if cookie else "")
+
+    def _is_own_page(self, environ: Mapping[str, Any]) -> bool:
+        """Whether no browser sent this, or a page of ours: same host, or on the list. `null` is nobody's."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None:
+            return True
+        scheme = {"ws": "http", "wss": "https"}.get(environ["asgi.scope"]["scheme"], environ["asgi.scope"]["scheme"])
+        return origin == f"{scheme}://{environ.get('HTTP_HOST', '')}" or origin in self._origins
+
+    async def connected(self, sid: str) -> None:
+        """A plain client hears of changes from now on; ours asks for a snapshot first."""
+        viewer = self._viewers.get(sid)
+        if viewer is None:
+            await self._server.cut(sid)
+            return
+        deadline = self._deadlines.pop(self._server.manager.eio_sid_from_sid(sid, "/"), None)
+        if deadline:
+            deadline.cancel()
+        log.info("dashboard.connected", user=viewer.principal.email, sid=sid)
+        if not viewer.batch:
+            await self._join(viewer)
+
+    async def _join(self, viewer: Viewer) -> None:
+        viewer.watching = True
+        await self._server.enter_room(viewer.sid, _room(viewer.scope, batch=viewer.batch))
+
+    async def disconnected(self, sid: str, reason: str) -> None:
+        """Forget it."""
+        viewer = self._viewers.pop(sid, None)
+        if viewer:
+            self._metrics.dashboard_connections.dec()
+            log.info("dashboard.disconnected", user=viewer.principal.email, sid=sid, reason=reason)
+
+    async def closed(self, eio_sid: str) -> None:
+        """Forget the transport."""
+        deadline = self._deadlines.pop(eio_sid, None)
+        if deadline:
+            deadline.cancel()
+
+    # ------------------------------------------------------------ what they ask
+
+    async def received(self, sid: str, name: str, args: list[Any]) -> dict[str, Any]:
+        """`watch`, the only event that dashboards send: join, then stream a snapshot."""
+        viewer = self._viewers.get(sid)
+        if viewer is None:
+            return {"ok": False, "error": {"code": "unauthenticated", "message": "Sign in first."}}
+        await self._join(viewer)
+        self._start(self._stream(viewer))
+        return {"ok": True, "data": {}}
+
+    async def _stream(self, viewer: Viewer) -> None:
+        snapshot_id = uuid4().hex
+        try:
+            total = await self._devices.count(viewer.scope)
+            now = iso(self._clock())
+            await self._emit(
+                viewer, events.SNAPSHOT_BEGIN, SnapshotBegin(snapshot_id=snapshot_id, total=total, server_time=now)
+            )
+            last_id = 0
+            while piece := await self._devices.after(viewer.scope, last_id, PIECE):
+                last_id = piece[-1].id
+                message = SnapshotDevices(snapshot_id=snapshot_id, devices=piece)
+                await self._emit(viewer, events.SNAPSHOT_DEVICES, message)
+                if not await self._has_read(viewer):
+                    return
+            claims = await self._devices.claims(viewer.scope)
+            await self._emit(viewer, events.SNAPSHOT_END, SnapshotEnd(snapshot_id=snapshot_id, claims=claims))
+        except Unavailable:
+            await self._end(viewer, Code.SERVER_UNAVAILABLE, "The database does not answer. Connecting again helps.")
+
+    async def _has_read(self, viewer: Viewer) -> bool:
+        """Wait until the browser has taken most of what was sent; False if it went away."""
+        while viewer.sid in self._viewers:
+            socket: LinkSocket | None = self._server.socket(viewer.sid)
+            if socket is None:
+                return False
+            if socket.queue.qsize() <= PIECES_AHEAD:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    # ------------------------------------------------------------ what they are told
+
+    def scopes(self) -> set[Scope]:
+        """The different shares that someone is watching."""
+        return {viewer.scope for viewer in self._viewers.values() if viewer.watching}
+
+    async def send(self, scope: Scope, changed: DevicesChanged) -> None:
+        """Tell everyone with ``scope``: our own dashboards in one event, plain clients as the specification says."""
+        if changed.devices or changed.changes or changed.removed or changed.seen:
+            payload = changed.to_json()
+            await self._server.emit(events.DEVICES_CHANGED, payload, room=_room(scope, batch=True))
+        if any(v.watching and not v.batch and v.scope == scope for v in self._viewers.values()):
+            for change in changed.changes:
+                room = _room(scope, batch=False)
+                await self._server.emit(events.DEVICE_STATUS_CHANGED, change.to_json(), room=room)
+
+    async def send_claims(self) -> None:
+        """Tell our own dashboards which claims are open."""
+        for scope in {viewer.scope for viewer in self._viewers.values() if viewer.watching and viewer.batch}:
+            message = ClaimsChanged(claims=await self._devices.claims(scope))
+            await self._server.emit(events.CLAIMS_CHANGED, message.to_json(), room=_room(scope, batch=True))
+
+    async def watch_sessions(self) -> None:
+        """Cut dashboards whose session or token has ended, until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            viewers = list(self._viewers.values())
+            if not viewers:
+                continue
+            try:
+                alive = await self._accounts.alive(
+                    {viewer.principal.session_id for viewer in viewers if viewer.principal.session_id},
+                    {viewer.principal.token_id for viewer in viewers if viewer.principal.token_id},
+                )
+            except Unavailable:
+                continue
+            for viewer in viewers:
+                if viewer.proof not in alive:
+                    await self._end(viewer, Code.SIGNED_OUT, "You were signed out. Sign in again.")
+
+    async def goodbye(self) -> None:
+        """The server stops: say so, and close."""
+        for viewer in list(self._viewers.values()):
+            await self._end(viewer, Code.SERVER_SHUTDOWN, "The server is stopping.")
+
+    async def _end(self, viewer: Viewer, code: Code, message: str) -> None:
+        await self._emit(viewer, events.SESSION_ENDED, SessionEnded.because(code, message))
+        await self._server.cut(viewer.sid)
+
+    async def _emit(self, viewer: Viewer, event: str, message: Message) -> None:
+        await self._server.emit(event, message.to_json(), to=viewer.sid)
+
+    def _start(self, step: Any) -> None:
+        task = asyncio.get_running_loop().create_task(step)
+        self._snapshots.add(task)
+        task.add_done_callback(self._snapshots.discard)
+
+
+def _room(scope: Scope, *, batch: bool) -> str:
+    return f"{'batch' if batch else 'plain'}:{'all' if scope.user_id is None else scope.user_id}"

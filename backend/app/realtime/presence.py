@@ -1,0 +1,247 @@
+"""The one writer of everything that agents cause: registrations, departures, acknowledgements, heartbeats, the lease.
+
+Each kind waits in memory and is committed in batches, one batch at a time, so that a storm becomes a few transactions.
+While the database is away departures and acknowledgements wait, registrations are refused as retryable, and
+connections stay.
+
+Invariant: when the database is back, what it says about this node's devices is made equal to the connections that are
+open, both ways, before anything else is written.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from app.clock import Clock, utcnow
+from app.devices.outcomes import Outcome, Refused, Registration
+from app.devices.presence import Confirmation, Departure, Heartbeat, PresenceService
+from app.devices.registration import RegistrationService
+from app.errors import Unavailable
+from app.realtime import groupcommit
+from app.realtime.sessions import AgentSession, Sessions
+from app.realtime.supervision import supervised
+from deployx_protocol.codes import Code
+from deployx_protocol.states import CAUSE_TEXT, StatusCause
+
+log = structlog.get_logger()
+
+BATCH_MAX = 200
+HEARTBEATS_MAX = 1_000
+HEARTBEAT_FLUSH_S = 1.0
+LEASE_RENEWAL_S = 5.0
+RECONCILE_S = 60.0
+RETRY_S = 0.5
+
+Item = TypeVar("Item")
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A registration on its way to the database. ``committed`` is called before anything else is written."""
+
+    registration: Registration
+    committed: Callable[[Outcome], None]
+    outcome: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class PresenceLoop:
+    """Runs until cancelled. ``reregister`` is told of sessions whose row no longer knows them."""
+
+    def __init__(
+        self,
+        registrations: RegistrationService,
+        presence: PresenceService,
+        sessions: Sessions,
+        *,
+        alone: bool,
+        reregister: Callable[[AgentSession], None],
+        clock: Clock = utcnow,
+    ) -> None:
+        self._registrations = registrations
+        self._presence = presence
+        self._sessions = sessions
+        self._alone = alone
+        self._reregister = reregister
+        self._clock = clock
+        self._arriving: list[Waiting] = []
+        self._departing: list[Departure] = []
+        self._confirming: list[Confirmation] = []
+        self._beating: dict[int, Heartbeat] = {}
+        self._work = asyncio.Event()
+        self._stale = False
+        self._stopping = False
+
+    async def register(self, registration: Registration, committed: Callable[[Outcome], None]) -> Outcome:
+        """The outcome, once it is committed; ``committed`` has been called with it by then."""
+        if self._stopping:
+            return Refused(Code.SERVER_SHUTDOWN, "The server is stopping. Connect again in a moment.", 5.0)
+        waiting = Waiting(registration, committed)
+        self._arriving.append(waiting)
+        self._work.set()
+        return await waiting.outcome
+
+    def depart(self, session: AgentSession, cause: StatusCause, detail: str = "") -> None:
+        """The session ended; its row says so soon."""
+        text = detail or CAUSE_TEXT[cause]
+        self._departing.append(Departure(session.device_id, session.epoch, cause, text, self._clock()))
+        self._work.set()
+
+    def confirm(self, session: AgentSession, generation: int) -> None:
+        """The agent has stored the generation that its registration gave it."""
+        self._confirming.append(Confirmation(session.device_id, session.epoch, generation))
+        self._work.set()
+
+    def heartbeat(self, session: AgentSession) -> None:
+        """The agent is there; ``last_seen`` says so within two seconds."""
+        self._beating[session.device_id] = Heartbeat(session.device_id, session.epoch, self._clock())
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervised("presence.write", self._write_forever))
+            for interval_s, step in (
+                (HEARTBEAT_FLUSH_S, self._flush_heartbeats),
+                (LEASE_RENEWAL_S, self._renew_lease),
+                (RECONCILE_S, self._mark_stale),
+            ):
+                group.create_task(supervised(step.__name__, partial(self._every, interval_s, step)))
+
+    async def start(self) -> None:
+        """Take the lease before the first connection. Raises Unavailable."""
+        await self._presence.renew_lease(alone=self._alone)
+
+    async def stop(self, deadline_s: float = 5.0) -> None:
+        """Refuse what arrives from now on, and mark this node's devices offline; gives up after ``deadline_s``."""
+        self._stopping = True
+        detail = CAUSE_TEXT[StatusCause.SERVER_SHUTDOWN]
+        try:
+            async with asyncio.timeout(deadline_s):
+                while True:
+                    try:
+                        return await self._presence.leave(detail)
+                    except Unavailable:
+                        await asyncio.sleep(RETRY_S)
+        except TimeoutError:
+            log.warning("presence.left_unsaved", detail="the database is away; another start will settle it")
+
+    # ------------------------------------------------------------ the writer
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                if self._stale:
+                    await self._reconcile()
+                await self._write_departures()
+                await self._write_confirmations()
+                await self._write_arrivals()
+            except Unavailable as error:
+                self._database_is_away(error)
+                await asyncio.sleep(RETRY_S)
+                self._work.set()
+
+    def _database_is_away(self, error: Unavailable) -> None:
+        if not self._stale:
+            log.error("database.unavailable", detail=str(error.__cause__ or error)[:300])
+        self._stale = True
+        refused, self._arriving = self._arriving, []
+        for waiting in refused:
+            self._finish(waiting, _try_again())
+
+    async def _write_departures(self) -> None:
+        while self._departing:
+            batch = self._departing[:BATCH_MAX]
+            await _save(batch, self._presence.depart_many)
+            del self._departing[: len(batch)]
+
+    async def _write_confirmations(self) -> None:
+        while self._confirming:
+            batch = self._confirming[:BATCH_MAX]
+            await _save(batch, self._presence.confirm_many)
+            del self._confirming[: len(batch)]
+
+    async def _write_arrivals(self) -> None:
+        while self._arriving:
+            batch = self._arriving[:BATCH_MAX]
+            outcomes = await groupcommit.commit(batch, self._register_batch)
+            del self._arriving[: len(batch)]
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    log.error("registration.failed", exc_info=outcome, agent_id=waiting.registration.message.agent_id)
+                    self._finish(waiting, _try_again())
+                else:
+                    self._finish(waiting, outcome)
+            await self._write_departures()
+
+    async def _register_batch(self, batch: Sequence[Waiting]) -> list[Outcome]:
+        return await self._registrations.register_many([waiting.registration for waiting in batch])
+
+    def _finish(self, waiting: Waiting, outcome: Outcome) -> None:
+        waiting.committed(outcome)
+        if not waiting.outcome.done():
+            waiting.outcome.set_result(outcome)
+
+    # ------------------------------------------------------------ in step with the database
+
+    async def _reconcile(self) -> None:
+        rows = await self._presence.online_here()
+        open_here = {session.device_id: session for session in self._sessions.by_device.values()}
+        now, detail = self._clock(), CAUSE_TEXT[StatusCause.RECONCILED]
+        waiting = {(departure.device_id, departure.epoch) for departure in self._departing}
+        for device_id, epoch in rows.items():
+            session = open_here.get(device_id)
+            if (session is None or session.epoch != epoch) and (device_id, epoch) not in waiting:
+                self._departing.append(Departure(device_id, epoch, StatusCause.RECONCILED, detail, now))
+        for session in open_here.values():
+            if rows.get(session.device_id) != session.epoch:
+                self._reregister(session)
+        self._stale = False
+
+    async def _flush_heartbeats(self) -> None:
+        beats, self._beating = self._beating, {}
+        newest = sorted(beats.values(), key=lambda beat: beat.device_id)
+        try:
+            for start in range(0, len(newest), HEARTBEATS_MAX):
+                await _save(newest[start : start + HEARTBEATS_MAX], self._presence.seen_many)
+        except Unavailable:
+            self._beating = {**beats, **self._beating}
+            raise
+
+    async def _renew_lease(self) -> None:
+        await self._presence.renew_lease(alone=self._alone)
+
+    async def _mark_stale(self) -> None:
+        self._stale = True
+        self._work.set()
+
+    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await step()
+            except Unavailable as error:
+                self._database_is_away(error)
+                self._work.set()
+
+
+async def _save(batch: Sequence[Item], write: Callable[[Sequence[Item]], Awaitable[None]]) -> None:
+    """Commit ``batch``; an item that alone makes it fail is logged and given up."""
+
+    async def saved(items: Sequence[Item]) -> list[bool]:
+        await write(items)
+        return [True] * len(items)
+
+    for item, result in zip(batch, await groupcommit.commit(batch, saved), strict=True):
+        if isinstance(result, Exception):
+            log.error("presence.unsaved", item=repr(item), exc_info=result)
+
+
+def _try_again() -> Refused:
+    spread = random.uniform(1.0, 3.0)  # noqa: S311 - not a secret
+    return Refused(Code.SERVER_UNAVAILABLE, "The server cannot save the registration right now.", round(spread, 2))

@@ -1,0 +1,122 @@
+"""From hints to what dashboards hear: every tick, read the rows that hints named and tell each scope its share.
+
+Invariant: what is sent was read after the commit that caused it, and a row's later state is never sent before an
+earlier one, because one task reads and sends. A dashboard is only sent what its user may see.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.clock import Clock, iso, utcnow
+from app.devices.repository import Scope
+from app.devices.service import DeviceService
+from app.devices.views import status_change
+from app.errors import Unavailable
+from app.hints import Hint, HintKind
+from app.realtime.dashboards import DashboardGateway
+from deployx_protocol.messages import DevicesChanged, DeviceView, Removed, Seen
+
+log = structlog.get_logger()
+
+TICK_S = 0.1
+
+
+@dataclass
+class _Dirty:
+    """What hints have named since the last tick."""
+
+    status: set[int] = field(default_factory=set)
+    rows: set[int] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)
+    removed: list[Hint] = field(default_factory=list)
+    moved: list[Hint] = field(default_factory=list)
+    claims: bool = False
+
+    def add(self, hint: Hint) -> None:
+        match hint.kind:
+            case HintKind.DEVICE_STATUS:
+                self.status.add(hint.device_id)
+            case HintKind.DEVICE_ROW:
+                self.rows.add(hint.device_id)
+            case HintKind.DEVICES_SEEN:
+                self.seen.add(hint.device_id)
+            case HintKind.DEVICE_REMOVED:
+                self.removed.append(hint)
+            case HintKind.DEVICE_MOVED:
+                self.moved.append(hint)
+            case HintKind.CLAIMS:
+                self.claims = True
+
+
+class Publisher:
+    """Gathers hints and tells dashboards, until cancelled."""
+
+    def __init__(self, devices: DeviceService, dashboards: DashboardGateway, clock: Clock = utcnow) -> None:
+        self._devices = devices
+        self._dashboards = dashboards
+        self._clock = clock
+        self._dirty = _Dirty()
+        self._woken = asyncio.Event()
+
+    def hinted(self, hints: Sequence[Hint]) -> None:
+        """Take note."""
+        for hint in hints:
+            self._dirty.add(hint)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Tell, one tick after the other, until cancelled."""
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(TICK_S)
+            self._woken.clear()
+            dirty, self._dirty = self._dirty, _Dirty()
+            try:
+                await self._tell(dirty)
+            except Unavailable:
+                self._put_back(dirty)
+                await asyncio.sleep(1.0)
+
+    def _put_back(self, dirty: _Dirty) -> None:
+        newer, self._dirty = self._dirty, dirty
+        dirty.status |= newer.status
+        dirty.rows |= newer.rows
+        dirty.seen |= newer.seen
+        dirty.removed += newer.removed
+        dirty.moved += newer.moved
+        dirty.claims |= newer.claims
+        self._woken.set()
+
+    async def _tell(self, dirty: _Dirty) -> None:
+        scopes = self._dashboards.scopes()
+        if dirty.status:
+            log.info("Broadcasting status change", devices=len(dirty.status), scopes=len(scopes))
+        if not scopes:
+            return
+        views = {view.id: view for view in await self._devices.by_ids(dirty.status | dirty.rows | dirty.seen)}
+        at = iso(self._clock())
+        for scope in scopes:
+            mine = {view.id: view for view in views.values() if _visible(view.user_id, scope)}
+            await self._dashboards.send(scope, _share(dirty, mine, scope, at))
+        if dirty.claims:
+            await self._dashboards.send_claims()
+
+
+def _visible(user_id: int | None, scope: Scope) -> bool:
+    return scope.user_id is None or scope.user_id == user_id
+
+
+def _share(dirty: _Dirty, mine: dict[int, DeviceView], scope: Scope, at: str) -> DevicesChanged:
+    """What a scope is told of what changed; ``mine`` are the rows that it may see."""
+    gone = [hint for hint in dirty.removed if _visible(hint.user_id, scope)]
+    gone += [hint for hint in dirty.moved if scope.user_id is not None and hint.user_id == scope.user_id]
+    seen = sorted(dirty.seen & mine.keys())
+    return DevicesChanged(
+        devices=[mine[device_id] for device_id in sorted(dirty.rows & mine.keys())],
+        changes=[status_change(mine[device_id]) for device_id in sorted(dirty.status & mine.keys())],
+        removed=[Removed(id=hint.device_id, rev=hint.rev) for hint in gone],
+        seen=[Seen(at=at, ids=seen)] if seen else [],
+    )

@@ -1,0 +1,62 @@
+/** An identity in conflict: what happened in plain words, who asks, and the answers that fit. */
+import { Tooltip } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { Icon } from "../../components/Icon";
+import { OffButton } from "../../components/OffButton";
+import { ProblemBox } from "../../components/ProblemBox";
+import { Time } from "../../components/Time";
+import { useActOff } from "../devices/useActOff";
+import { ANSWERS, KINDS, answerClaim } from "./claims";
+import classes from "./Attention.module.css";
+
+/** @param {{ claim: import("../../live/rows").Claim }} props */
+export function ClaimCard({ claim }) {
+  const off = useActOff();
+  const { title, explain, answers } = KINDS[claim.kind];
+  const answer = useMutation({ mutationFn: (/** @type {import("./claims").Answer} */ given) => answerClaim(claim, given) });
+  return (
+    <li className={classes.card} data-testid="claim" data-kind={claim.kind}>
+      <div className={classes.words}>
+        <div className={classes.mark}>
+          <span style={{ color: "var(--state-quarantined)" }}>
+            <Icon name="quarantined" />
+          </span>
+          <strong>{title}</strong>
+          <Link to="/devices/$deviceId" params={{ deviceId: String(claim.device_id) }} search={true}>
+            {claim.device_name}
+          </Link>
+        </div>
+        <p>{explain(claim)}</p>
+        <p className="muted">
+          {claim.detail && `${claim.detail} `}
+          Asked from {claim.source_ip || claim.ip_address} as {claim.agent_id} ({claim.platform}
+          {claim.keyed ? "" : ", without a key"}), {claim.connected ? "connected now" : "not connected now"}, last seen{" "}
+          <Time at={claim.last_seen} />.
+        </p>
+      </div>
+      <div className={classes.actions}>
+        {answers.map((name, index) => (
+          <Tooltip key={name} label={ANSWERS[name].hint} disabled={off !== null}>
+            <span>
+              <OffButton
+                off={off}
+                size="compact-sm"
+                variant={index === 0 ? "filled" : "default"}
+                loading={answer.isPending && answer.variables === name}
+                onClick={() => answer.mutate(name)}
+              >
+                {ANSWERS[name].label}
+              </OffButton>
+            </span>
+          </Tooltip>
+        ))}
+      </div>
+      {answer.error && (
+        <div className={classes.problem}>
+          <ProblemBox error={answer.error} what="The answer was refused." />
+        </div>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,53 @@
+/** Accept, reject, delete: each where it makes sense. */
+import { useState } from "react";
+import { Group } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
+import { Icon } from "../../components/Icon";
+import { OffButton } from "../../components/OffButton";
+import { ProblemBox } from "../../components/ProblemBox";
+import { acceptDevice, deleteDevice, rejectDevice } from "../devices/actions";
+import { useActOff } from "../devices/useActOff";
+import { DeleteWords } from "../devices/words";
+import classes from "./Device.module.css";
+
+/** @param {{ device: import("../../live/rows").Device, onGone: () => void }} props */
+export function DeviceActions({ device, onGone }) {
+  const off = useActOff();
+  const [asking, setAsking] = useState(false);
+  const accept = useMutation({ mutationFn: () => acceptDevice(device) });
+  const reject = useMutation({ mutationFn: () => rejectDevice(device), onSuccess: onGone });
+  const remove = useMutation({ mutationFn: () => deleteDevice(device), onSuccess: onGone });
+  const error = accept.error ?? reject.error ?? remove.error;
+  return (
+    <>
+      <Group gap={6} className={classes.actions}>
+        {device.trust === "pending" && (
+          <>
+            <OffButton off={off} size="compact-md" loading={accept.isPending} onClick={() => accept.mutate()}>
+              Accept
+            </OffButton>
+            <OffButton off={off} size="compact-md" variant="default" loading={reject.isPending} onClick={() => reject.mutate()}>
+              Reject
+            </OffButton>
+          </>
+        )}
+        <OffButton off={off} size="compact-md" variant="default" leftSection={<Icon name="trash" size={14} />} onClick={() => setAsking(true)}>
+          Delete
+        </OffButton>
+      </Group>
+      {error && <ProblemBox error={error} what="Nothing was changed." />}
+      <ConfirmDialog
+        opened={asking}
+        title={`Delete ${device.device_name}`}
+        action="Delete device"
+        count={1}
+        busy={remove.isPending}
+        onClose={() => setAsking(false)}
+        onConfirm={() => remove.mutate(undefined, { onSettled: () => setAsking(false) })}
+      >
+        <DeleteWords devices={[device]} />
+      </ConfirmDialog>
+    </>
+  );
+}

@@ -1,0 +1,78 @@
+/** A device, whole: its head and its tabs. */
+import { ActionIcon, Skeleton, Stack, Tabs } from "@mantine/core";
+import { Icon } from "../../components/Icon";
+import { useDevice, useLoaded } from "../../live";
+import { DeviceHeader } from "./DeviceHeader";
+import { Facts } from "./Facts";
+import { History } from "./History";
+import { Timeline } from "./Timeline";
+import classes from "./Device.module.css";
+
+const RECENT = 5;
+
+/** @param {{ id: number, narrow: boolean, onClose: () => void }} props */
+export function DevicePanel({ id, narrow, onClose }) {
+  const device = useDevice(id);
+  const loaded = useLoaded();
+  return (
+    <aside className={classes.panel} aria-label={device ? `Device ${device.device_name}` : "Device"} data-narrow={narrow || undefined}>
+      <ActionIcon
+        className={classes.close}
+        variant="subtle"
+        color="gray"
+        size="lg"
+        aria-label={narrow ? "Back to the list" : "Close the device"}
+        onClick={onClose}
+      >
+        <Icon name={narrow ? "left" : "close"} />
+      </ActionIcon>
+      {device ? <Known key={id} device={device} onGone={onClose} /> : loaded ? <Gone /> : <Loading />}
+    </aside>
+  );
+}
+
+/** @param {{ device: import("../../live/rows").Device, onGone: () => void }} props */
+function Known({ device, onGone }) {
+  return (
+    <>
+      <DeviceHeader device={device} onGone={onGone} />
+      <Tabs defaultValue="overview" keepMounted={false}>
+        <Tabs.List aria-label="Parts of this page">
+          <Tabs.Tab value="overview">Overview</Tabs.Tab>
+          <Tabs.Tab value="history">History</Tabs.Tab>
+        </Tabs.List>
+        <Tabs.Panel value="overview" className={classes.tab}>
+          <h3 className={classes.source}>Last 7 days</h3>
+          <Timeline device={device} />
+          <h3 className={classes.source}>Came and went</h3>
+          <History device={device} first={RECENT} />
+          <Facts device={device} />
+        </Tabs.Panel>
+        <Tabs.Panel value="history" className={classes.tab}>
+          <History device={device} />
+        </Tabs.Panel>
+      </Tabs>
+    </>
+  );
+}
+
+function Gone() {
+  return (
+    <div className={classes.gone}>
+      <h2 className={classes.name}>This device is not there</h2>
+      <p className="muted">It was deleted, or it belongs to somebody else. Go back to the list to find another one.</p>
+    </div>
+  );
+}
+
+function Loading() {
+  return (
+    <Stack gap="md" p="md" role="status" aria-label="Loading the device">
+      <Skeleton height={26} width="50%" />
+      <Skeleton height={18} width="70%" />
+      <Skeleton height={18} width="40%" />
+      <Skeleton height={64} />
+      <Skeleton height={160} />
+    </Stack>
+  );
+}

@@ -1,0 +1,9 @@
+/** Tags as people type them: `name=value`, or a name alone. */
+
+/** @param {string} text @returns {{ name: string, value: string } | { problem: string }} */
+export function parseTag(text) {
+  const [name, ...rest] = text.trim().split("=");
+  if (!name.trim()) return { problem: "A tag begins with a name, as in role=web." };
+  if (/[\s,!()]/.test(name.trim())) return { problem: "A tag's name has no spaces, commas or brackets." };
+  return { name: name.trim(), value: rest.join("=").trim() };
+}

@@ -1,0 +1,112 @@
+/** The palette: any device, page or action by its name. */
+import { useDeferredValue, useMemo, useState } from "react";
+import { useMantineColorScheme } from "@mantine/core";
+import { Spotlight } from "@mantine/spotlight";
+import { useNavigate } from "@tanstack/react-router";
+import { Icon } from "../../components/Icon";
+import { store, useLive } from "../../live";
+import { plural } from "../../lib/text";
+import { STATES, COUNTERS } from "../devices/states";
+import { haystack, termsOf } from "../devices/view";
+import { helpOpened } from "./paletteState";
+import { THEMES } from "./ThemeMenu";
+import "@mantine/spotlight/styles.css";
+
+const MOST_DEVICES = 8;
+
+/** @param {string} text @param {ReadonlyMap<number, import("../../live/rows").Device>} devices names that begin with the text come first */
+function findDevices(text, devices) {
+  const terms = termsOf(text);
+  if (terms.length === 0) return { found: [], total: 0 };
+  const found = [...devices.values()].filter((device) => terms.every((term) => haystack(device).includes(term)));
+  /** @param {import("../../live/rows").Device} device */
+  const rank = (device) => (device.device_name.toLowerCase().startsWith(terms[0]) ? 0 : 1);
+  return { found: found.sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DEVICES), total: found.length };
+}
+
+function useActions() {
+  const navigate = useNavigate();
+  const { setColorScheme } = useMantineColorScheme();
+  return useMemo(
+    () => [
+      { label: "Devices", group: "Pages", icon: "devices", run: () => navigate({ to: "/" }) },
+      { label: "Settings", group: "Pages", icon: "settings", run: () => navigate({ to: "/settings" }) },
+      { label: "Add device", group: "Actions", icon: "plus", run: () => navigate({ to: "/add-device" }) },
+      ...COUNTERS.map(({ name, facet }) => ({
+        label: `Show ${STATES[name].word.toLowerCase()} devices`,
+        group: "Actions",
+        icon: name,
+        run: () => navigate({ to: "/", search: { [facet]: name } }),
+      })),
+      ...THEMES.map(({ value, label, icon }) => ({
+        label: `Theme: ${label}`,
+        group: "Actions",
+        icon,
+        run: () => setColorScheme(value),
+      })),
+      { label: "Keyboard shortcuts", group: "Actions", icon: "help", run: () => helpOpened.set(true) },
+    ],
+    [navigate, setColorScheme],
+  );
+}
+
+/** @param {{ onClose: () => void }} props */
+export default function Palette({ onClose }) {
+  const navigate = useNavigate();
+  const [query, setQuery] = useState("");
+  const wanted = useDeferredValue(query);
+  const counts = useLive((state) => state.counts);
+  const { found, total } = useMemo(() => findDevices(wanted, counts.total ? store.get().devices : new Map()), [wanted, counts]);
+  const actions = useActions().filter(({ label }) => label.toLowerCase().includes(wanted.trim().toLowerCase()));
+
+  return (
+    <Spotlight.Root
+      forceOpened
+      query={query}
+      onQueryChange={setQuery}
+      onSpotlightClose={onClose}
+      shortcut={null}
+      tagsToIgnore={[]}
+      aria-label="Find a device, page or action"
+      scrollable
+      maxHeight={420}
+    >
+      <Spotlight.Search
+        placeholder="Find a device, page or action"
+        aria-label="Find a device, page or action"
+        leftSection={<Icon name="search" />}
+      />
+      <Spotlight.ActionsList>
+        {found.length > 0 && (
+          <Spotlight.ActionsGroup label={total > found.length ? `Devices (${plural(total, "match", "matches")})` : "Devices"}>
+            {found.map((device) => (
+              <Spotlight.Action
+                key={device.id}
+                label={device.device_name}
+                description={`${STATES[device.status].word} · ${device.hostname} · ${device.ip_address}`}
+                leftSection={
+                  <span style={{ color: `var(--state-${device.status})` }}>
+                    <Icon name={device.status} />
+                  </span>
+                }
+                onClick={() => navigate({ to: "/devices/$deviceId", params: { deviceId: String(device.id) } })}
+              />
+            ))}
+          </Spotlight.ActionsGroup>
+        )}
+        {["Pages", "Actions"].map((group) => {
+          const inGroup = actions.filter((action) => action.group === group);
+          if (inGroup.length === 0) return null;
+          return (
+            <Spotlight.ActionsGroup key={group} label={group}>
+              {inGroup.map(({ label, icon, run }) => (
+                <Spotlight.Action key={label} label={label} leftSection={<Icon name={icon} />} onClick={run} />
+              ))}
+            </Spotlight.ActionsGroup>
+          );
+        })}
+        {found.length === 0 && actions.length === 0 && <Spotlight.Empty>Nothing has this name.</Spotlight.Empty>}
+      </Spotlight.ActionsList>
+    </Spotlight.Root>
+  );
+}

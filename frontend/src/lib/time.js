@@ -1,0 +1,38 @@
+/** Times and durations in words. */
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+/** @param {string} iso the exact time in the reader's zone */
+export const exactTime = (iso) => exactFormat.format(new Date(iso));
+
+/**
+ * "just now", "42 s ago", "5 min ago", "3 h ago", "2 d ago", then the date; "in 3 h" for what is to come.
+ *
+ * @param {string} iso
+ * @param {number} nowMs
+ */
+export function relativeTime(iso, nowMs) {
+  const at = Date.parse(iso);
+  if (!Number.isFinite(at)) return "at an unknown time";
+  const seconds = Math.round((nowMs - at) / 1000);
+  if (Math.abs(seconds) < 5) return "just now";
+  if (Math.abs(seconds) >= 30 * DAY) return dayFormat.format(at);
+  return seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
+}
+
+/**
+ * One unit, rounded down: a device that has been away for 119 s has been away for 1 min.
+ *
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < MINUTE) return `${whole} s`;
+  if (whole < HOUR) return `${Math.floor(whole / MINUTE)} min`;
+  if (whole < DAY) return `${Math.floor(whole / HOUR)} h`;
+  return `${Math.floor(whole / DAY)} d`;
+}

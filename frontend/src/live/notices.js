@@ -1,0 +1,114 @@
+/**
+ * Devices that come and go, as people are told of it. Several of one kind within two seconds become one notice that
+ * grows. Invariant: only what a live connection reported is told; snapshots and reconnects are silent, and so is a
+ * server that counts its agents again after it was down.
+ *
+ * @typedef {"connected" | "disconnected" | "pending"} Kind
+ * @typedef {{ id: number, name: string, detail: string }} Subject
+ * @typedef {{ key: string, kind: Kind, at: string, subjects: Subject[], read: boolean, latestMs: number }} Notice
+ */
+import { createAtom } from "../lib/atom";
+import { now } from "../lib/clock";
+import { listNames, plural } from "../lib/text";
+
+export const GROUP_MS = 2000;
+const KEPT = 200;
+
+/** The specification's name for each kind. @type {Record<Kind, string>} */
+export const TITLES = { connected: "Agent Connected", disconnected: "Agent Disconnected", pending: "Agent Waiting" };
+
+/** @param {import("./rows").Transition} transition @returns {Kind | null} null when nobody needs to be told */
+export function kindOf({ device, from }) {
+  if (from === null && device.trust === "pending") return "pending";
+  if (device.status === "online") return from === "unknown" ? null : "connected";
+  if (device.status === "offline" && from !== null) return device.status_cause === "server_shutdown" ? null : "disconnected";
+  return null;
+}
+
+/** @param {Notice} notice */
+export function sentence({ kind, subjects }) {
+  const [first] = subjects;
+  if (subjects.length === 1) {
+    if (kind === "connected") return `${first.name} came online`;
+    if (kind === "pending") return `${first.name} is waiting to be accepted`;
+    return `${first.name} went offline${first.detail ? `: ${first.detail}` : ""}`;
+  }
+  const devices = plural(subjects.length, "device");
+  if (kind === "connected") return `${devices} came online`;
+  if (kind === "pending") return `${devices} are waiting to be accepted`;
+  return `${devices} went offline`;
+}
+
+/** @param {Notice} notice */
+export const names = ({ subjects }) => (subjects.length > 1 ? listNames(subjects.map(({ name }) => name)) : "");
+
+/**
+ * @param {Notice[]} list newest first
+ * @param {import("./rows").Transition[]} transitions
+ * @param {number} nowMs
+ * @returns {{ list: Notice[], changed: Notice[] }} the list, and those that are new or grew
+ */
+export function addTransitions(list, transitions, nowMs) {
+  /** @type {Map<Kind, Notice>} */
+  const open = new Map();
+  for (const notice of list) {
+    if (nowMs - notice.latestMs <= GROUP_MS && !open.has(notice.kind)) open.set(notice.kind, notice);
+  }
+  /** @type {Map<string, Notice>} */
+  const changed = new Map();
+  for (const transition of transitions) {
+    const kind = kindOf(transition);
+    if (!kind) continue;
+    const { device } = transition;
+    const subject = { id: device.id, name: device.device_name, detail: device.status_detail };
+    const group = open.get(kind);
+    /** @type {Notice} */
+    const grown = group
+      ? { ...group, read: false, latestMs: nowMs, subjects: withSubject(group, subject, changed.has(group.key)) }
+      : { key: `${kind}-${nowMs}-${device.id}`, kind, at: new Date(nowMs).toISOString(), subjects: [subject], read: false, latestMs: nowMs };
+    open.set(kind, grown);
+    changed.set(grown.key, grown);
+  }
+  if (changed.size === 0) return { list, changed: [] };
+  const kept = list.filter(({ key }) => !changed.has(key));
+  return { list: [...[...changed.values()].reverse(), ...kept].slice(0, KEPT), changed: [...changed.values()] };
+}
+
+/** @param {Notice} group @param {Subject} subject @param {boolean} ours whether this turn already copied the subjects */
+function withSubject(group, subject, ours) {
+  if (group.subjects.some(({ id }) => id === subject.id)) return group.subjects;
+  if (!ours) return [...group.subjects, subject];
+  group.subjects.push(subject);
+  return group.subjects;
+}
+
+/** @param {{ store: import("./store").Store, log: typeof import("./log").log }} deps */
+export function createNotices({ store, log }) {
+  /** @type {import("../lib/atom").Atom<Notice[]>} */
+  const atom = createAtom(/** @type {Notice[]} */ ([]));
+  /** @type {Set<(changed: Notice[]) => void>} */
+  const watchers = new Set();
+
+  store.subscribe(({ state, transitions }, before) => {
+    for (const { device } of transitions) log.statusChanged(device.device_name, device.status);
+    if (state.counts !== before.counts) log.statsUpdated();
+    const { list, changed } = addTransitions(atom.get(), transitions, now());
+    for (const transition of transitions) {
+      const kind = kindOf(transition);
+      if (kind) log.notification(TITLES[kind]);
+    }
+    atom.set(list);
+    if (changed.length) watchers.forEach((watcher) => watcher(changed));
+  });
+
+  return {
+    ...atom,
+    /** @param {(changed: Notice[]) => void} watcher hears of each notice when it is new and when it grows */
+    onChange(watcher) {
+      watchers.add(watcher);
+      return () => void watchers.delete(watcher);
+    },
+    markRead: () => atom.set((list) => (list.some(({ read }) => !read) ? list.map((notice) => ({ ...notice, read: true })) : list)),
+    clear: () => atom.set([]),
+  };
+}
