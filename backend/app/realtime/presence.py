@@ -151,7 +151,10 @@ class PresenceLoop:
             log.error("database.unavailable", detail=str(error.__cause__ or error)[:300])
         self._stale = True
         refused, self._arriving = self._arriving, []
-        for waiting in refused:
+        self._refuse(refused)
+
+    def _refuse(self, arrivals: Sequence[Waiting]) -> None:
+        for waiting in arrivals:
             self._finish(waiting, _try_again())
 
     async def _write_departures(self) -> None:
@@ -169,8 +172,12 @@ class PresenceLoop:
     async def _write_arrivals(self) -> None:
         while self._arriving:
             batch = self._arriving[:BATCH_MAX]
-            outcomes = await groupcommit.commit(batch, self._register_batch)
-            del self._arriving[: len(batch)]
+            del self._arriving[: len(batch)]  # before the commit: whoever finds the database away refuses the rest
+            try:
+                outcomes = await groupcommit.commit(batch, self._register_batch)
+            except Unavailable:
+                self._refuse(batch)
+                raise
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Exception):
                     log.error("registration.failed", exc_info=outcome, agent_id=waiting.registration.message.agent_id)
