@@ -24,7 +24,10 @@ class HintKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One hint. ``device_id`` and ``user_id`` are 0 where they mean nothing; ``rev`` only goes with DEVICE_REMOVED and _MOVED."""
+    """One hint. ``device_id`` and ``user_id`` are 0 where they mean nothing.
+
+    ``rev`` only goes with DEVICE_REMOVED and _MOVED.
+    """
 
     kind: HintKind
     device_id: int = 0

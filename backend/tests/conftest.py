@@ -1,5 +1,7 @@
-"""What the server's tests share: settings that owe nothing to the environment, a migrated database of each kind, people,
-and an application served on a real socket.
+"""What the server's tests share.
+
+Settings that owe nothing to the environment, a migrated database of each kind, people, and an application served on a
+real socket.
 """
 
 import os

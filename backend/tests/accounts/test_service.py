@@ -193,7 +193,7 @@ async def test_use_is_written_down_once_a_minute(
 
 async def test_tokens_are_ones_own(person: MakePerson, accounts: AccountService) -> None:
     ada, bob = await person("ada@example.test"), await person("bob@example.test")
-    as_ada, as_bob = (await accounts.authenticate_token(one.token) for one in (ada, bob))
+    as_ada, as_bob = await accounts.authenticate_token(ada.token), await accounts.authenticate_token(bob.token)
     assert [row.id for row in await accounts.list_tokens(as_ada)] == [as_ada.token_id]
     with pytest.raises(NotFound):
         await accounts.delete_token(as_ada, as_bob.token_id or "")
