@@ -88,7 +88,7 @@ class StatisticsService:
         return step, [(moment, *known.get(moment, (None, None))) for moment in (first + i * step for i in range(steps))]
 
     async def sample(self) -> None:
-        """Record this minute, once, whichever node comes first. Every owner gets a row; owner 0 has nobody's devices."""
+        """Record this minute, once, whichever node comes first. Every owner gets a row, and so does nobody: 0."""
         now = self._clock().replace(second=0, microsecond=0)
         owner = sa.func.coalesce(Device.user_id, NOBODY)
         online = sa.func.sum(sa.case((Device.status == DeviceStatus.ONLINE, 1), else_=0))
