@@ -58,32 +58,46 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
+    """The address to listen on. With any other than loopback, DEPLOYX_PUBLIC_URL is needed."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one."""
     data_dir: Path = Path(".deployx")
+    """The folder of the SQLite database."""
     database_url: str = Field(default="", repr=False)
     """Always with its driver; by default a SQLite file in ``data_dir``."""
     public_url: CommaList = []
     """The origins under which agents and browsers reach this server."""
     cors_origins: CommaList = CORS_ORIGINS
+    """Origins of pages, besides our own, that may open the dashboard's socket."""
     trusted_proxies: CommaList = []
     """Addresses and networks whose ``X-Forwarded-*`` headers are believed."""
 
     enrollment: Literal["token", "approval"] = "token"
+    """`token`: only who has an enrolment token may register. `approval`: anyone may, and waits until accepted."""
     ping_interval: float = Field(default=PING_INTERVAL, gt=0, le=3600)
+    """How often the server pings each Socket.IO connection."""
     ping_timeout: float = Field(default=PING_TIMEOUT, gt=0, le=3600)
+    """How long it waits for the answer before it calls the connection dead."""
     heartbeat_interval_s: float = _named("HEARTBEAT_INTERVAL", 30, gt=0, le=3600)
+    """How often agents send `ping`."""
     presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)
+    """How long the devices of a server that crashed stay as they were, so that their agents can come back."""
     anonymous_max: int = Field(default=200, ge=1)
     """How many connections of one address may be waiting to register."""
     status_retention_days: int = Field(default=90, ge=1)
+    """How many days of status changes and presence samples are kept."""
 
     admin_email: str = ""
+    """The first administrator, made at the start of a server that has no user yet."""
     admin_password: SecretStr = SecretStr("")
+    """The first administrator's password."""
     session_lifetime_s: int = _named("SESSION_LIFETIME", 14 * 86_400, ge=60)
+    """How long a browser stays signed in."""
 
     log_format: Literal["text", "json"] = "text"
+    """`text` for people, `json` for programs; one line per event."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
 
     @classmethod
     def settings_customise_sources(

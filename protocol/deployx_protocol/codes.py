@@ -7,19 +7,19 @@ from enum import StrEnum
 class Code(StrEnum):
     """The ``code`` of ``registration_failed`` and ``session_ended``."""
 
-    INVALID_PAYLOAD = "invalid_payload"
-    PROTOCOL_UNSUPPORTED = "protocol_unsupported"
-    WRONG_ORIGIN = "wrong_origin"
-    INVALID_CREDENTIALS = "invalid_credentials"
-    IDENTITY_CONFLICT = "identity_conflict"
-    REJECTED = "rejected"
-    REMOVED = "removed"
-    SUPERSEDED = "superseded"
-    SERVER_BUSY = "server_busy"
-    SERVER_UNAVAILABLE = "server_unavailable"
-    SERVER_SHUTDOWN = "server_shutdown"
-    SIGNED_OUT = "signed_out"
-    TOO_SLOW = "too_slow"
+    INVALID_PAYLOAD = "invalid_payload"  # a field is missing, of the wrong type, too long or unreadable
+    PROTOCOL_UNSUPPORTED = "protocol_unsupported"  # the agent speaks a newer protocol than the server
+    WRONG_ORIGIN = "wrong_origin"  # the address that was dialled is not one of the server's
+    INVALID_CREDENTIALS = "invalid_credentials"  # the enrolment token or the signature is not good, or a token is needed
+    IDENTITY_CONFLICT = "identity_conflict"  # the identity is another device's and the client has no key to claim it with
+    REJECTED = "rejected"  # someone refused this device
+    REMOVED = "removed"  # someone deleted this device
+    SUPERSEDED = "superseded"  # a newer connection of the same device took over
+    SERVER_BUSY = "server_busy"  # too many connections or attempts; later
+    SERVER_UNAVAILABLE = "server_unavailable"  # the database does not answer; later
+    SERVER_SHUTDOWN = "server_shutdown"  # the server is stopping; again in a moment
+    SIGNED_OUT = "signed_out"  # the dashboard's session or token has ended
+    TOO_SLOW = "too_slow"  # the peer does not read what is sent to it
 
 
 EXIT_OK = 0
