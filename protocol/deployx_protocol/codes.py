@@ -10,8 +10,8 @@ class Code(StrEnum):
     INVALID_PAYLOAD = "invalid_payload"  # a field is missing, of the wrong type, too long or unreadable
     PROTOCOL_UNSUPPORTED = "protocol_unsupported"  # the agent speaks a newer protocol than the server
     WRONG_ORIGIN = "wrong_origin"  # the address that was dialled is not one of the server's
-    INVALID_CREDENTIALS = "invalid_credentials"  # the enrolment token or the signature is not good, or a token is needed
-    IDENTITY_CONFLICT = "identity_conflict"  # the identity is another device's and the client has no key to claim it with
+    INVALID_CREDENTIALS = "invalid_credentials"  # the enrolment token or the signature is not good, or none came
+    IDENTITY_CONFLICT = "identity_conflict"  # the ids are of a device with a key, and the client has none
     REJECTED = "rejected"  # someone refused this device
     REMOVED = "removed"  # someone deleted this device
     SUPERSEDED = "superseded"  # a newer connection of the same device took over
