@@ -60,11 +60,11 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """The address to listen on. With any other than loopback, DEPLOYX_PUBLIC_URL is needed."""
     port: int = Field(default=8000, ge=0, le=65535)
-    """0 takes a free one."""
+    """The port to listen on; 0 takes a free one."""
     data_dir: Path = Path(".deployx")
     """The folder of the SQLite database."""
     database_url: str = Field(default="", repr=False)
-    """Always with its driver; by default a SQLite file in ``data_dir``."""
+    """``postgresql://user:password@host/database`` or ``sqlite:////folder/file.db``; by default a file in the data folder."""
     public_url: CommaList = []
     """The origins under which agents and browsers reach this server."""
     cors_origins: CommaList = CORS_ORIGINS
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     anonymous_max: int = Field(default=200, ge=1)
     """How many connections of one address may be waiting to register."""
     status_retention_days: int = Field(default=90, ge=1)
-    """How many days of status changes and presence samples are kept."""
+    """How many days of status changes are kept."""
 
     admin_email: str = ""
     """The first administrator, made at the start of a server that has no user yet."""

@@ -1,0 +1,28 @@
+"""Writes the documents that come from the code; with `--check` it only says which of them are out of date."""
+
+import sys
+from pathlib import Path
+
+from documents import configuration, protocol
+
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+_PAGES = {"protocol.md": protocol.render, "configuration.md": configuration.render}
+
+
+def main(arguments: list[str]) -> int:
+    """0, or 1 when `--check` finds a page that the code no longer makes."""
+    pages = {_DOCS / name: render() for name, render in _PAGES.items()}
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        if stale:
+            names = " and ".join(f"docs/{path.name}" for path in stale)
+            print(f"{names} no longer say what the code does: run `.venv/bin/python tools/docs.py`.", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(pages[path], encoding="utf-8")
+        print(f"Wrote docs/{path.name}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
