@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".deployx")
     """The folder of the SQLite database."""
     database_url: str = Field(default="", repr=False)
-    """``postgresql://user:password@host/database`` or ``sqlite:////folder/file.db``; by default a file in the data folder."""
+    """``postgresql://user:password@host/database`` or ``sqlite:////folder/file.db``; by default in the data folder."""
     public_url: CommaList = []
     """The origins under which agents and browsers reach this server."""
     cors_origins: CommaList = CORS_ORIGINS

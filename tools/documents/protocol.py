@@ -173,8 +173,8 @@ def _codes() -> str:
         retryable = "yes" if refusal.retryable else "no"
         rows.append(f"| `{member.value}` | {_sentence(member.doc)} | {retryable} | {_sentence(does)} |")
     return (
-        "## Code\n\nThe `code` of `registration_failed` and `session_ended`. A code that an agent does not know is judged "
-        "by the `retryable` beside it.\n\n| Code | Means | Retryable | An agent |\n|---|---|---|---|\n"
+        "## Code\n\nThe `code` of `registration_failed` and `session_ended`. A code that an agent does not know is "
+        "judged by the `retryable` beside it.\n\n| Code | Means | Retryable | An agent |\n|---|---|---|---|\n"
         + "\n".join(rows)
     )
 
@@ -211,7 +211,8 @@ def _signing() -> str:
     rows = [f"{number}. `{_part(ast.unparse(part))}`" for number, part in enumerate(parts, 1)]
     return (
         f"## Signing bytes\n\n{module_doc(PROTOCOL / 'signing.py')}\n\n"
-        "Every part is UTF-8 text; numbers are written in decimal. A map is the number of its entries, then name and value of each, sorted by name. `CONTEXT` is "
+        "Every part is UTF-8 text; numbers are written in decimal. A map is "
+        "the number of its entries, then name and value of each, sorted by name. `CONTEXT` is "
         f"`{signing.CONTEXT}`.\n\n" + "\n".join(rows)
     )
 
