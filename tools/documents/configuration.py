@@ -29,8 +29,8 @@ Lists are separated by commas.
 _AGENT_HEAD = """## Agent
 
 In rising precedence: the settings file, the environment, flags. `DEPLOYX_LOG_LEVEL` is `log_level = "…"` in the file
-and `--log-level` as a flag, and so on; a secret has no flag. The file is TOML: `/etc/deployx-agent/agent.toml` for root,
-else `~/.config/deployx-agent/agent.toml`; `DEPLOYX_CONFIG` or `--config` names another.
+and `--log-level` as a flag, and so on; a secret has no flag. The file is TOML: `/etc/deployx-agent/agent.toml` for
+root, else `~/.config/deployx-agent/agent.toml`; `DEPLOYX_CONFIG` or `--config` names another.
 """
 _DEFAULTS = {
     "server_url": f"what enrolment recorded or the token names; with a key but neither, `{config.SERVER_URL}`",
