@@ -1,0 +1,49 @@
+"""What runs the product: Vitest, then pytest in parallel, then the tests that must have the machine to themselves."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bootstrap import node
+from bootstrap.places import FRONTEND, PYTHON
+from checking import totals
+from checking.steps import Step
+
+_NO_TESTS = 5  # pytest's exit code when the selection is empty
+_DEADLINE_S = 1500.0
+
+
+def dashboard_step(env: Mapping[str, str], reports: Path) -> Step:
+    """Vitest. `env` must have a node that is good enough."""
+    report = reports / "vitest.json"
+    command = [node.npm(dict(env)), "run", "--silent", "test", "--", "--reporter=default", "--reporter=json"]
+    return Step(
+        "Dashboard tests",
+        [*command, f"--outputFile.json={report}"],
+        cwd=FRONTEND,
+        env=env,
+        deadline_s=_DEADLINE_S,
+        announced=True,
+        count=lambda: totals.from_vitest(report),
+    )
+
+
+def python_steps(env: Mapping[str, str], reports: Path) -> list[Step]:
+    """pytest twice: on every core, and one test at a time."""
+    workers = str(max(2, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+    return [
+        _pytest("Python tests", "not soak and not serial", ["-n", workers], env, reports / "parallel.xml"),
+        _pytest("Python tests, one at a time", "serial and not soak", [], env, reports / "serial.xml"),
+    ]
+
+
+def _pytest(title: str, marked: str, options: list[str], env: Mapping[str, str], report: Path) -> Step:
+    return Step(
+        title,
+        [PYTHON, "-m", "pytest", "-q", "-m", marked, *options, f"--junit-xml={report}"],
+        env=env,
+        deadline_s=_DEADLINE_S,
+        announced=True,
+        green_codes=frozenset({0, _NO_TESTS}),
+        count=lambda: totals.from_junit(report),
+    )
