@@ -185,11 +185,9 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
-    from app.main import create_app  # everything else is checked before this is loaded
-
-    app: Any = create_app(settings)
-    config = uvicorn.Config(
+def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
+    """How ``app`` is served, here and in tests."""
+    return uvicorn.Config(
         app,
         http="httptools",
         ws="websockets-sansio",
@@ -204,6 +202,12 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=CLOSE_S,
     )
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    from app.main import create_app  # everything else is checked before this is loaded
+
+    app: Any = create_app(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    server = Server(config, app.state.drain, f"server.started url=http://{host}:{settings.port}")
+    server = Server(uvicorn_config(app, settings), app.state.drain, f"server.started url=http://{host}:{settings.port}")
     server.run(sockets=[listener])

@@ -4,14 +4,20 @@ Settings that owe nothing to the environment, a migrated database of each kind, 
 real socket.
 """
 
+import contextlib
+import io
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
+import structlog
 from fastapi import FastAPI
 
+from app import logging as server_log
 from app.accounts.auth import Auth
 from app.accounts.permissions import Role
 from app.accounts.routes import router as account_routes
@@ -24,6 +30,9 @@ from app.settings import Settings
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
 from app.web.middleware import MAX_BODY_BYTES, RequestFrame
+from tests.support.machines import AgentPeer, Machine, MakeAgent
+from tests.support.node import Lines, RunningNode, Serve, serving
+from tests.support.peers import DashboardPeer, Peer, Watch
 from tests.support.server import PASSWORD, MakePerson, ManualClock, Person, Site, running
 
 
@@ -144,3 +153,59 @@ async def site(
     """The parts under test, served."""
     async with running(build_app(accounts, db, settings, dashboard)) as served:
         yield served
+
+
+@pytest.fixture
+async def serve(settings: Settings) -> AsyncIterator[Serve]:
+    """Starts a whole server on the test's database: `await serve(enrollment="approval")`. It stops with the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**changes: Any) -> RunningNode:
+            return await stack.enter_async_context(serving(settings.model_copy(update=changes)))
+
+        yield start
+
+
+@pytest.fixture
+async def peers() -> AsyncIterator[list[Peer]]:
+    """Clients that are closed when the test ends, before the server is."""
+    made: list[Peer] = []
+    yield made
+    for peer in made:
+        await peer.close()
+
+
+@pytest.fixture
+def agent(serve: Serve, peers: list[Peer]) -> MakeAgent:
+    """Makes agents of a server: `agent(node)`, `agent(node, machine)`."""
+
+    def make(node: RunningNode, machine: Machine | None = None, **options: Any) -> AgentPeer:
+        peer = AgentPeer(node.url, machine, **options)
+        peers.append(peer)
+        return peer
+
+    return make
+
+
+@pytest.fixture
+def watch(serve: Serve, peers: list[Peer]) -> Watch:
+    """Opens dashboards of a server: `await watch(node, person, batch=True)`."""
+
+    async def enter(node: RunningNode, somebody: Person, *, batch: bool = False) -> DashboardPeer:
+        peer = DashboardPeer(node.url, somebody.token, batch=batch)
+        peers.append(peer)
+        return await peer.enter()
+
+    return enter
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What the server has logged so far, as it stands on stderr, line by line."""
+    stream = io.StringIO()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    server_log.configure(stream=stream)
+    yield lambda: stream.getvalue().splitlines()
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.root.handlers[:], logging.root.level = handlers, level
