@@ -4,7 +4,7 @@ One sample a minute and owner; older samples are thinned to one in fifteen minut
 server ran has no sample: it is a gap, and is shown as one.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -108,7 +108,7 @@ class StatisticsService:
         async with self._uow.begin() as unit:
             await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at < now - KEPT_FOR))
             old = sa.select(PresenceSample.at).where(PresenceSample.at < now - FINE_FOR).distinct()
-            moments = [at for at in await unit.session.scalars(old) if at != _floor(at, THINNED)]
+            moments = _surplus(sorted(await unit.session.scalars(old)))
             for start in range(0, len(moments), 500):
                 batch = moments[start : start + 500]
                 await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at.in_(batch)))
@@ -119,3 +119,11 @@ class StatisticsService:
 def _floor(moment: datetime, step: timedelta) -> datetime:
     seconds = int(step.total_seconds())
     return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
+
+
+def _surplus(moments: Sequence[datetime]) -> list[datetime]:
+    """Those of the sorted ``moments`` that are not the first of their fifteen minutes."""
+    first: dict[datetime, datetime] = {}
+    for moment in moments:
+        first.setdefault(_floor(moment, THINNED), moment)
+    return [moment for moment in moments if first[_floor(moment, THINNED)] != moment]
