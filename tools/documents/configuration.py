@@ -53,6 +53,7 @@ _OTHERS = """## Command line
 | Variable | Meaning |
 |---|---|
 | `DEPLOYX_DEV_SERVER` | Where the dashboard's development server finds the API; default `http://127.0.0.1:8000`. |
+| `DEPLOYX_PYTHON` | The Python that generates the dashboard's types, instead of `.venv/bin/python`. |
 | `DEPLOYX_TEST_CHROMIUM` | The browser for the tests, instead of the one on the path. |
 """
 
