@@ -181,6 +181,7 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     if came_online:
         _record_online(rows, device)
     rows.unit.hint(HintKind.DEVICE_ROW, device.id)
+    rows.unit.hint(HintKind.DEVICE_STATUS, device.id)  # every registration is broadcast, also one that changes nothing
     return Registered(
         device_id=device.id,
         agent_id=device.agent_id,
@@ -205,4 +206,3 @@ def _record_online(rows: Rows, device: Device) -> None:
             at=rows.now,
         )
     )
-    rows.unit.hint(HintKind.DEVICE_STATUS, device.id)
