@@ -2,10 +2,10 @@
 import { useEffect } from "react";
 import classes from "./Page.module.css";
 
-/** @param {string} title */
+/** @param {string | null} title null: somebody else on the page names it */
 export function useTitle(title) {
   useEffect(() => {
-    document.title = `${title} · DeployX`;
+    if (title !== null) document.title = `${title} · DeployX`;
   }, [title]);
 }
 

@@ -1,0 +1,64 @@
+/** Who came with a token: waiting, then each machine as it connects. */
+import { useEffect, useSyncExternalStore } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { Icon } from "../../components/Icon";
+import { ProblemBox } from "../../components/ProblemBox";
+import { Time } from "../../components/Time";
+import { useDevice, useLive } from "../../live";
+import { now, onTick } from "../../lib/clock";
+import { plural } from "../../lib/text";
+import { stateOf, tokenQuery } from "./tokens";
+import classes from "./Enroll.module.css";
+
+const POLL_MS = 2000;
+
+/** @param {{ token: import("./tokens").Token }} props */
+export function EnrollProgress({ token }) {
+  const came = useQuery({ ...tokenQuery(token.id), refetchInterval: POLL_MS, staleTime: 0 });
+  const total = useLive((state) => state.counts.total);
+  const { refetch } = came;
+  useEffect(() => void refetch(), [total, refetch]); // a new device: it may be this token's
+
+  const current = came.data ?? { ...token, devices: [] };
+  const state = useSyncExternalStore(onTick, () => stateOf(current, now()));
+  const { devices, max_uses } = current;
+  return (
+    <div className={classes.progress} data-testid="enroll-state" data-state={devices.length ? "connected" : state}>
+      <ul className={classes.came} role="status" aria-label="Machines that came">
+        {devices.slice(0, 20).map(({ id, device_name }) => (
+          <Came key={id} id={id} name={device_name} />
+        ))}
+        {devices.length > 20 && <li className="muted">and {plural(devices.length - 20, "more", "more")}</li>}
+        {state === "open" && (
+          <li className={classes.waiting}>
+            <span className={classes.pulse} aria-hidden="true" />
+            {devices.length === 0 ? "Waiting for it to connect…" : `${plural(max_uses - devices.length, "more machine")} may come…`}
+          </li>
+        )}
+        {state === "expired" && <li className="muted">The line expired <Time at={current.expires_at} />. Make a new one.</li>}
+        {state === "revoked" && <li className="muted">The line was revoked. Make a new one.</li>}
+      </ul>
+      {came.error && !came.data && <ProblemBox error={came.error} what="It cannot be seen whether the machine came." onRetry={refetch} />}
+    </div>
+  );
+}
+
+/** @param {{ id: number, name: string }} props */
+function Came({ id, name }) {
+  const device = useDevice(id);
+  const online = device?.status === "online";
+  return (
+    <li className={classes.waiting}>
+      <span className={online ? classes.yes : undefined}>
+        <Icon name={online ? "trusted" : "offline"} />
+      </span>
+      <span>
+        <Link to="/devices/$deviceId" params={{ deviceId: String(id) }}>
+          {device?.device_name ?? name}
+        </Link>{" "}
+        {online ? "connected ✓" : "enrolled, but not connected now"}
+      </span>
+    </li>
+  );
+}

@@ -1,0 +1,77 @@
+/**
+ * Before there is any device: the three steps to the first one. What was started here stays in sight, above the list,
+ * until it is closed, so that whoever waited sees it end well.
+ */
+import { useState } from "react";
+import { CloseButton } from "@mantine/core";
+import { CopyLine } from "../../components/CopyLine";
+import { OffButton } from "../../components/OffButton";
+import { ProblemBox } from "../../components/ProblemBox";
+import { useMayAct } from "../auth/session";
+import { useActOff } from "../devices/useActOff";
+import { useCreateToken } from "./EnrollForm";
+import { EnrollProgress } from "./EnrollProgress";
+import { INSTALL_LINE, lineOf } from "./tokens";
+import classes from "./Enroll.module.css";
+
+const FIRST = { name: "First device", max_uses: 1, expires_in_s: 86_400 };
+
+/** @param {{ empty: boolean }} props */
+export function FirstDevice({ empty }) {
+  const [token, setToken] = useState(/** @type {import("./tokens").NewToken | null} */ (null));
+  if (empty) return <Steps token={token} onToken={setToken} />;
+  if (!token) return null;
+  return (
+    <section className={classes.strip} aria-label="Your first device">
+      <EnrollProgress token={token} />
+      <CloseButton aria-label="Dismiss" onClick={() => setToken(null)} />
+    </section>
+  );
+}
+
+/** @param {{ token: import("./tokens").NewToken | null, onToken: (token: import("./tokens").NewToken) => void }} props */
+function Steps({ token, onToken }) {
+  const off = useActOff();
+  const mayAct = useMayAct();
+  const create = useCreateToken(onToken);
+  return (
+    <section className={classes.first} aria-label="Add your first device" data-testid="empty-state">
+      <h2 className={classes.title}>{mayAct ? "Add your first device" : "There is no device yet"}</h2>
+      <p className={classes.intro}>
+        {mayAct
+          ? "A device is any machine that runs the DeployX agent. It calls this server, so nothing has to be opened towards it."
+          : "Your role may look, but not add devices. Ask an operator or administrator."}
+      </p>
+      {mayAct && (
+        <ol className={classes.steps}>
+          <li className={classes.step}>
+            <h3>Install the agent</h3>
+            <p>On the machine, in a copy of DeployX, with Python 3.11 or newer:</p>
+            <CopyLine text={INSTALL_LINE} label="the line that installs the agent" />
+          </li>
+          <li className={classes.step}>
+            <h3>Run this line there</h3>
+            {token ? (
+              <>
+                <p>It is shown this once, is good for 1 machine and for 1 day, and keeps the machine connected while it runs.</p>
+                <CopyLine text={lineOf(token)} label="the line that adds the machine" testId="enroll-line" />
+              </>
+            ) : (
+              <>
+                <p>It holds a secret that admits one machine within one day.</p>
+                <OffButton off={off} loading={create.isPending} onClick={() => create.mutate(FIRST)}>
+                  Create the line
+                </OffButton>
+              </>
+            )}
+            {create.error && <ProblemBox error={create.error} what="No line was made." />}
+          </li>
+          <li className={classes.step}>
+            <h3>See it come online</h3>
+            {token ? <EnrollProgress token={token} /> : <p>It appears here by itself, as soon as it has connected.</p>}
+          </li>
+        </ol>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,108 @@
+/**
+ * The addresses of the dashboard. Every page is a chunk of its own; the list stays mounted while a device or a dialog is
+ * open beside it. Invariant: whatever ends a session, over REST or over the socket, ends at the sign-in page with nothing
+ * of that user left in memory.
+ */
+import {
+  Outlet,
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
+import { meQuery, safeTarget } from "./features/auth/session";
+import { searchFrom } from "./features/devices/view";
+import { forgetEverything, onLinkSignedOut } from "./live";
+import { onSignedOut } from "./lib/api";
+import { asProblem } from "./lib/problem";
+import { parseSearch, stringifySearch } from "./lib/search";
+import { Failure } from "./pages/Failure";
+import { NotFound } from "./pages/NotFound";
+
+/** @typedef {{ queryClient: import("@tanstack/react-query").QueryClient }} Context */
+
+const root = /** @type {ReturnType<typeof createRootRouteWithContext<Context>>} */ (createRootRouteWithContext())({
+  component: Outlet,
+});
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (/** @type {Record<string, unknown>} */ { next }) =>
+    typeof next === "string" && safeTarget(next) !== "/" ? { next } : {},
+  component: lazyRouteComponent(() => import("./pages/SignIn"), "SignIn"),
+});
+
+const frame = createRoute({
+  getParentRoute: () => root,
+  id: "frame",
+  async beforeLoad({ context, location }) {
+    try {
+      await context.queryClient.ensureQueryData(meQuery);
+    } catch (error) {
+      if (asProblem(error).status !== 401) throw error;
+      throw redirect({ to: "/sign-in", search: nextOf(location.href), replace: true });
+    }
+  },
+  component: lazyRouteComponent(() => import("./pages/Signed"), "Signed"),
+});
+
+const dashboard = createRoute({
+  getParentRoute: () => frame,
+  id: "devices",
+  validateSearch: searchFrom,
+  component: lazyRouteComponent(() => import("./pages/Dashboard"), "Dashboard"),
+});
+
+const list = createRoute({ getParentRoute: () => dashboard, path: "/", component: () => null });
+
+const device = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/devices/$deviceId",
+  component: lazyRouteComponent(() => import("./pages/Device"), "Device"),
+});
+
+const addDevice = createRoute({
+  getParentRoute: () => dashboard,
+  path: "/add-device",
+  component: lazyRouteComponent(() => import("./pages/AddDevice"), "AddDevice"),
+});
+
+const settings = createRoute({
+  getParentRoute: () => frame,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./pages/Settings"), "Settings"),
+});
+
+const tree = root.addChildren([
+  signIn,
+  frame.addChildren([dashboard.addChildren([list, device, addDevice]), settings]),
+]);
+
+/** @param {string} href */
+const nextOf = (href) => (safeTarget(href) === "/" ? {} : { next: href });
+
+/** @param {import("@tanstack/react-query").QueryClient} queryClient */
+export function createDashboardRouter(queryClient) {
+  const router = createRouter({
+    routeTree: tree,
+    context: { queryClient },
+    defaultPreload: "intent",
+    defaultErrorComponent: Failure,
+    defaultNotFoundComponent: NotFound,
+    parseSearch,
+    stringifySearch,
+  });
+
+  function leave() {
+    if (!queryClient.getQueryData(meQuery.queryKey)) return; // nobody was signed in
+    forgetEverything();
+    queryClient.clear();
+    void router.navigate({ to: "/sign-in", search: nextOf(router.state.location.href) });
+  }
+
+  onSignedOut(leave);
+  onLinkSignedOut(leave);
+  return router;
+}
