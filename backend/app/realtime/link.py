@@ -13,6 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import engineio
@@ -32,6 +33,7 @@ OUTGOING_MAX = 2_000
 """Packets that may wait for a peer that does not read them; then the connection is cut."""
 SEND_TIMEOUT_S = 20
 TOO_SLOW = "peer does not read"
+_FROM_CLIENTS = frozenset({eio_packet.PONG, eio_packet.MESSAGE, eio_packet.UPGRADE, eio_packet.CLOSE})
 
 
 class WireJson:
@@ -51,8 +53,9 @@ class WireJson:
 class LinkSocket(AsyncSocket):  # type: ignore[misc]
     """An Engine.IO connection whose deadlines are timers on the monotonic clock. Made from a fresh AsyncSocket."""
 
-    def adopt(self) -> None:
-        """Begin: what ``__init__`` would do, had the library let us choose the class."""
+    def adopt(self, complain: Callable[[str], None]) -> None:
+        """Begin: what ``__init__`` would do, had the library let us choose the class. ``complain`` of this peer."""
+        self._complain = complain
         self.last_ping = time.monotonic()
         self._pinged_once = False
         self._pong_deadline: asyncio.TimerHandle | None = None
@@ -72,7 +75,11 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         self.queue.put_nowait(pkt)
 
     async def receive(self, pkt: Any) -> None:
-        """Note signs of life before anything else."""
+        """Note signs of life before anything else; a packet that no client sends ends the connection."""
+        if pkt.packet_type not in _FROM_CLIENTS:
+            self._complain("an unknown transport packet")
+            await self.cut(self.server.reason.SERVER_DISCONNECT)
+            return
         if pkt.packet_type == eio_packet.PONG:
             self._alive.set()
             self._stop_deadline()
@@ -109,7 +116,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         try:
             await super()._websocket_handler(ws)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
-            log.warning("link.malformed_packet", error=str(error)[:200])
+            self._complain(f"malformed transport packet: {str(error)[:200]}")
         finally:
             self._stop_deadline()
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
@@ -200,7 +207,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> bool | None:
         socket = self.eio.sockets[eio_sid]
         socket.__class__ = LinkSocket
-        socket.adopt()
+        socket.adopt(partial(self._complaints.note, source_ip(environ)))
         if self._handler and not await self._handler.opened(eio_sid, environ):
             return False
         await super()._handle_eio_connect(eio_sid, environ)
