@@ -3,15 +3,19 @@
 import sys
 from pathlib import Path
 
-from documents import configuration, protocol
+from documents import configuration, protocol, threats
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
-_PAGES = {"protocol.md": protocol.render, "configuration.md": configuration.render}
+_THREATS = _DOCS / "threats-and-faults.md"
 
 
 def main(arguments: list[str]) -> int:
     """0, or 1 when `--check` finds a page that the code no longer makes."""
-    pages = {_DOCS / name: render() for name, render in _PAGES.items()}
+    pages = {
+        _DOCS / "protocol.md": protocol.render(),
+        _DOCS / "configuration.md": configuration.render(),
+        _THREATS: threats.fill(_THREATS.read_text(encoding="utf-8")),
+    }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in arguments:
         if stale:
