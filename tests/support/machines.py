@@ -62,14 +62,14 @@ class Machine:
             "machine_id": self.machine_id,
         }
 
-    def register(self, origin: str, sid: str, boot_id: str, **changes: Any) -> dict[str, Any]:
+    def register(self, dialled: str, sid: str, boot_id: str, **changes: Any) -> dict[str, Any]:
         """A signed `agent_register` for one connection; ``changes`` are made before it is signed."""
         fields = {
             **self.seed(),
             "protocol": PROTOCOL_VERSION,
             "agent_version": "0.1.0",
             "public_key": self.public_key,
-            "origin": origin,
+            "origin": dialled,
             "generation": self.generation,
             "boot_id": boot_id,
             "journal_id": self.journal_id,

@@ -83,7 +83,7 @@ def _usable_token(rows: Rows, message: AgentRegister) -> EnrollmentToken | None:
 
 async def _known_key(rows: Rows, registration: Registration, device: Device) -> Outcome:
     message = registration.message
-    live_boot = registration.live_boot(device.id)
+    live_boot = rows.boots.get(device.id) or registration.live_boot(device.id)
     splitting = _splitting(rows, device)
     judgement = identity.judge(
         device, message, live_boot=live_boot, alive=registration.rival_is_alive, splitting=splitting
@@ -176,7 +176,10 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
     device.session_epoch += 1
     device.rev += 1
-    generation = identity.issue_generation(device, message.generation) if message.keyed else 0
+    generation = 0
+    if message.keyed:
+        generation = identity.issue_generation(device, message.generation)
+        rows.boots[device.id] = message.boot_id
     came_online = device.status != DeviceStatus.ONLINE
     if came_online:
         _record_online(rows, device)

@@ -26,6 +26,8 @@ class Rows:
         self.tokens: dict[str, EnrollmentToken] = {}
         self.refused: dict[str, RefusedKey] = {}
         self.claims: list[Claim] = []
+        self.boots: dict[int, str] = {}
+        """Boot id of whoever registered in this batch, by device: live as soon as it is committed."""
 
     @classmethod
     async def load(cls, unit: Unit, messages: Sequence[AgentRegister], node_id: str, now: datetime) -> "Rows":
