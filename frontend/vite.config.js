@@ -9,7 +9,13 @@ const NONCE_PLACEHOLDER = "__CSP_NONCE__";
 export default defineConfig({
   plugins: [react()],
   html: { cspNonce: NONCE_PLACEHOLDER },
-  build: { target: "es2022", assetsDir: "assets", assetsInlineLimit: 0, modulePreload: { polyfill: false }, manifest: true },
+  build: {
+    target: "es2022",
+    assetsDir: "assets",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    manifest: true,
+  },
   server: {
     host: "127.0.0.1",
     port: 5173,

@@ -73,5 +73,7 @@ export function problemFrom(response, body) {
 /** @param {unknown} errors @returns {string[]} */
 function fieldErrors(errors) {
   if (!Array.isArray(errors)) return [];
-  return errors.map((error) => [error?.field ?? error?.loc?.at?.(-1), error?.message ?? error?.msg].filter(Boolean).join(": "));
+  return errors.map((error) =>
+    [error?.field ?? error?.loc?.at?.(-1), error?.message ?? error?.msg].filter(Boolean).join(": "),
+  );
 }

@@ -51,6 +51,7 @@ export const theme = createTheme({
   primaryShade: { light: 6, dark: 6 },
   colors: { accent, danger, dark },
   defaultRadius: "sm",
+  fontSizes: { xs: "12px", sm: "14px", md: "14px", lg: "16px", xl: "20px" },
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif',
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace',
   headings: { fontWeight: "600" },
@@ -59,6 +60,8 @@ export const theme = createTheme({
   components: {
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true, multiline: true, maw: 320 } },
     Modal: { defaultProps: { centered: true } },
+    Button: { defaultProps: { fw: 500 } },
+    Radio: { defaultProps: { size: "xs" } },
   },
 });
 

@@ -40,8 +40,14 @@ export function useLive(select) {
 
 /** A device as the store has it, with what this user changed meanwhile on top. @param {number} id */
 export function useDevice(id) {
-  const device = useSyncExternalStore(store.subscribe, useCallback(() => store.get().devices.get(id), [id]));
-  const patch = useSyncExternalStore(optimistic.subscribe, useCallback(() => optimistic.get().get(id), [id]));
+  const device = useSyncExternalStore(
+    store.subscribe,
+    useCallback(() => store.get().devices.get(id), [id]),
+  );
+  const patch = useSyncExternalStore(
+    optimistic.subscribe,
+    useCallback(() => optimistic.get().get(id), [id]),
+  );
   return device && patch ? { ...device, ...patch } : device;
 }
 

@@ -94,7 +94,8 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
   }
 
   store.subscribe(({ state }, before) => {
-    if (state.snapshots > before.snapshots) happen("synced", { attempt: 0, retryAt: null, staleSince: null, reason: "" });
+    if (state.snapshots > before.snapshots)
+      happen("synced", { attempt: 0, retryAt: null, staleSince: null, reason: "" });
   });
 
   return {
@@ -125,5 +126,6 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
 /** @type {Record<string, string>} what the server says when it refuses a connection → what is shown or done */
 const refusals = {
   unauthenticated: "unauthenticated",
-  forbidden_origin: "The server does not accept this address for its dashboard. Open it under one of its public addresses.",
+  forbidden_origin:
+    "The server does not accept this address for its dashboard. Open it under one of its public addresses.",
 };

@@ -21,7 +21,8 @@ export const TITLES = { connected: "Agent Connected", disconnected: "Agent Disco
 export function kindOf({ device, from }) {
   if (from === null && device.trust === "pending") return "pending";
   if (device.status === "online") return from === "unknown" ? null : "connected";
-  if (device.status === "offline" && from !== null) return device.status_cause === "server_shutdown" ? null : "disconnected";
+  if (device.status === "offline" && from !== null)
+    return device.status_cause === "server_shutdown" ? null : "disconnected";
   return null;
 }
 
@@ -65,7 +66,14 @@ export function addTransitions(list, transitions, nowMs) {
     /** @type {Notice} */
     const grown = group
       ? { ...group, read: false, latestMs: nowMs, subjects: withSubject(group, subject, changed.has(group.key)) }
-      : { key: `${kind}-${nowMs}-${device.id}`, kind, at: new Date(nowMs).toISOString(), subjects: [subject], read: false, latestMs: nowMs };
+      : {
+          key: `${kind}-${nowMs}-${device.id}`,
+          kind,
+          at: new Date(nowMs).toISOString(),
+          subjects: [subject],
+          read: false,
+          latestMs: nowMs,
+        };
     open.set(kind, grown);
     changed.set(grown.key, grown);
   }
@@ -108,7 +116,8 @@ export function createNotices({ store, log }) {
       watchers.add(watcher);
       return () => void watchers.delete(watcher);
     },
-    markRead: () => atom.set((list) => (list.some(({ read }) => !read) ? list.map((notice) => ({ ...notice, read: true })) : list)),
+    markRead: () =>
+      atom.set((list) => (list.some(({ read }) => !read) ? list.map((notice) => ({ ...notice, read: true })) : list)),
     clear: () => atom.set([]),
   };
 }

@@ -30,7 +30,15 @@
  */
 
 /** @returns {Counts} */
-export const noCounts = () => ({ total: 0, online: 0, offline: 0, unknown: 0, pending: 0, quarantined: 0, unverified: 0 });
+export const noCounts = () => ({
+  total: 0,
+  online: 0,
+  offline: 0,
+  unknown: 0,
+  pending: 0,
+  quarantined: 0,
+  unverified: 0,
+});
 
 /** @returns {LiveState} */
 export const emptyState = () => ({

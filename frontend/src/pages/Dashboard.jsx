@@ -56,7 +56,13 @@ function Devices({ openId, loaded, total }) {
   const navigate = useNavigate();
   const open = useCallback(
     /** @param {number} id */
-    (id) => void navigate({ to: "/devices/$deviceId", params: { deviceId: String(id) }, search: true, replace: !instead && openId !== null }),
+    (id) =>
+      void navigate({
+        to: "/devices/$deviceId",
+        params: { deviceId: String(id) },
+        search: true,
+        replace: !instead && openId !== null,
+      }),
     [navigate, instead, openId],
   );
 

@@ -1,6 +1,29 @@
-/** Settings: of this browser, and what this user's programs and machines sign in with. */
-import { Page } from "../components/Page";
+/** Settings: what programs and machines sign in with, and what this browser remembers. */
+import { Page, Section } from "../components/Page";
+import { useMayAct, useMe } from "../features/auth/session";
+import { ApiTokens } from "../features/settings/ApiTokens";
+import { EnrollmentTokens } from "../features/settings/EnrollmentTokens";
+import { Appearance, NoticeSetting } from "../features/settings/Preferences";
 
 export function Settings() {
-  return <Page title="Settings">Soon</Page>;
+  const me = useMe();
+  const mayAct = useMayAct();
+  return (
+    <Page title="Settings" intro={me && `Signed in as ${me.email} (${me.role}).`}>
+      <Section title="Appearance">
+        <Appearance />
+      </Section>
+      <Section title="Notifications">
+        <NoticeSetting />
+      </Section>
+      <Section title="API tokens">
+        <ApiTokens />
+      </Section>
+      {mayAct && (
+        <Section title="Enrolment tokens">
+          <EnrollmentTokens />
+        </Section>
+      )}
+    </Page>
+  );
 }

@@ -14,7 +14,9 @@ import classes from "./Attention.module.css";
 export function ClaimCard({ claim }) {
   const off = useActOff();
   const { title, explain, answers } = KINDS[claim.kind];
-  const answer = useMutation({ mutationFn: (/** @type {import("./claims").Answer} */ given) => answerClaim(claim, given) });
+  const answer = useMutation({
+    mutationFn: (/** @type {import("./claims").Answer} */ given) => answerClaim(claim, given),
+  });
   return (
     <li className={classes.card} data-testid="claim" data-kind={claim.kind}>
       <div className={classes.words}>

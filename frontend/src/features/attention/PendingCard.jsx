@@ -13,7 +13,8 @@ import classes from "./Attention.module.css";
 export function PendingCard({ device }) {
   const off = useActOff();
   const answer = useMutation({
-    mutationFn: (/** @type {boolean} */ yes) => /** @type {Promise<unknown>} */ (yes ? acceptDevice(device) : rejectDevice(device)),
+    mutationFn: (/** @type {boolean} */ yes) =>
+      /** @type {Promise<unknown>} */ (yes ? acceptDevice(device) : rejectDevice(device)),
   });
   const { device_name, platform, source_ip, ip_address, created_at, id } = device;
   return (
@@ -30,10 +31,23 @@ export function PendingCard({ device }) {
         </div>
       </div>
       <div className={classes.actions}>
-        <OffButton off={off} size="compact-sm" loading={answer.isPending && answer.variables} onClick={() => answer.mutate(true)} aria-label={`Accept ${device_name}`}>
+        <OffButton
+          off={off}
+          size="compact-sm"
+          loading={answer.isPending && answer.variables}
+          onClick={() => answer.mutate(true)}
+          aria-label={`Accept ${device_name}`}
+        >
           Accept
         </OffButton>
-        <OffButton off={off} size="compact-sm" variant="default" loading={answer.isPending && !answer.variables} onClick={() => answer.mutate(false)} aria-label={`Reject ${device_name}`}>
+        <OffButton
+          off={off}
+          size="compact-sm"
+          variant="default"
+          loading={answer.isPending && !answer.variables}
+          onClick={() => answer.mutate(false)}
+          aria-label={`Reject ${device_name}`}
+        >
           Reject
         </OffButton>
       </div>

@@ -24,15 +24,27 @@ export function DeviceActions({ device, onGone }) {
       <Group gap={6} className={classes.actions}>
         {device.trust === "pending" && (
           <>
-            <OffButton off={off} size="compact-md" loading={accept.isPending} onClick={() => accept.mutate()}>
+            <OffButton off={off} size="compact-sm" loading={accept.isPending} onClick={() => accept.mutate()}>
               Accept
             </OffButton>
-            <OffButton off={off} size="compact-md" variant="default" loading={reject.isPending} onClick={() => reject.mutate()}>
+            <OffButton
+              off={off}
+              size="compact-sm"
+              variant="default"
+              loading={reject.isPending}
+              onClick={() => reject.mutate()}
+            >
               Reject
             </OffButton>
           </>
         )}
-        <OffButton off={off} size="compact-md" variant="default" leftSection={<Icon name="trash" size={14} />} onClick={() => setAsking(true)}>
+        <OffButton
+          off={off}
+          size="compact-sm"
+          variant="default"
+          leftSection={<Icon name="trash" size={14} />}
+          onClick={() => setAsking(true)}
+        >
           Delete
         </OffButton>
       </Group>

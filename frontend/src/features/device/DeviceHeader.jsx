@@ -54,7 +54,13 @@ function Name({ device }) {
 
   return (
     <>
-      <InlineEdit value={device.device_name} label="Rename" maxLength={NAME_MAX} off={off} onSave={(name) => change.mutate(name)}>
+      <InlineEdit
+        value={device.device_name}
+        label="Rename"
+        maxLength={NAME_MAX}
+        off={off}
+        onSave={(name) => change.mutate(name)}
+      >
         <h2 className={classes.name} data-testid="device-name">
           {device.device_name}
         </h2>

@@ -15,7 +15,11 @@ export function DevicePanel({ id, narrow, onClose }) {
   const device = useDevice(id);
   const loaded = useLoaded();
   return (
-    <aside className={classes.panel} aria-label={device ? `Device ${device.device_name}` : "Device"} data-narrow={narrow || undefined}>
+    <aside
+      className={classes.panel}
+      aria-label={device ? `Device ${device.device_name}` : "Device"}
+      data-narrow={narrow || undefined}
+    >
       <ActionIcon
         className={classes.close}
         variant="subtle"

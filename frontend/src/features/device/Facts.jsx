@@ -60,7 +60,12 @@ export function Facts({ device }) {
           ["Hostname", device.hostname],
           ["Platform", device.platform],
           ["Address", device.ip_address],
-          ["Machine id", <span key="m" className="mono">{device.machine_id}</span>],
+          [
+            "Machine id",
+            <span key="m" className="mono">
+              {device.machine_id}
+            </span>,
+          ],
           ["Agent version", device.agent_version],
           ...said,
         ]}
@@ -75,7 +80,12 @@ export function Facts({ device }) {
           ["Source address", device.source_ip],
           ["Last seen", <Time key="s" at={device.last_seen} />],
           ["First seen", <Time key="c" at={device.created_at} />],
-          ["Agent id", <span key="a" className="mono">{device.agent_id}</span>],
+          [
+            "Agent id",
+            <span key="a" className="mono">
+              {device.agent_id}
+            </span>,
+          ],
         ]}
       />
     </div>

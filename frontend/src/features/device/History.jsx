@@ -31,7 +31,7 @@ export function History({ device, first }) {
             <StateMark state={status} />
             <span className={classes.detail}>
               {detail}
-              {source_ip && <span className="muted"> from {source_ip}</span>}
+              {source_ip && !detail.includes(source_ip) && <span className="muted"> from {source_ip}</span>}
             </span>
             <span className="muted">
               <Time at={at} />
@@ -40,7 +40,13 @@ export function History({ device, first }) {
         ))}
       </ol>
       {!first && history.hasNextPage && (
-        <Button variant="default" size="xs" mt="sm" loading={history.isFetchingNextPage} onClick={() => history.fetchNextPage()}>
+        <Button
+          variant="default"
+          size="xs"
+          mt="sm"
+          loading={history.isFetchingNextPage}
+          onClick={() => history.fetchNextPage()}
+        >
           Show older
         </Button>
       )}

@@ -16,7 +16,8 @@ export function TagEditor({ device }) {
   const [text, setText] = useState(/** @type {string | null} */ (null));
   const [problem, setProblem] = useState("");
   const change = useMutation({
-    mutationFn: (/** @type {(tags: Record<string, string>) => Record<string, string>} */ how) => changeTags(device, how),
+    mutationFn: (/** @type {(tags: Record<string, string>) => Record<string, string>} */ how) =>
+      changeTags(device, how),
   });
 
   /** @param {import("react").FormEvent} event */
@@ -46,7 +47,13 @@ export function TagEditor({ device }) {
         </span>
       ))}
       {text === null ? (
-        <OffButton off={off} size="compact-xs" variant="subtle" leftSection={<Icon name="plus" size={12} />} onClick={() => setText("")}>
+        <OffButton
+          off={off}
+          size="compact-xs"
+          variant="subtle"
+          leftSection={<Icon name="plus" size={12} />}
+          onClick={() => setText("")}
+        >
           Add tag
         </OffButton>
       ) : (

@@ -12,6 +12,7 @@ import classes from "./Timeline.module.css";
 
 const MINUTE_MS = 60_000;
 const WIDTH = 1000;
+const THINNEST = 3;
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "short" });
 
 /** Now, to the minute: the bar need not move more often. */
@@ -52,9 +53,9 @@ export function Timeline({ device }) {
             key={start}
             className={classes[status]}
             fill={status === "offline" ? "url(#hatch)" : undefined}
-            x={x(start)}
+            x={Math.min(x(start), WIDTH - THINNEST)}
             y={0}
-            width={Math.max(1, x(end) - x(start))}
+            width={Math.max(THINNEST, x(end) - x(start))}
             height={28}
           >
             <title>{`${STATES[status].word} from ${exactTime(new Date(start).toISOString())} for ${duration((end - start) / 1000)}${detail ? `: ${detail}` : ""}`}</title>

@@ -78,7 +78,11 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
     onOpen(id);
   }
 
-  const template = [`${CHECK_WIDTH}px`, ...widths.slice(0, -1).map((width) => `${width}px`), `minmax(${widths.at(-1)}px, 1fr)`];
+  const template = [
+    `${CHECK_WIDTH}px`,
+    ...widths.slice(0, -1).map((width) => `${width}px`),
+    `minmax(${widths.at(-1)}px, 1fr)`,
+  ];
   const minWidth = CHECK_WIDTH + widths.reduce((sum, width) => sum + width, 0);
   const all = ids.length > 0 && selection.ids.size >= ids.length && ids.every((id) => selection.ids.has(id));
   return (

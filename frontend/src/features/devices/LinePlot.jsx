@@ -10,6 +10,15 @@ const FALLBACK_HEIGHT = 96;
 /** @param {Element} element @param {string} name */
 const colour = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
+const hourFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dateFormat = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+/** One line: hours within two days, else dates. @type {uPlot.Axis.DynamicValues} */
+function timesOf(_plot, splits, _axis, _space, step_s) {
+  const format = step_s < 86_400 && splits.length * step_s < 2 * 86_400 ? hourFormat : dateFormat;
+  return splits.map((at) => format.format(at * 1000));
+}
+
 /** @param {HTMLElement} box @returns {uPlot.Options} */
 function optionsFor(box) {
   const axis = {
@@ -26,13 +35,20 @@ function optionsFor(box) {
     cursor: { y: false, points: { size: 6 } },
     scales: { y: { range: (_plot, _min, max) => [0, Math.max(1, Math.ceil((max || 1) * 1.1))] } },
     axes: [
-      { ...axis, size: 24, space: 60 },
+      { ...axis, size: 24, space: 72, values: timesOf },
       { ...axis, size: 44, space: 26, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000] },
     ],
     series: [
       { label: "At" },
       { label: "Online", stroke: online, fill: `${online}22`, width: 1.5, spanGaps: false, points: { show: false } },
-      { label: "All", stroke: colour(box, "--muted"), width: 1, dash: [4, 4], spanGaps: false, points: { show: false } },
+      {
+        label: "All",
+        stroke: colour(box, "--muted"),
+        width: 1,
+        dash: [4, 4],
+        spanGaps: false,
+        points: { show: false },
+      },
     ],
   };
 }

@@ -53,10 +53,22 @@ export function SelectionBar({ selection, matching, onSelect }) {
               Accept {formatCount(pending.length)} pending
             </OffButton>
           )}
-          <OffButton off={off} size="compact-sm" variant="default" leftSection={<Icon name="tag" size={14} />} onClick={() => setDialog("tag")}>
+          <OffButton
+            off={off}
+            size="compact-sm"
+            variant="default"
+            leftSection={<Icon name="tag" size={14} />}
+            onClick={() => setDialog("tag")}
+          >
             Tag
           </OffButton>
-          <OffButton off={off} size="compact-sm" variant="default" leftSection={<Icon name="trash" size={14} />} onClick={() => setDialog("delete")}>
+          <OffButton
+            off={off}
+            size="compact-sm"
+            variant="default"
+            leftSection={<Icon name="trash" size={14} />}
+            onClick={() => setDialog("delete")}
+          >
             Delete
           </OffButton>
           <Button size="compact-sm" variant="subtle" color="gray" onClick={() => onSelect(NOTHING)}>

@@ -16,7 +16,12 @@ import classes from "./TagDialog.module.css";
  */
 export function TagDialog({ opened, devices, onClose, onApply }) {
   return (
-    <Modal opened={opened} onClose={onClose} title={`Tag ${plural(devices.length, "device")}`} closeButtonProps={{ "aria-label": "Close" }}>
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={`Tag ${plural(devices.length, "device")}`}
+      closeButtonProps={{ "aria-label": "Close" }}
+    >
       <Form key={String(opened)} devices={devices} onApply={onApply} />
     </Modal>
   );
@@ -44,7 +49,9 @@ function Form({ devices, onApply }) {
 
   return (
     <Stack gap="md">
-      <span className="muted">{howMany(devices)}. Tags are kept by the server, so it does not matter who is offline.</span>
+      <span className="muted">
+        {howMany(devices)}. Tags are kept by the server, so it does not matter who is offline.
+      </span>
       <form onSubmit={add}>
         <TextInput
           data-autofocus

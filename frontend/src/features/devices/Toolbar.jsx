@@ -21,7 +21,12 @@ export function Toolbar({ view, onChange }) {
       <SearchField q={view.q} onChange={onChange} />
       <div className={classes.facets}>
         {FACETS.map((facet) => (
-          <FacetMenu key={facet} facet={facet} chosen={view[facet]} onChange={(values) => onChange({ [facet]: values })} />
+          <FacetMenu
+            key={facet}
+            facet={facet}
+            chosen={view[facet]}
+            onChange={(values) => onChange({ [facet]: values })}
+          />
         ))}
         {isFiltered(view) && (
           <Button variant="subtle" color="gray" size="compact-sm" onClick={() => onChange(NO_FILTERS)}>

@@ -24,7 +24,7 @@ const patch = async (id, body, rev) =>
   learn(
     await ask(
       api.PATCH("/api/v1/devices/{device_id}", {
-        params: { path: { device_id: id }, ...(rev !== undefined && { header: { "If-Match": `"${rev}"` } }) },
+        params: { path: { device_id: id }, ...(rev !== undefined && { header: { "if-match": `"${rev}"` } }) },
         body,
       }),
     ),

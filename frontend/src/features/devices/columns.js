@@ -6,14 +6,14 @@ import { statusRank } from "./states";
 
 /** @type {{ id: string, label: string, size: number, minSize: number, key: (device: Device) => string }[]} */
 export const COLUMNS = [
-  { id: "status", label: "Status", size: 236, minSize: 96, key: (d) => `${statusRank(d)}${d.status_since ?? ""}` },
-  { id: "name", label: "Name", size: 168, minSize: 96, key: (d) => naturalKey(d.device_name) },
-  { id: "hostname", label: "Hostname", size: 140, minSize: 72, key: (d) => naturalKey(d.hostname) },
-  { id: "platform", label: "Platform", size: 118, minSize: 72, key: (d) => naturalKey(d.platform) },
-  { id: "address", label: "Address", size: 120, minSize: 72, key: (d) => naturalKey(d.ip_address) },
-  { id: "tags", label: "Tags", size: 130, minSize: 64, key: (d) => naturalKey(tagTexts(d).join(" ")) },
-  { id: "version", label: "Agent", size: 76, minSize: 56, key: (d) => naturalKey(d.agent_version) },
-  { id: "owner", label: "Owner", size: 124, minSize: 64, key: (d) => d.owner ?? "\uffff" },
+  { id: "status", label: "Status", size: 226, minSize: 96, key: (d) => `${statusRank(d)}${d.status_since ?? ""}` },
+  { id: "name", label: "Name", size: 156, minSize: 96, key: (d) => naturalKey(d.device_name) },
+  { id: "hostname", label: "Hostname", size: 128, minSize: 72, key: (d) => naturalKey(d.hostname) },
+  { id: "platform", label: "Platform", size: 100, minSize: 72, key: (d) => naturalKey(d.platform) },
+  { id: "address", label: "Address", size: 118, minSize: 72, key: (d) => naturalKey(d.ip_address) },
+  { id: "tags", label: "Tags", size: 112, minSize: 64, key: (d) => naturalKey(tagTexts(d).join(" ")) },
+  { id: "version", label: "Agent", size: 72, minSize: 56, key: (d) => naturalKey(d.agent_version) },
+  { id: "owner", label: "Owner", size: 118, minSize: 64, key: (d) => d.owner ?? "\uffff" },
   { id: "seen", label: "Last seen", size: 104, minSize: 80, key: (d) => d.last_seen ?? "" },
 ];
 

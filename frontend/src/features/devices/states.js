@@ -6,9 +6,17 @@
 export const STATES = {
   online: { word: "Online", icon: "online", meaning: "Connected now." },
   offline: { word: "Offline", icon: "offline", meaning: "Not connected." },
-  unknown: { word: "Unknown", icon: "unknown", meaning: "The server restarted and waits for this device to come back." },
+  unknown: {
+    word: "Unknown",
+    icon: "unknown",
+    meaning: "The server restarted and waits for this device to come back.",
+  },
   pending: { word: "Pending", icon: "pending", meaning: "Seen, but gets no work until someone accepts it." },
-  quarantined: { word: "Quarantined", icon: "quarantined", meaning: "Its identity is in conflict: no work until someone answers." },
+  quarantined: {
+    word: "Quarantined",
+    icon: "quarantined",
+    meaning: "Its identity is in conflict: no work until someone answers.",
+  },
   unverified: { word: "Unverified", icon: "unverified", meaning: "A client without a key: presence only, never work." },
   trusted: { word: "Trusted", icon: "trusted", meaning: "May be given work." },
 };

@@ -54,7 +54,9 @@ export function viewFrom(search) {
     owner: list(search.owner),
     sort: columnOf(column) ? { column, descending: sort.startsWith("-") } : { column: DEFAULT_SORT, descending: false },
     columns: columns.length ? columns : COLUMN_IDS,
-    widths: Object.fromEntries(chosen.filter(([, width]) => Number(width) > 0).map(([id, width]) => [id, Number(width)])),
+    widths: Object.fromEntries(
+      chosen.filter(([, width]) => Number(width) > 0).map(([id, width]) => [id, Number(width)]),
+    ),
   };
 }
 
@@ -90,8 +92,19 @@ const haystacks = new WeakMap();
 export function haystack(device) {
   let text = haystacks.get(device);
   if (text === undefined) {
-    const { device_name, hostname, platform, ip_address, source_ip, agent_id, machine_id, agent_version, owner } = device;
-    const words = [device_name, hostname, platform, ip_address, source_ip, agent_id, machine_id, agent_version, owner ?? ""];
+    const { device_name, hostname, platform, ip_address, source_ip, agent_id, machine_id, agent_version, owner } =
+      device;
+    const words = [
+      device_name,
+      hostname,
+      platform,
+      ip_address,
+      source_ip,
+      agent_id,
+      machine_id,
+      agent_version,
+      owner ?? "",
+    ];
     text = [...words, ...tagTexts(device)].join("\n").toLowerCase();
     haystacks.set(device, text);
   }
@@ -123,5 +136,7 @@ export function facetValues(devices, facet) {
     const value = FACET_OF[facet](device);
     counts.set(value, (counts.get(value) ?? 0) + 1);
   }
-  return [...counts].map(([value, count]) => ({ value, count })).sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1));
+  return [...counts]
+    .map(([value, count]) => ({ value, count }))
+    .sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1));
 }

@@ -15,10 +15,18 @@ export function DeleteWords({ devices }) {
   return (
     <div>
       <p className={classes.words}>
-        This deletes {howMany(devices)}: <b>{listNames(devices.map(({ device_name }) => device_name), 8)}</b>.
+        This deletes {howMany(devices)}:{" "}
+        <b>
+          {listNames(
+            devices.map(({ device_name }) => device_name),
+            8,
+          )}
+        </b>
+        .
       </p>
       <p className={classes.words}>
-        Their history goes too, their agents are cut off and their keys are no longer known. To have one back, add it as a new device.
+        Their history goes too, their agents are cut off and their keys are no longer known. To have one back, add it as
+        a new device.
       </p>
     </div>
   );

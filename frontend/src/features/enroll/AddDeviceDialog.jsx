@@ -16,7 +16,9 @@ export function AddDeviceDialog({ onClose }) {
   const mayAct = useMayAct();
   return (
     <Modal opened onClose={onClose} title="Add device" size={640} closeButtonProps={{ "aria-label": "Close" }}>
-      {!mayAct && <p className={classes.intro}>Your role may look, but not add devices. Ask an operator or administrator.</p>}
+      {!mayAct && (
+        <p className={classes.intro}>Your role may look, but not add devices. Ask an operator or administrator.</p>
+      )}
       {mayAct && !token && <EnrollForm onMade={setToken} onCancel={onClose} />}
       {token && <Line token={token} onClose={onClose} onAnother={() => setToken(null)} />}
     </Modal>
@@ -37,7 +39,8 @@ function Line({ token, onClose, onAnother }) {
         <p>In a copy of DeployX, with Python 3.11 or newer:</p>
         <CopyLine text={INSTALL_LINE} label="the line that installs the agent" />
         <p>
-          To have it start with the machine, run <code className="mono">deployx-agent install-service</code> there as root.
+          To have it start with the machine, run <code className="mono">deployx-agent install-service</code> there as
+          root.
         </p>
       </details>
       <EnrollProgress token={token} />

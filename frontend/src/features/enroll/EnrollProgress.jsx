@@ -33,13 +33,21 @@ export function EnrollProgress({ token }) {
         {state === "open" && (
           <li className={classes.waiting}>
             <span className={classes.pulse} aria-hidden="true" />
-            {devices.length === 0 ? "Waiting for it to connect…" : `${plural(max_uses - devices.length, "more machine")} may come…`}
+            {devices.length === 0
+              ? "Waiting for it to connect…"
+              : `${plural(max_uses - devices.length, "more machine")} may come…`}
           </li>
         )}
-        {state === "expired" && <li className="muted">The line expired <Time at={current.expires_at} />. Make a new one.</li>}
+        {state === "expired" && (
+          <li className="muted">
+            The line expired <Time at={current.expires_at} />. Make a new one.
+          </li>
+        )}
         {state === "revoked" && <li className="muted">The line was revoked. Make a new one.</li>}
       </ul>
-      {came.error && !came.data && <ProblemBox error={came.error} what="It cannot be seen whether the machine came." onRetry={refetch} />}
+      {came.error && !came.data && (
+        <ProblemBox error={came.error} what="It cannot be seen whether the machine came." onRetry={refetch} />
+      )}
     </div>
   );
 }

@@ -53,7 +53,10 @@ function Steps({ token, onToken }) {
             <h3>Run this line there</h3>
             {token ? (
               <>
-                <p>It is shown this once, is good for 1 machine and for 1 day, and keeps the machine connected while it runs.</p>
+                <p>
+                  It is shown this once, is good for 1 machine and for 1 day, and keeps the machine connected while it
+                  runs.
+                </p>
                 <CopyLine text={lineOf(token)} label="the line that adds the machine" testId="enroll-line" />
               </>
             ) : (

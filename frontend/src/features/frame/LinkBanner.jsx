@@ -31,7 +31,9 @@ export function LinkBanner() {
     <div className={classes.banner} data-testid="link-banner">
       <Icon name="unlink" size={18} />
       <div className={classes.words}>
-        <strong role="status">{staleSince === null ? "No link to the server." : "The link to the server is lost."}</strong>{" "}
+        <strong role="status">
+          {staleSince === null ? "No link to the server." : "The link to the server is lost."}
+        </strong>{" "}
         <span>{reason}</span>{" "}
         {staleSince !== null && (
           <span>

@@ -56,7 +56,10 @@ export default function Palette({ onClose }) {
   const [query, setQuery] = useState("");
   const wanted = useDeferredValue(query);
   const counts = useLive((state) => state.counts);
-  const { found, total } = useMemo(() => findDevices(wanted, counts.total ? store.get().devices : new Map()), [wanted, counts]);
+  const { found, total } = useMemo(
+    () => findDevices(wanted, counts.total ? store.get().devices : new Map()),
+    [wanted, counts],
+  );
   const actions = useActions().filter(({ label }) => label.toLowerCase().includes(wanted.trim().toLowerCase()));
 
   return (
@@ -78,7 +81,9 @@ export default function Palette({ onClose }) {
       />
       <Spotlight.ActionsList>
         {found.length > 0 && (
-          <Spotlight.ActionsGroup label={total > found.length ? `Devices (${plural(total, "match", "matches")})` : "Devices"}>
+          <Spotlight.ActionsGroup
+            label={total > found.length ? `Devices (${plural(total, "match", "matches")})` : "Devices"}
+          >
             {found.map((device) => (
               <Spotlight.Action
                 key={device.id}

@@ -11,7 +11,8 @@ export function PaletteHost() {
   useEffect(() => {
     /** @param {KeyboardEvent} event */
     function onKey(event) {
-      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey)
+        return;
       event.preventDefault();
       openPalette();
     }

@@ -1,16 +1,17 @@
 /** The way between the pages: a rail on the left, a bar at the bottom on a phone. */
-import { Link } from "@tanstack/react-router";
+import { Link, useRouterState } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { useLive } from "../../live";
 import { plural } from "../../lib/text";
 import classes from "./Rail.module.css";
 
 const PLACES = [
-  { to: "/", label: "Devices", icon: "devices" },
-  { to: "/settings", label: "Settings", icon: "settings" },
+  { to: "/", label: "Devices", icon: "devices", holds: /^\/($|devices\/|add-device)/ },
+  { to: "/settings", label: "Settings", icon: "settings", holds: /^\/settings/ },
 ];
 
 export function Rail() {
+  const path = useRouterState({ select: ({ location }) => location.pathname });
   const waiting = useLive((state) => state.counts.pending + state.claims.length);
   return (
     <nav className={classes.rail} aria-label="Main">
@@ -18,14 +19,8 @@ export function Rail() {
         <img src="/favicon.svg" alt="" width="24" height="24" />
         DeployX
       </div>
-      {PLACES.map(({ to, label, icon }) => (
-        <Link
-          key={to}
-          to={to}
-          className={classes.place}
-          activeOptions={{ exact: false, includeSearch: false }}
-          activeProps={{ "aria-current": "page" }}
-        >
+      {PLACES.map(({ to, label, icon, holds }) => (
+        <Link key={to} to={to} className={classes.place} aria-current={holds.test(path) ? "page" : undefined}>
           <Icon name={icon} size={18} />
           {label}
           {to === "/" && waiting > 0 && (

@@ -1,0 +1,80 @@
+/** The tokens with which machines may still join, and those that are spent. */
+import { useState, useSyncExternalStore } from "react";
+import { Button } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { Icon } from "../../components/Icon";
+import { Time } from "../../components/Time";
+import { useActOff } from "../devices/useActOff";
+import { TOKENS_KEY, revokeToken, stateOf, tokensQuery } from "../enroll/tokens";
+import { now, onTick } from "../../lib/clock";
+import { formatCount, plural } from "../../lib/text";
+import { TokenList } from "./TokenList";
+import { TokenRow } from "./TokenRow";
+import classes from "./Tokens.module.css";
+
+const WORDS = { used: "used up", expired: "expired", revoked: "revoked" };
+
+export function EnrollmentTokens() {
+  const tokens = useQuery(tokensQuery);
+  const [everything, setEverything] = useState(false);
+  const minute = useSyncExternalStore(onTick, () => Math.floor(now() / 60_000) * 60_000);
+  const items = (tokens.data?.items ?? []).map((token) => ({ token, state: stateOf(token, minute) }));
+  const open = items.filter(({ state }) => state === "open");
+  const over = items.length - open.length;
+  const shown = everything ? items : open;
+  return (
+    <div className={classes.tokens} data-testid="enrollment-tokens">
+      <div className={classes.head}>
+        <p className={classes.intro}>With one of these, a machine joins without being accepted by hand.</p>
+        <Button component={Link} to="/add-device" variant="default" leftSection={<Icon name="plus" />}>
+          Add device
+        </Button>
+      </div>
+      <TokenList
+        query={tokens.data ? { ...tokens, data: { items: shown } } : tokens}
+        label="Enrolment tokens"
+        empty="No enrolment token is open."
+      >
+        {shown.map(({ token, state }) => (
+          <Row key={token.id} token={token} state={state} />
+        ))}
+      </TokenList>
+      {over > 0 && (
+        <Button className={classes.more} variant="subtle" size="compact-sm" onClick={() => setEverything(!everything)}>
+          {everything ? "Hide those that are over" : `Show ${plural(over, "that is", "that are")} over`}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+/** @param {{ token: import("../enroll/tokens").Token, state: ReturnType<typeof stateOf> }} props */
+function Row({ token, state }) {
+  const off = useActOff();
+  return (
+    <TokenRow
+      name={token.name}
+      off={off}
+      over={state !== "open"}
+      warning="No machine can join with it from then on. Devices that joined with it stay."
+      revoke={() => revokeToken(token.id)}
+      listKey={TOKENS_KEY}
+    >
+      <span>
+        {formatCount(token.uses)} of {plural(token.max_uses, "machine")} joined
+      </span>
+      <span>
+        created <Time at={token.created_at} />
+      </span>
+      {state === "open" ? (
+        <span>
+          expires <Time at={token.expires_at} />
+        </span>
+      ) : (
+        <span>{WORDS[state]}</span>
+      )}
+      <span className="mono">{token.origin}</span>
+    </TokenRow>
+  );
+}
