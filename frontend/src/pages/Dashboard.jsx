@@ -1,5 +1,5 @@
 /** The devices: how many are in which state, what waits for a person, and the live list; a device opens beside it. */
-import { useCallback, useEffect, useState } from "react";
+import { Suspense, lazy, useCallback, useEffect, useState } from "react";
 import { useMediaQuery } from "@mantine/hooks";
 import { Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { useTitle } from "../components/Page";
@@ -10,15 +10,17 @@ import { ListStatus } from "../features/devices/ListStatus";
 import { NoMatch } from "../features/devices/NoMatch";
 import { OnlinePlot } from "../features/devices/OnlinePlot";
 import { NOTHING } from "../features/devices/selection";
-import { SelectionBar } from "../features/devices/SelectionBar";
 import { TableSkeleton } from "../features/devices/TableSkeleton";
 import { NO_FILTERS, Toolbar } from "../features/devices/Toolbar";
 import { useOrder } from "../features/devices/useOrder";
 import { useView } from "../features/devices/useView";
 import { INSTEAD_OF_LIST, NARROW_LIST } from "../features/devices/widths";
-import { FirstDevice } from "../features/enroll/FirstDevice";
+import { Welcome } from "../features/enroll/Welcome";
 import { useLive, useLoaded } from "../live";
 import classes from "./Dashboard.module.css";
+
+const loadSelectionBar = () => import("../features/devices/SelectionBar");
+const SelectionBar = lazy(loadSelectionBar);
 
 /** @param {string} query */
 const useWidth = (query) => useMediaQuery(query, undefined, { getInitialValueInEffect: false }) ?? false;
@@ -31,14 +33,16 @@ export function Dashboard() {
   const claims = useLive((state) => state.claims.length);
   useTitle(openId === null ? "Devices" : null);
   useEffect(() => {
-    if (loaded) void import("./Device"); // so that the first device opens at once
+    if (!loaded) return;
+    void import("./Device"); // so that the first device opens at once
+    void loadSelectionBar();
   }, [loaded]);
 
   return (
     <div className={classes.page} data-open={openId === null ? undefined : true}>
       <div className={classes.list}>
         <h1 className="visually-hidden">Devices</h1>
-        <FirstDevice empty={loaded && total + claims === 0} />
+        <Welcome empty={loaded && total + claims === 0} />
         {loaded && total + claims === 0 ? null : <Devices openId={openId} loaded={loaded} total={total} />}
       </div>
       <Outlet />
@@ -66,6 +70,7 @@ function Devices({ openId, loaded, total }) {
     [navigate, instead, openId],
   );
 
+  const count = loaded && <ListStatus shown={ids.length} total={total} moved={moved.size} onResort={resort} />;
   return (
     <>
       <div className={classes.top}>
@@ -75,9 +80,11 @@ function Devices({ openId, loaded, total }) {
       <Attention onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })} />
       <Toolbar view={view} onChange={change} />
       {selection.ids.size > 0 ? (
-        <SelectionBar selection={selection} matching={ids} onSelect={setSelection} />
+        <Suspense fallback={count}>
+          <SelectionBar selection={selection} matching={ids} onSelect={setSelection} />
+        </Suspense>
       ) : (
-        loaded && <ListStatus shown={ids.length} total={total} moved={moved.size} onResort={resort} />
+        count
       )}
       {!loaded && <TableSkeleton />}
       {loaded && ids.length === 0 && <NoMatch onClear={() => change(NO_FILTERS)} />}

@@ -16,7 +16,7 @@ import { DeleteWords, howMany } from "./words";
 import classes from "./SelectionBar.module.css";
 
 /** @param {{ selection: import("./selection").Selection, matching: number[], onSelect: (next: import("./selection").Selection) => void }} props */
-export function SelectionBar({ selection, matching, onSelect }) {
+export default function SelectionBar({ selection, matching, onSelect }) {
   const [dialog, setDialog] = useState(/** @type {"tag" | "delete" | null} */ (null));
   useLive((state) => state.counts); // the words below follow what comes and goes
   const devices = selectedDevices(selection, store.get().devices);

@@ -6,7 +6,7 @@ import { useMayAct } from "../auth/session";
 import { plural } from "../../lib/text";
 import { Time } from "../../components/Time";
 import { EnrollForm } from "./EnrollForm";
-import { EnrollProgress } from "./EnrollProgress";
+import EnrollProgress from "./EnrollProgress";
 import { INSTALL_LINE, lineOf } from "./tokens";
 import classes from "./Enroll.module.css";
 

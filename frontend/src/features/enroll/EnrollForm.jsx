@@ -1,11 +1,10 @@
 /** Asks for how many machines and how long the line is good, then makes it. */
 import { Button, Group, NativeSelect, NumberInput, TextInput } from "@mantine/core";
 import { useState } from "react";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { useActOff } from "../devices/useActOff";
-import { TOKENS_KEY, createToken } from "./tokens";
+import { useCreateToken } from "./useCreateToken";
 import classes from "./Enroll.module.css";
 
 const LIFETIMES = [
@@ -15,18 +14,6 @@ const LIFETIMES = [
   { value: "2592000", label: "30 days" },
 ];
 const MOST_USES = 100_000;
-
-/** Makes a token and tells whoever lists them. @param {(token: import("./tokens").NewToken) => void} onMade */
-export function useCreateToken(onMade) {
-  const queryClient = useQueryClient();
-  return useMutation({
-    mutationFn: createToken,
-    onSuccess: (token) => {
-      onMade(token);
-      void queryClient.invalidateQueries({ queryKey: TOKENS_KEY });
-    },
-  });
-}
 
 /** @param {{ onMade: (token: import("./tokens").NewToken) => void, onCancel: () => void }} props */
 export function EnrollForm({ onMade, onCancel }) {

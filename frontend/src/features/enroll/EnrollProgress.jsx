@@ -14,7 +14,7 @@ import classes from "./Enroll.module.css";
 const POLL_MS = 2000;
 
 /** @param {{ token: import("./tokens").Token }} props */
-export function EnrollProgress({ token }) {
+export default function EnrollProgress({ token }) {
   const came = useQuery({ ...tokenQuery(token.id), refetchInterval: POLL_MS, staleTime: 0 });
   const total = useLive((state) => state.counts.total);
   const { refetch } = came;

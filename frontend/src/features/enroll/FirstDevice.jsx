@@ -1,36 +1,18 @@
-/**
- * Before there is any device: the three steps to the first one. What was started here stays in sight, above the list,
- * until it is closed, so that whoever waited sees it end well.
- */
-import { useState } from "react";
-import { CloseButton } from "@mantine/core";
+/** Before there is any device: the three steps to the first one. */
 import { CopyLine } from "../../components/CopyLine";
 import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { useMayAct } from "../auth/session";
 import { useActOff } from "../devices/useActOff";
-import { useCreateToken } from "./EnrollForm";
-import { EnrollProgress } from "./EnrollProgress";
+import EnrollProgress from "./EnrollProgress";
 import { INSTALL_LINE, lineOf } from "./tokens";
+import { useCreateToken } from "./useCreateToken";
 import classes from "./Enroll.module.css";
 
 const FIRST = { name: "First device", max_uses: 1, expires_in_s: 86_400 };
 
-/** @param {{ empty: boolean }} props */
-export function FirstDevice({ empty }) {
-  const [token, setToken] = useState(/** @type {import("./tokens").NewToken | null} */ (null));
-  if (empty) return <Steps token={token} onToken={setToken} />;
-  if (!token) return null;
-  return (
-    <section className={classes.strip} aria-label="Your first device">
-      <EnrollProgress token={token} />
-      <CloseButton aria-label="Dismiss" onClick={() => setToken(null)} />
-    </section>
-  );
-}
-
 /** @param {{ token: import("./tokens").NewToken | null, onToken: (token: import("./tokens").NewToken) => void }} props */
-function Steps({ token, onToken }) {
+export default function FirstDevice({ token, onToken }) {
   const off = useActOff();
   const mayAct = useMayAct();
   const create = useCreateToken(onToken);
