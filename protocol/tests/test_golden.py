@@ -1,0 +1,205 @@
+"""What the dashboard's tests read: one example of each message that it is sent, and every event name.
+
+Invariant: the files in ``golden/`` are exactly what the structs and ``events.py`` say now. After a change of either,
+write them anew with ``python protocol/tests/test_golden.py`` and run the dashboard's tests.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from deployx_protocol import events, messages
+from deployx_protocol.codes import Code
+from deployx_protocol.messages import (
+    ClaimsChanged,
+    ClaimView,
+    DevicesChanged,
+    DeviceStatusChanged,
+    DeviceView,
+    Message,
+    Removed,
+    Seen,
+    SessionEnded,
+    SnapshotBegin,
+    SnapshotDevices,
+    SnapshotEnd,
+)
+from deployx_protocol.states import CAUSE_TEXT, ClaimKind, Presence, StatusCause, Trust
+
+GOLDEN = Path(__file__).parent / "golden"
+SNAPSHOT_ID = "0f3c2f7f6c1e4a0b9d5e8a7b6c5d4e3f"
+
+KEYED = DeviceView(
+    id=1,
+    agent_id="DESKTOP-ABC123",
+    device_name="DESKTOP-ABC123",
+    hostname="DESKTOP-ABC123",
+    platform="Windows 11",
+    ip_address="192.0.2.17",
+    source_ip="198.51.100.4",
+    machine_id="4c4c4544-0042-3510-8052-b4c04f564433",
+    status=Presence.ONLINE,
+    status_cause=StatusCause.REGISTERED,
+    status_detail="registered from 198.51.100.4",
+    status_since="2026-03-01T08:00:00.000Z",
+    last_seen="2026-03-01T08:30:00.000Z",
+    trust=Trust.TRUSTED,
+    trust_reason="",
+    keyed=True,
+    agent_version="0.1.0",
+    facts={"os": "Windows 11 Pro", "cpus": "8", "memory_bytes": "17179869184"},
+    tags={"role": "desk", "laptop": ""},
+    user_id=1,
+    owner="admin@example.test",
+    created_at="2026-02-01T08:00:00.000Z",
+    rev=7,
+)
+FIVE_FIELDS = DeviceView(
+    id=2,
+    agent_id="web-01",
+    device_name="Web server",
+    hostname="web-01",
+    platform="linux",
+    ip_address="2001:db8::2",
+    source_ip="2001:db8::2",
+    machine_id="web-01",
+    status=Presence.OFFLINE,
+    status_cause=None,
+    status_detail="",
+    status_since=None,
+    last_seen=None,
+    trust=Trust.UNVERIFIED,
+    trust_reason="a client without a key",
+    keyed=False,
+    agent_version="",
+    facts={},
+    tags={},
+    user_id=None,
+    owner=None,
+    created_at="2026-02-02T08:00:00.000Z",
+    rev=1,
+)
+LEFT = DeviceStatusChanged(
+    agent_id=KEYED.agent_id,
+    device_name=KEYED.device_name,
+    status=Presence.OFFLINE,
+    last_seen="2026-03-01T08:31:00.000Z",
+    id=KEYED.id,
+    rev=8,
+    cause=StatusCause.CONNECTION_CLOSED,
+    detail=CAUSE_TEXT[StatusCause.CONNECTION_CLOSED],
+    since="2026-03-01T08:31:00.000Z",
+)
+CLAIM = ClaimView(
+    id=1,
+    kind=ClaimKind.REINSTALLED,
+    device_id=KEYED.id,
+    device_name=KEYED.device_name,
+    agent_id=KEYED.agent_id,
+    hostname="DESKTOP-ABC123",
+    platform="Windows 11",
+    ip_address="192.0.2.17",
+    source_ip="198.51.100.5",
+    machine_id=KEYED.machine_id,
+    keyed=True,
+    connected=True,
+    detail="An unknown key goes by this device's machine id.",
+    created_at="2026-03-01T08:32:00.000Z",
+    last_seen="2026-03-01T08:33:00.000Z",
+)
+
+TO_DASHBOARD: Final[dict[str, Message]] = {
+    events.DEVICE_STATUS_CHANGED: LEFT,
+    events.DEVICES_CHANGED: DevicesChanged(
+        devices=[msgspec.structs.replace(FIVE_FIELDS, trust=Trust.QUARANTINED, rev=2)],
+        changes=[LEFT],
+        removed=[Removed(id=3, rev=4)],
+        seen=[Seen(at="2026-03-01T08:32:00.000Z", ids=[2])],
+    ),
+    events.CLAIMS_CHANGED: ClaimsChanged(claims=[CLAIM]),
+    events.SNAPSHOT_BEGIN: SnapshotBegin(snapshot_id=SNAPSHOT_ID, total=2, server_time="2026-03-01T08:30:05.000Z"),
+    events.SNAPSHOT_DEVICES: SnapshotDevices(snapshot_id=SNAPSHOT_ID, devices=[KEYED, FIVE_FIELDS]),
+    events.SNAPSHOT_END: SnapshotEnd(snapshot_id=SNAPSHOT_ID, claims=[CLAIM]),
+    events.SESSION_ENDED: SessionEnded.because(Code.SERVER_SHUTDOWN, "The server is stopping.", 5.0),
+}
+TO_AGENT: Final = {
+    events.REGISTRATION_SUCCESS,
+    events.REGISTRATION_FAILED,
+    events.REGISTRATION_REQUIRED,
+    events.IDENTITY_SPLIT,
+    events.PONG,
+    events.SESSION_ENDED,
+}
+DIRECTIONS: Final = {
+    "agent_to_server": sorted(events.FROM_AGENT),
+    "server_to_agent": sorted(TO_AGENT),
+    "dashboard_to_server": sorted(events.FROM_DASHBOARD),
+    "server_to_dashboard": sorted(TO_DASHBOARD),
+}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _files() -> dict[str, str]:
+    """What each file must hold, by its name."""
+    examples = {f"{name}.json": _text(message.to_json()) for name, message in TO_DASHBOARD.items()}
+    return {"events.json": _text(DIRECTIONS), **examples}
+
+
+@pytest.mark.parametrize("name", sorted(_files()))
+def test_each_file_is_what_the_structs_say(name: str) -> None:
+    assert (GOLDEN / name).read_text("utf-8") == _files()[name]
+
+
+def test_no_file_is_left_over() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == set(_files())
+
+
+def test_every_event_name_has_a_direction() -> None:
+    named = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
+    assert named == {name for names in DIRECTIONS.values() for name in names}
+
+
+def test_each_example_is_of_the_struct_that_documents_its_event() -> None:
+    """The docstring of a message begins with the name of its event; `session_ended` shares its with agents."""
+    for name, message in TO_DASHBOARD.items():
+        assert (type(message).__doc__ or "").startswith(f"`{name}`:")
+
+
+@pytest.mark.parametrize("name", sorted(TO_DASHBOARD))
+def test_each_example_is_read_back_as_it_was(name: str) -> None:
+    read = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes(), type=type(TO_DASHBOARD[name]), strict=True)
+    assert read == TO_DASHBOARD[name]
+
+
+def test_the_examples_show_every_field() -> None:
+    """Each field of each struct that reaches a dashboard holds something in at least one example."""
+    shown: set[tuple[str, str]] = set()
+    told: set[type[msgspec.Struct]] = set()
+    queue: list[Any] = list(TO_DASHBOARD.values())
+    while queue:
+        value = queue.pop()
+        if isinstance(value, list):
+            queue += value
+        elif isinstance(value, msgspec.Struct):
+            told.add(type(value))
+            for field in value.__struct_fields__:
+                inner = getattr(value, field)
+                queue.append(inner)
+                if inner is not None and inner != [] and inner != {}:
+                    shown.add((type(value).__name__, field))
+    assert told >= {messages.DeviceView, messages.ClaimView, messages.Removed, messages.Seen}
+    assert shown == {(struct.__name__, field) for struct in told for field in struct.__struct_fields__}
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for path in GOLDEN.iterdir():
+        path.unlink()
+    for file_name, text in _files().items():
+        (GOLDEN / file_name).write_text(text, "utf-8")
