@@ -20,7 +20,10 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         if stale:
             names = " and ".join(f"docs/{path.name}" for path in stale)
-            print(f"{names} no longer say what the code does: run `.venv/bin/python tools/docs.py`.", file=sys.stderr)
+            verb = "says" if len(stale) == 1 else "say"
+            print(
+                f"{names} no longer {verb} what the code does: run `.venv/bin/python tools/docs.py`.", file=sys.stderr
+            )
         return 1 if stale else 0
     for path in stale:
         path.write_text(pages[path], encoding="utf-8")

@@ -133,7 +133,9 @@ def _one_type(written: str) -> str:
         return f"list of {_one_type(written[5:-1])}"
     if written in _TYPES:
         return _TYPES[written]
-    return f"[{written}](#{written.lower()})"
+    struct = classes(_MESSAGES).get(written)
+    event = struct.doc.split("`")[1] if struct and struct.doc.startswith("`") else ""
+    return f"[{written}](#{event or written.lower()})"
 
 
 def _if_absent(field: Field) -> str:
