@@ -10,10 +10,14 @@
  * @typedef {import("./rows").LiveState} LiveState
  * @typedef {import("./rows").Schemas} Schemas
  */
-import { applyChanges, countAll } from "./rows";
+import { applyChanges, countAll, sameCounts } from "./rows";
 
 /** The one event that the dashboard sends. */
 export const WATCH = "watch";
+
+/** What an answer of the REST API is told to the store as. */
+export const DEVICES_CHANGED = "devices_changed";
+export const CLAIMS_CHANGED = "claims_changed";
 
 /** Asks for a snapshot: changes that arrive while one is on its way must outlive it. @param {Draft} draft @param {string} name @param {any} payload */
 function keep(draft, name, payload) {
@@ -23,16 +27,16 @@ function keep(draft, name, payload) {
 /** @type {Record<string, (draft: Draft, payload: any) => void>} */
 export const EVENTS = {
   device_status_changed(draft, payload) {
-    EVENTS.devices_changed(draft, { changes: [payload] });
+    EVENTS[DEVICES_CHANGED](draft, { changes: [payload] });
   },
 
-  devices_changed(draft, payload) {
-    keep(draft, "devices_changed", payload);
+  [DEVICES_CHANGED](draft, payload) {
+    keep(draft, DEVICES_CHANGED, payload);
     applyChanges(draft, payload);
   },
 
-  claims_changed(draft, payload) {
-    keep(draft, "claims_changed", payload);
+  [CLAIMS_CHANGED](draft, payload) {
+    keep(draft, CLAIMS_CHANGED, payload);
     draft.state.claims = payload.claims;
   },
 
@@ -102,5 +106,6 @@ export function reduce(state, events) {
   /** @type {Draft} */
   const draft = { state: { ...state }, touched: new Set(), transitions: [], silent: false, ownRows: false };
   for (const [name, payload] of events) EVENTS[name]?.(draft, payload);
+  if (sameCounts(draft.state.counts, state.counts)) draft.state.counts = state.counts;
   return draft;
 }

@@ -67,6 +67,10 @@ export function countAll(devices) {
   return counts;
 }
 
+/** @param {Counts} a @param {Counts} b */
+export const sameCounts = (a, b) =>
+  Object.entries(a).every(([name, number]) => b[/** @type {keyof Counts} */ (name)] === number);
+
 /** @param {Draft} draft */
 function own(draft) {
   if (draft.ownRows) return;
@@ -89,7 +93,8 @@ function put(draft, device) {
   count(counts, device, 1);
   if (draft.touched !== "all") draft.touched.add(device.id);
   const from = before ? before.status : null;
-  if (!draft.silent && from !== device.status) draft.transitions.push({ device, from });
+  const told = !draft.silent && (before || !draft.state.staging); // what a snapshot may hold too did not come just now
+  if (told && from !== device.status) draft.transitions.push({ device, from });
 }
 
 /** @param {Draft} draft @param {Device} view a whole row; an equal `rev` is let through, it may carry more than a change did */

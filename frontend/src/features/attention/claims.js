@@ -1,5 +1,6 @@
 /** What each kind of claim means, and which answers fit it. */
 import { store } from "../../live";
+import { CLAIMS_CHANGED, DEVICES_CHANGED } from "../../live/events";
 import { api, ask } from "../../lib/api";
 
 /** @typedef {import("../../live/rows").Claim} Claim */
@@ -47,6 +48,6 @@ export async function answerClaim(claim, answer) {
       ? api.POST("/api/v1/claims/{claim_id}/accept", { params, body: { merge_history: answer === "merge" } })
       : api.POST(`/api/v1/claims/{claim_id}/${answer}`, { params }),
   );
-  if (device) store.dispatch("devices_changed", { devices: [device] });
-  store.dispatch("claims_changed", { claims: store.get().claims.filter(({ id }) => id !== claim.id) });
+  if (device) store.dispatch(DEVICES_CHANGED, { devices: [device] });
+  store.dispatch(CLAIMS_CHANGED, { claims: store.get().claims.filter(({ id }) => id !== claim.id) });
 }

@@ -5,6 +5,7 @@
  * @typedef {import("../../live/rows").Device} Device
  */
 import { optimistic, store } from "../../live";
+import { DEVICES_CHANGED } from "../../live/events";
 import { api, ask } from "../../lib/api";
 import { Problem } from "../../lib/problem";
 
@@ -12,12 +13,12 @@ const TAG_ATTEMPTS = 3;
 
 /** @param {Device} device */
 function learn(device) {
-  store.dispatch("devices_changed", { devices: [device] });
+  store.dispatch(DEVICES_CHANGED, { devices: [device] });
   return device;
 }
 
 /** @param {Device} device */
-const forget = ({ id, rev }) => store.dispatch("devices_changed", { removed: [{ id, rev }] });
+const forget = ({ id, rev }) => store.dispatch(DEVICES_CHANGED, { removed: [{ id, rev }] });
 
 /** @param {number} id @param {{ device_name?: string, tags?: Record<string, string>, user_id?: number | null }} body @param {number} [rev] the row that was looked at */
 const patch = async (id, body, rev) =>
