@@ -1,0 +1,129 @@
+"""What users install: wheels, in an environment of their own, from the hashed locks, on a machine without node.
+
+Invariant: nothing here may find the checkout. Everything runs in a temporary folder, and `PATH` leads nowhere.
+"""
+
+import re
+import signal
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from bootstrap.index import uv_environment
+from bootstrap.places import BIN, OWN_PACKAGES, PYTHON, REQUIREMENTS, ROOT
+
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(600)]
+
+
+def _uv(*arguments: str | Path, timeout_s: float = 300) -> None:
+    command = [BIN / "uv", *arguments]
+    done = subprocess.run(command, check=False, env=uv_environment(), capture_output=True, text=True, timeout=timeout_s)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with wheel and sdist of each package."""
+    out = tmp_path_factory.mktemp("dist")
+    for name in OWN_PACKAGES:
+        _uv("build", "--wheel", "--sdist", "--no-build-isolation", "--python", PYTHON, "--out-dir", out, ROOT / name)
+    return out
+
+
+def _environment(folder: Path, lock: str, wheels: list[Path]) -> Path:
+    """The folder of the commands of a fresh environment with exactly this lock and these wheels."""
+    _uv("venv", "--quiet", "--python", PYTHON, folder)
+    python = folder / "bin" / "python"
+    _uv("pip", "sync", "--quiet", "--python", python, "--require-hashes", REQUIREMENTS / lock)
+    _uv("pip", "install", "--quiet", "--python", python, "--no-deps", *wheels)
+    return folder / "bin"
+
+
+@contextmanager
+def _running(command: list[str | Path], ready: str, env: Mapping[str, str], folder: Path) -> Iterator[re.Match[str]]:
+    """A program, once it has said a line that holds `ready`; it must end with 0 when it is asked to."""
+    with subprocess.Popen(
+        command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if found := re.search(ready, line):
+                    yield found
+                    break
+            else:
+                raise AssertionError("".join(said))
+            process.send_signal(signal.SIGTERM)
+            rest = process.stdout.read()
+            assert process.wait(30) == 0, "".join([*said, rest])
+        finally:
+            process.kill()
+
+
+def test_sdists_hold_sources_and_the_built_dashboard_only(built: Path) -> None:
+    sdists = list(built.glob("*.tar.gz"))
+    assert len(sdists) == len(OWN_PACKAGES)
+    for path in sdists:
+        with tarfile.open(path) as archive:
+            names = [name.partition("/")[2] for name in archive.getnames()]
+        assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
+        assert path.stat().st_size < 10_000_000
+        if path.name.startswith("deployx_server"):
+            assert {"app/web/static/index.html", "migrations/env.py", "hatch_build.py"} <= set(names)
+
+
+def test_the_servers_wheel_can_be_made_from_its_sdist(built: Path, tmp_path: Path) -> None:
+    with tarfile.open(next(built.glob("deployx_server-*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = next(tmp_path.iterdir())
+    _uv("build", "--wheel", "--no-build-isolation", "--python", PYTHON, "--out-dir", tmp_path / "out", source)
+    from_sdist = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl")))
+    from_checkout = zipfile.ZipFile(next(built.glob("deployx_server-*.whl")))
+    assert sorted(from_sdist.namelist()) == sorted(from_checkout.namelist())
+
+
+def test_wheels_alone_serve_the_dashboard_and_connect_an_agent(built: Path, tmp_path: Path) -> None:
+    def wheel(name: str) -> Path:
+        return next(built.glob(f"{name}-*.whl"))
+
+    server = _environment(
+        tmp_path / "server", "run.txt", [wheel("deployx_protocol"), wheel("deployx_server"), wheel("deployx")]
+    )
+    agent = _environment(tmp_path / "agent", "agent.txt", [wheel("deployx_protocol"), wheel("deployx_agent")])
+    env = {"PATH": str(tmp_path / "nowhere"), "HOME": str(tmp_path), "DEPLOYX_PORT": "0"}
+    env |= {"DEPLOYX_DATA_DIR": str(tmp_path / "data"), "DEPLOYX_STATE_DIR": str(tmp_path / "state")}
+    _said([server / "deployx-server", "create-admin", "admin@example.test", "--generate"], env, tmp_path)
+    with _running([server / "deployx-server", "serve"], r"server\.started url=(\S+)", env, tmp_path) as started:
+        url = started[1]
+        _check_page(url)
+        env["DEPLOYX_PORT"] = url.rpartition(":")[2]
+        token = _said([server / "deployx-server", "create-enrollment-token"], env, tmp_path)
+        _said([agent / "deployx-agent", "enroll", token], env, tmp_path)
+        with _running([agent / "deployx-agent", "run"], "Agent ready - Listening for commands", env, tmp_path):
+            assert "The agent is running." in _said([agent / "deployx-agent", "status"], env, tmp_path)
+    assert _said([server / "deployx", "--version"], env, tmp_path).startswith("deployx ")
+
+
+def _check_page(url: str) -> None:
+    page = httpx2.get(url, headers={"accept": "text/html"})
+    assert page.status_code == 200
+    scripts = re.findall(r'src="(/assets/[^"]+\.js)"', page.text)
+    assert scripts, page.text[:500]
+    for path in scripts:
+        script = httpx2.get(url + path)
+        assert script.status_code == 200
+        assert script.headers["content-type"].startswith("text/javascript")
+
+
+def _said(command: list[str | Path], env: Mapping[str, str], folder: Path) -> str:
+    done = subprocess.run(command, check=False, env=env, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
