@@ -40,7 +40,7 @@ export function Dashboard() {
 
   return (
     <div className={classes.page} data-open={openId === null ? undefined : true}>
-      <div className={classes.list}>
+      <div className={classes.list} data-scrolls>
         <h1 className="visually-hidden">Devices</h1>
         <Welcome empty={loaded && total + claims === 0} />
         {loaded && total + claims === 0 ? null : <Devices openId={openId} loaded={loaded} total={total} />}
@@ -73,19 +73,21 @@ function Devices({ openId, loaded, total }) {
   const count = loaded && <ListStatus shown={ids.length} total={total} moved={moved.size} onResort={resort} />;
   return (
     <>
-      <div className={classes.top}>
-        <Counters view={view} onChange={change} />
-        <OnlinePlot />
+      <div className={classes.above}>
+        <div className={classes.top}>
+          <Counters view={view} onChange={change} />
+          <OnlinePlot />
+        </div>
+        <Attention onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })} />
+        <Toolbar view={view} onChange={change} />
+        {selection.ids.size > 0 ? (
+          <Suspense fallback={count}>
+            <SelectionBar selection={selection} matching={ids} onSelect={setSelection} />
+          </Suspense>
+        ) : (
+          count
+        )}
       </div>
-      <Attention onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })} />
-      <Toolbar view={view} onChange={change} />
-      {selection.ids.size > 0 ? (
-        <Suspense fallback={count}>
-          <SelectionBar selection={selection} matching={ids} onSelect={setSelection} />
-        </Suspense>
-      ) : (
-        count
-      )}
       {!loaded && <TableSkeleton />}
       {loaded && ids.length === 0 && <NoMatch onClear={() => change(NO_FILTERS)} />}
       {loaded && ids.length > 0 && (

@@ -1,16 +1,13 @@
 /** The list of devices: only the rows on the screen exist. */
-import { useMemo, useRef, useState } from "react";
-import { useVirtualizer } from "@tanstack/react-virtual";
+import { useMemo, useState } from "react";
 import { useKeys } from "../../lib/useKeys";
 import { DeviceRow } from "./DeviceRow";
 import { extend, selectAll, toggle, NOTHING } from "./selection";
 import { TableHead } from "./TableHead";
 import { useColumns } from "./useColumns";
+import { useRows } from "./useRows";
 import classes from "./DeviceTable.module.css";
 
-export const ROW_HEIGHT = 38;
-const NARROW_ROW_HEIGHT = 60;
-const OVERSCAN = 10;
 const CHECK_WIDTH = 40;
 const NARROW_COLUMNS = ["name", "seen", "status"];
 
@@ -30,26 +27,17 @@ const NARROW_COLUMNS = ["name", "seen", "status"];
 /** @param {TableProps} props */
 export function DeviceTable({ view, onChange, order, selection, onSelect, openId, onOpen, onEscape, narrow }) {
   const { ids, moved } = order;
-  const scroller = useRef(/** @type {HTMLDivElement | null} */ (null));
   const { table, columns: wide, widths } = useColumns(view, onChange);
   const columns = useStable(narrow ? NARROW_COLUMNS : wide);
   const [current, setCurrent] = useState(/** @type {number | null} */ (null));
-  const rowHeight = narrow ? NARROW_ROW_HEIGHT : ROW_HEIGHT;
-  // eslint-disable-next-line react-hooks/incompatible-library -- nothing here is memoised by a compiler
-  const virtual = useVirtualizer({
-    count: ids.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowHeight,
-    overscan: OVERSCAN,
-    getItemKey: (index) => ids[index],
-  });
+  const { box, height, rows, reveal } = useRows(ids, narrow);
 
   /** @param {number} by */
   function step(by) {
     if (ids.length === 0) return;
     const at = current === null ? -1 : ids.indexOf(current);
     const next = at < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, at + by));
-    virtual.scrollToIndex(next, { align: "auto" });
+    reveal(next);
     setCurrent(ids[next]);
   }
 
@@ -86,7 +74,7 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
   const minWidth = CHECK_WIDTH + widths.reduce((sum, width) => sum + width, 0);
   const all = ids.length > 0 && selection.ids.size >= ids.length && ids.every((id) => selection.ids.has(id));
   return (
-    <div ref={scroller} className={classes.scroller} data-narrow={narrow || undefined}>
+    <div ref={box} className={classes.scroller} data-narrow={narrow || undefined}>
       {/* Rows hold links and checkboxes that the keyboard reaches; this listener only saves one per row. */}
       {/* eslint-disable-next-line jsx-a11y-x/click-events-have-key-events, jsx-a11y-x/no-noninteractive-element-interactions */}
       <div
@@ -105,15 +93,15 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
           some={selection.ids.size > 0}
           onAll={() => onSelect(all ? NOTHING : selectAll(ids))}
         />
-        <div role="rowgroup" className={classes.body} style={{ height: virtual.getTotalSize() }}>
-          {virtual.getVirtualItems().map(({ index, start }) => {
+        <div role="rowgroup" className={classes.body} style={{ height: height }}>
+          {rows.map(({ index, top }) => {
             const id = ids[index];
             return (
               <DeviceRow
                 key={id}
                 id={id}
                 index={index}
-                top={start}
+                top={top}
                 columns={columns}
                 narrow={narrow}
                 selected={selection.ids.has(id)}
