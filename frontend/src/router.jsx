@@ -75,9 +75,11 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("./pages/Settings"), "Settings"),
 });
 
+const nowhere = createRoute({ getParentRoute: () => frame, path: "$", component: NotFound });
+
 const tree = root.addChildren([
   signIn,
-  frame.addChildren([dashboard.addChildren([list, device, addDevice]), settings]),
+  frame.addChildren([dashboard.addChildren([list, device, addDevice]), settings, nowhere]),
 ]);
 
 /** @param {string} href */

@@ -26,8 +26,7 @@ export function CopyLine({ text, label, testId }) {
 
   return (
     <div className={classes.line}>
-      {/* eslint-disable-next-line jsx-a11y-x/no-noninteractive-tabindex -- it scrolls sideways, so the keyboard must reach it */}
-      <code ref={code} className={classes.text} data-testid={testId} tabIndex={0} aria-label={label}>
+      <code ref={code} className={classes.text} data-testid={testId}>
         {text}
       </code>
       <Button variant="default" leftSection={<Icon name="copy" />} onClick={copy} aria-label={`Copy ${label}`}>

@@ -59,9 +59,9 @@ export const theme = createTheme({
   cursorType: "pointer",
   components: {
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true, multiline: true, maw: 320 } },
-    Modal: { defaultProps: { centered: true } },
+    Modal: { defaultProps: { centered: true }, styles: { title: { fontSize: 16, fontWeight: 600 } } },
+    InputWrapper: { styles: { label: { marginBottom: 4 } } },
     Button: { defaultProps: { fw: 500 } },
-    Radio: { defaultProps: { size: "xs" } },
   },
 });
 

@@ -21,7 +21,8 @@ export function relativeTime(iso, nowMs) {
   const seconds = Math.round((nowMs - at) / 1000);
   if (Math.abs(seconds) < 5) return "just now";
   if (Math.abs(seconds) >= 30 * DAY) return dayFormat.format(at);
-  return seconds > 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
+  if (seconds > 0) return `${duration(seconds)} ago`;
+  return `in ${duration(-seconds < MINUTE ? -seconds : -seconds + MINUTE - 1)}`; // a day less a second is a day
 }
 
 /**

@@ -10,7 +10,7 @@
  * @typedef {import("./rows").LiveState} LiveState
  * @typedef {import("./rows").Schemas} Schemas
  */
-import { applyChanges, countAll, sameCounts } from "./rows";
+import { applyChanges, countAll, same } from "./rows";
 
 /** The one event that the dashboard sends. */
 export const WATCH = "watch";
@@ -88,8 +88,7 @@ function sameRowsKept(fresh, before) {
   const rows = new Map();
   for (const [id, row] of fresh) {
     const old = before.get(id);
-    const same = old && old.rev === row.rev && old.last_seen === row.last_seen && old.status === row.status;
-    rows.set(id, same ? old : row);
+    rows.set(id, old && same(old, row) ? old : row);
   }
   return rows;
 }
@@ -106,6 +105,6 @@ export function reduce(state, events) {
   /** @type {Draft} */
   const draft = { state: { ...state }, touched: new Set(), transitions: [], silent: false, ownRows: false };
   for (const [name, payload] of events) EVENTS[name]?.(draft, payload);
-  if (sameCounts(draft.state.counts, state.counts)) draft.state.counts = state.counts;
+  if (same(draft.state.counts, state.counts)) draft.state.counts = state.counts;
   return draft;
 }

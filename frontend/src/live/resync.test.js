@@ -243,7 +243,7 @@ function play(seed) {
     [8, server.stream],
     [10, deliver],
     [3, store.flush],
-    [0.15, reconnect],
+    [0.8, reconnect],
     [0.3, () => server.watch(watches++)],
   ];
   const total = steps.reduce((sum, [weight]) => sum + weight, 0);
@@ -267,7 +267,7 @@ function play(seed) {
 }
 
 describe("snapshot + events = fresh snapshot", () => {
-  it.each(seeds(200))("with seed %i", (seed) => {
+  it.each(seeds(300))("with seed %i", (seed) => {
     play(seed);
   });
 

@@ -67,9 +67,25 @@ export function countAll(devices) {
   return counts;
 }
 
-/** @param {Counts} a @param {Counts} b */
-export const sameCounts = (a, b) =>
-  Object.entries(a).every(([name, number]) => b[/** @type {keyof Counts} */ (name)] === number);
+/**
+ * Whether two rows, or two counts, say the same. An equal `rev` alone is not enough for rows: a change of status brings
+ * a `rev`, but not the whole row.
+ *
+ * @param {Record<string, any>} a
+ * @param {Record<string, any>} b
+ */
+export function same(a, b) {
+  for (const name in a) {
+    const mine = a[name];
+    const other = b[name];
+    if (mine !== other && !(isRecord(mine) && isRecord(other) && same(mine, other))) return false;
+  }
+  for (const name in b) if (!(name in a)) return false;
+  return true;
+}
+
+/** @param {unknown} value */
+const isRecord = (value) => typeof value === "object" && value !== null;
 
 /** @param {Draft} draft */
 function own(draft) {

@@ -29,13 +29,6 @@ export function ClaimCard({ claim }) {
             {claim.device_name}
           </Link>
         </div>
-        <p>{explain(claim)}</p>
-        <p className="muted">
-          {claim.detail && `${claim.detail} `}
-          Asked from {claim.source_ip || claim.ip_address} as {claim.agent_id} ({claim.platform}
-          {claim.keyed ? "" : ", without a key"}), {claim.connected ? "connected now" : "not connected now"}, last seen{" "}
-          <Time at={claim.last_seen} />.
-        </p>
       </div>
       <div className={classes.actions}>
         {answers.map((name, index) => (
@@ -53,6 +46,15 @@ export function ClaimCard({ claim }) {
             </span>
           </Tooltip>
         ))}
+      </div>
+      <div className={classes.explanation}>
+        <p>{explain(claim)}</p>
+        <p className="muted">
+          {claim.detail && `${claim.detail} `}
+          Asked from {claim.source_ip || claim.ip_address} as {claim.agent_id} ({claim.platform}
+          {claim.keyed ? "" : ", without a key"}), {claim.connected ? "connected now" : "not connected now"}, last seen{" "}
+          <Time at={claim.last_seen} />.
+        </p>
       </div>
       {answer.error && (
         <div className={classes.problem}>

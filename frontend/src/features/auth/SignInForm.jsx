@@ -1,5 +1,5 @@
 /** The sign-in form. */
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Button, PasswordInput, Stack, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { asProblem } from "../../lib/problem";
@@ -21,6 +21,8 @@ export function SignInForm({ onSignedIn }) {
   const queryClient = useQueryClient();
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
+  const first = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => first.current?.focus(), []);
   const attempt = useMutation({
     mutationFn: () => signIn(email.trim(), password),
     onSuccess: (me) => {
@@ -38,6 +40,7 @@ export function SignInForm({ onSignedIn }) {
     >
       <Stack gap="md">
         <TextInput
+          ref={first}
           label="E-mail"
           type="text"
           inputMode="email"
@@ -47,7 +50,6 @@ export function SignInForm({ onSignedIn }) {
           spellCheck={false}
           required
           withAsterisk={false}
-          data-autofocus
           value={email}
           onChange={(event) => setEmail(event.currentTarget.value)}
         />

@@ -23,7 +23,9 @@ const NAME_MAX = 255;
 export function DeviceHeader({ device, onGone }) {
   return (
     <header className={classes.header}>
-      <Name device={device} />
+      <div className={classes.first}>
+        <Name device={device} />
+      </div>
       <Status device={device} />
       <div className={classes.rowOfThings}>
         <TagEditor device={device} />
@@ -88,12 +90,11 @@ function Status({ device }) {
     <div className={classes.status} data-testid="device-status">
       <span className={classes.statusLine} data-offline={status === "offline" || undefined}>
         <StateMark state={status} />
-        {status_since && (
-          <span>
-            since <Time at={status_since} />
-          </span>
-        )}
-        {status_detail && <span>· {status_detail}</span>}
+        <span>
+          {status_since && <Time at={status_since} />}
+          {status_since && status_detail && ": "}
+          {status_detail}
+        </span>
       </span>
       {trust !== "trusted" && (
         <span className={classes.statusLine}>

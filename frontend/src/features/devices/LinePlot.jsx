@@ -10,7 +10,7 @@ const FALLBACK_HEIGHT = 96;
 /** @param {Element} element @param {string} name */
 const colour = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
-const hourFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const hourFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const dateFormat = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
 /** One line: hours within two days, else dates. @type {uPlot.Axis.DynamicValues} */

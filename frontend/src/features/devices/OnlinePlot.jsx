@@ -53,6 +53,7 @@ export function OnlinePlot() {
           )}
         </h2>
         <SegmentedControl
+          className={classes.spans}
           size="xs"
           aria-label="Time span"
           value={window}
