@@ -9,6 +9,7 @@ import string
 ENROLLMENT_PREFIX = "dxe_"
 API_PREFIX = "dxp_"
 _BASE62 = string.digits + string.ascii_letters
+_HEX = "0123456789abcdef"
 _SECRET_LENGTH = 43  # 62^43 > 2^256
 
 
@@ -26,7 +27,8 @@ def enrollment_origin(token: str) -> str:
     """The origin that ``token`` names. Raises ValueError with a sentence when it is not an enrolment token."""
     try:
         origin_hex, secret = token.removeprefix(ENROLLMENT_PREFIX).split("_")
-        origin = bytes.fromhex(origin_hex).decode()
+        # bytes.fromhex takes white space and capitals: then two texts would be one token, and a log would miss one.
+        origin = bytes.fromhex(origin_hex).decode() if all(c in _HEX for c in origin_hex) else ""
     except ValueError:
         origin = secret = ""
     if not (token.startswith(ENROLLMENT_PREFIX) and "://" in origin and secret and all(c in _BASE62 for c in secret)):
