@@ -24,6 +24,7 @@ class Code(StrEnum):
 
 EXIT_OK = 0
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: the server could not be reached in the attempts allowed
+EXIT_SOFTWARE = 70  # EX_SOFTWARE: a bug
 EXIT_TEMPFAIL = 75  # EX_TEMPFAIL: another agent holds this state folder
 EXIT_NOPERM = 77  # EX_NOPERM: the server refuses these credentials
 EXIT_CONFIG = 78  # EX_CONFIG: the configuration, or what we send because of it, is unusable
