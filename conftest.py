@@ -1,3 +1,9 @@
-"""Makes the shared fixtures known to the tests of every package."""
+"""Makes the shared fixtures known to the tests of every package, and gives Hypothesis all the time it needs."""
+
+import hypothesis
 
 pytest_plugins = ["tests.support.fixtures"]
+
+# How long one example takes says more about what else the machine is doing than about the code.
+hypothesis.settings.register_profile("deployx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("deployx")

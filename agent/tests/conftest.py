@@ -1,18 +1,13 @@
 """Fixtures of the agent's tests: a scripted server and real agents, both gone when the test is."""
 
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from agent_process import AgentProcess, environment
-from scripted_peer import Peer
-
-StartAgent = Callable[..., Awaitable[AgentProcess]]
+from tests.support.agent_process import AgentProcess, StartAgent, environment
+from tests.support.scripted_peer import Peer
 
 
 @pytest.fixture

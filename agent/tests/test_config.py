@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_process import environment
 
-from deployx_agent import VERSION, config
+from deployx_agent import VERSION, cli, config
 from deployx_agent.exits import ConfigError
 from deployx_agent.settings_sources import SETTINGS
 from deployx_protocol.tokens import new_enrollment_token
+from tests.support.agent_process import environment
 
 AGENT = Path(__file__).parents[1]
 A, B = "https://a.example", "https://b.example"
@@ -34,7 +34,12 @@ def test_main_names_the_specifications_settings() -> None:
 
 def test_main_runs_the_agent(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, str(AGENT / "main.py")], env=environment(tmp_path), capture_output=True, text=True, timeout=15
+        [sys.executable, str(AGENT / "main.py")],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 78
     assert "not enrolled" in ended.stderr
@@ -46,6 +51,21 @@ def test_defaults_are_the_specifications() -> None:
     assert settings.reconnect_delay_s == config.RECONNECT_DELAY
     assert settings.heartbeat_interval_s is None
     assert settings.server_url is None
+
+
+def test_a_bug_goes_through_the_log_and_exits_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = new_enrollment_token(A)
+
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError(f"no {token}")
+
+    monkeypatch.setitem(cli._COMMANDS, "status", broken)
+    assert cli.main(["status"]) == 70
+    shown = capsys.readouterr().err
+    assert "A bug ended the agent" in shown
+    assert "RuntimeError: no dxe_…" in shown
 
 
 def test_version_is_the_packages() -> None:
@@ -75,7 +95,7 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("reconnect_attempts = 1.5", "must be a whole number"),
         ("reconnect_delay = -1", "must be a number of seconds"),
         ("agent_id = 5", "must be text"),
-        ("agent_id = 'a\\u0007'", "agent_id"),
+        ('agent_id = "a\\u0007"', "agent_id"),
         ("log_level = 'loud'", "must be debug, info, warning or error"),
     ],
 )
@@ -118,7 +138,19 @@ def test_threat_18_plain_http_elsewhere_needs_the_flag_at_each_start(url: str) -
     assert load({"insecure_http": "1"}, server_url=url).server_url == url
 
 
-@pytest.mark.parametrize("url", ["ws://a.example", "a.example", "https://", "https://a.example:99999", "file:///x", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://a.example",
+        "a.example",
+        "https://",
+        "https://a.example:99999",
+        "https://[::1",
+        "https://a:0",
+        "file:///x",
+        "",
+    ],
+)
 def test_what_is_no_server_address(url: str) -> None:
     with pytest.raises(ConfigError):
         config.server_origin(url, True)

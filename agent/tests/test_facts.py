@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
         "sys/class/dmi/id/board_vendor": "Acme",
         "sys/class/dmi/id/board_name": "Board",
         "sys/class/dmi/id/board_serial": "B-1",
-        "proc/cpuinfo": "processor\t: 0\nmodel name\t: CPU X\ncpu MHz\t\t: 1000.5\n\nprocessor\t: 1\nmodel name\t: CPU X\n",
+        "proc/cpuinfo": "processor\t: 0\nmodel name\t: CPU X\ncpu MHz\t\t: 1000.5\n\nprocessor\t: 1\n",
         "proc/meminfo": "MemTotal:       1024 kB\nMemFree: 5 kB\n",
         "sys/block/sda/device/wwid": "naa.5000",
         "sys/block/sda/removable": "0",

@@ -3,27 +3,27 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_process import read_json
 from aiohttp import web
-from scripted_peer import Peer
 
-from conftest import StartAgent
 from deployx_protocol import events
 from deployx_protocol.codes import REFUSALS, Code
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.tokens import new_enrollment_token
+from tests.support.agent_process import StartAgent, read_json
+from tests.support.scripted_peer import Peer
 
 
 @pytest.fixture
-def deaf_port() -> int:
+def deaf_port() -> Iterator[int]:
     """A port that takes connections and never says anything."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(50)
-    yield listener.getsockname()[1]  # type: ignore[misc]
+    yield listener.getsockname()[1]
     listener.close()
 
 

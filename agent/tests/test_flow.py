@@ -5,14 +5,12 @@ import os
 import signal
 from pathlib import Path
 
-from agent_process import AgentProcess, read_json
-from scripted_peer import Peer
-
-from conftest import StartAgent
 from deployx_protocol import events
 from deployx_protocol.messages import AgentRegister, IdentitySplit, RegistrationRequired
 from deployx_protocol.states import Trust
 from deployx_protocol.tokens import new_enrollment_token
+from tests.support.agent_process import AgentProcess, StartAgent, read_json
+from tests.support.scripted_peer import Peer
 
 SEED_LINES = [
     "[INFO] Connecting to server...",

@@ -5,7 +5,7 @@ import logging
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deployx_agent.logs import LineFormatter, Log
@@ -48,6 +48,8 @@ def test_without_fields_the_line_ends_with_the_words(written: Written) -> None:
 
 
 @given(st.text(), st.text())
+@example("two\x85lines", "two\u2028lines")
+@example("two\u2028lines", "\x1b[31m")
 def test_one_event_is_one_line(words: str, value: str) -> None:
     written = Written()
     written.log.error(words, value=value)
@@ -63,10 +65,11 @@ def test_tokens_are_cut_out_wherever_they_are(written: Written) -> None:
     assert "dxe_…" in written.text
 
 
-def test_exceptions_come_with_their_traceback(written: Written) -> None:
+def test_bugs_come_with_their_traceback_and_without_tokens(written: Written) -> None:
+    token = new_enrollment_token("https://a.example")
     try:
-        raise RuntimeError("broken")
+        raise RuntimeError(f"broken by {token}")
     except RuntimeError as error:
-        written.log.exception("Something broke", error, where="here")
+        written.log.bug("Something broke", error, where="here")
     assert "where=here" in written.text
-    assert "RuntimeError: broken" in written.text
+    assert "RuntimeError: broken by dxe_…" in written.text

@@ -1,4 +1,4 @@
-"""Service definitions: what they start, that they start it again whatever it exited with, and that systemd likes them."""
+"""Service definitions: what they start, with which settings, and that they start it again whatever it exited with."""
 
 import plistlib
 import shutil
@@ -8,12 +8,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from agent_process import environment
 
-from conftest import StartAgent
 from deployx_agent import config, service
 from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log, set_up
+from deployx_protocol.tokens import new_enrollment_token
+from tests.support.agent_process import StartAgent, environment
 
 
 @pytest.fixture
@@ -38,19 +38,89 @@ def test_state_folder_elsewhere_is_still_writable(tmp_path: Path) -> None:
     assert "StateDirectory=" not in unit
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
+def values(unit: str, name: str) -> list[str]:
+    """What the lines ``name=…`` of a unit file say."""
+    return [line.partition("=")[2] for line in unit.splitlines() if line.startswith(f"{name}=")]
+
+
+def test_unit_gives_the_agent_no_more_than_it_needs(settings: config.Settings) -> None:
+    unit = service.define("linux", settings).text
+    assert values(unit, "CapabilityBoundingSet") == [""]
+    assert values(unit, "AmbientCapabilities") == [""]
+    assert values(unit, "ProtectSystem") == ["strict"]
+    assert values(unit, "UMask") == ["0077"]
+    assert values(unit, "RestrictAddressFamilies") == ["AF_INET AF_INET6 AF_UNIX"]
+    assert values(unit, "SystemCallFilter") == ["@system-service", "~@privileged @resources"]
+    for name in (
+        *("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectKernelModules", "ProtectKernelTunables"),
+        *(
+            "ProtectControlGroups",
+            "RestrictNamespaces",
+            "RestrictSUIDSGID",
+            "LockPersonality",
+            "MemoryDenyWriteExecute",
+        ),
+    ):
+        assert values(unit, name) == ["yes"], name
+
+
+def test_unit_passes_on_what_it_was_given_and_no_token(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    (tmp_path / "agent.toml").write_text('agent_id = "of the file"\n')
+    given = config.load(
+        {"server_url": "https://a.example", "log_level": None, "insecure_http": "1"},
+        {
+            "DEPLOYX_STATE_DIR": "/var/lib/deploy x",
+            "DEPLOYX_CONFIG": str(tmp_path / "agent.toml"),
+            "DEPLOYX_ENROLLMENT_TOKEN": new_enrollment_token("https://a.example"),
+            "DEPLOYX_MACHINE_ID": "50% 'of' \\ $HOME \"7\"",
+            "DEPLOYX_CA_FILE": str(tmp_path / "ca.pem"),
+            "DEPLOYX_RECONNECT_ATTEMPTS": "0",
+        },
+    )
+    unit = service.define("linux", given).text
+    assert values(unit, "Environment") == [
+        '"DEPLOYX_STATE_DIR=/var/lib/deploy x"',
+        f"DEPLOYX_CONFIG={tmp_path}/agent.toml",
+        "DEPLOYX_SERVER_URL=https://a.example",
+        '"DEPLOYX_MACHINE_ID=50%% \'of\' \\\\ $HOME \\"7\\""',
+        "DEPLOYX_RECONNECT_ATTEMPTS=0",
+        f"DEPLOYX_CA_FILE={tmp_path}/ca.pem",
+        "DEPLOYX_INSECURE_HTTP=1",
+    ]
+    job = plistlib.loads(service.define("darwin", given).text.encode())
+    assert job["EnvironmentVariables"] == {"DEPLOYX_STATE_DIR": "/var/lib/deploy x", **given.given}
+    assert given.given["DEPLOYX_MACHINE_ID"] == "50% 'of' \\ $HOME \"7\""
+    arguments = task_of(service.define("win32", given)).findtext(".//t:Arguments", namespaces=TASK) or ""
+    assert '--state-dir "/var/lib/deploy x"' in arguments
+    assert ' --server-url "https://a.example"' in arguments
+    assert arguments.endswith(" --insecure-http")
+    for platform in ("linux", "darwin", "win32"):
+        assert "dxe_" not in service.define(platform, given).text
+        assert "of the file" not in service.define(platform, given).text
+
+
 def test_systemd_accepts_the_unit_and_rates_it_safe(settings: config.Settings, tmp_path: Path) -> None:
+    """Where there is systemd; what it would look for is checked by name above, wherever this runs."""
     unit = tmp_path / "deployx-agent.service"
     unit.write_text(service.define("linux", settings).text.replace("Documentation=man:deployx-agent(8)\n", ""))
-    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=30)
-    assert "deployx-agent.service" not in verified.stderr
-    rated = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", "--threshold=30", str(unit)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert rated.returncode == 0, rated.stdout[-300:]
+    assert unit.read_text().count("ExecStart=") == 1
+    if shutil.which("systemd-analyze"):
+        verified = analyze("verify", str(unit))
+        assert "deployx-agent.service" not in verified.stderr
+        rated = analyze("security", "--offline=yes", "--threshold=30", str(unit))
+        assert rated.returncode == 0, rated.stdout[-300:]
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+TASK = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
+
+
+def task_of(definition: service.Definition) -> ElementTree.Element:
+    return ElementTree.fromstring(definition.text.replace('encoding="UTF-16"', 'encoding="UTF-8"').encode())
 
 
 def test_launchd_job(settings: config.Settings) -> None:
@@ -62,11 +132,10 @@ def test_launchd_job(settings: config.Settings) -> None:
 
 def test_windows_task(settings: config.Settings) -> None:
     definition = service.define("win32", settings)
-    task = ElementTree.fromstring(definition.text.replace('encoding="UTF-16"', 'encoding="UTF-8"').encode())
-    space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
-    assert task.findtext(".//t:Command", namespaces=space) == sys.executable
-    assert "-m deployx_agent run" in (task.findtext(".//t:Arguments", namespaces=space) or "")
-    assert task.findtext(".//t:ExecutionTimeLimit", namespaces=space) == "PT0S"
+    task = task_of(definition)
+    assert task.findtext(".//t:Command", namespaces=TASK) == sys.executable
+    assert "-m deployx_agent run" in (task.findtext(".//t:Arguments", namespaces=TASK) or "")
+    assert task.findtext(".//t:ExecutionTimeLimit", namespaces=TASK) == "PT0S"
     assert definition.encoding == "utf-16"
 
 
@@ -99,6 +168,10 @@ async def test_print_and_dry_run_change_nothing(start_agent: StartAgent) -> None
 
 def test_wrong_command_line_exits_78(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "deployx_agent", "dance"], env=environment(tmp_path), capture_output=True, timeout=15
+        [sys.executable, "-m", "deployx_agent", "dance"],
+        env=environment(tmp_path),
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 78

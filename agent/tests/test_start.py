@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_process import read_json
-from scripted_peer import Peer
 
-from conftest import StartAgent
 from deployx_protocol import events
 from deployx_protocol.tokens import new_enrollment_token
+from tests.support.agent_process import StartAgent, read_json
+from tests.support.scripted_peer import Peer
 
 
 async def test_without_token_and_key_nothing_is_dialled(start_agent: StartAgent, state_dir: Path) -> None:
@@ -57,6 +56,16 @@ async def test_enroll_then_run_presents_the_token_once(peer: Peer, start_agent: 
         assert token.rsplit("_", 1)[1] not in agent.log
     assert [message.enrollment_token for message in peer.registrations()] == [token, ""]
     assert "token" not in read_json(state_dir / "enrollment.json")
+
+
+@pytest.mark.parametrize("token", ["", "-", "dxe_nonsense"])
+async def test_enrolling_with_no_token_changes_nothing(
+    peer: Peer, start_agent: StartAgent, state_dir: Path, token: str
+) -> None:
+    enroll = await start_agent("enroll", token, server_url=peer.origin)
+    assert await enroll.end() == 78
+    assert "not an enrolment token" in enroll.log
+    assert not list(state_dir.iterdir())
 
 
 async def test_token_in_the_environment_is_not_sent_again(peer: Peer, start_agent: StartAgent) -> None:

@@ -20,6 +20,7 @@ from deployx_protocol.codes import Code
 from deployx_protocol.messages import (
     AgentLeaving,
     AgentRegister,
+    Message,
     Pong,
     RegistrationAck,
     RegistrationFailed,
@@ -29,7 +30,7 @@ from deployx_protocol.messages import (
 from deployx_protocol.signing import register_bytes
 from deployx_protocol.states import Trust
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 Answer = Callable[[str, AgentRegister], Awaitable[None]]
 
 
@@ -98,7 +99,7 @@ class Peer:
         await self._record(Seen(sid, "disconnect"))
 
     async def _on_event(self, event: str, sid: str, payload: Any = None) -> None:
-        structs = {
+        structs: dict[str, type[Message]] = {
             events.AGENT_REGISTER: AgentRegister,
             events.REGISTRATION_ACK: RegistrationAck,
             events.AGENT_LEAVING: AgentLeaving,
