@@ -13,7 +13,7 @@ from typing import Any
 from deployx_agent import VERSION, config, logs
 from deployx_agent.exits import ConfigError, Exit
 from deployx_agent.settings_sources import SETTINGS
-from deployx_protocol.codes import EXIT_CONFIG, EXIT_OK
+from deployx_protocol.codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE
 
 _NOT_RUNNING = 3  # what service managers and init scripts answer for "not running"
 
@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return end.code
     except KeyboardInterrupt:
         return EXIT_OK
+    except Exception as error:  # through the log, which keeps tokens out of what is printed
+        log.bug("A bug ended the agent; please report it", error)
+        return EXIT_SOFTWARE
 
 
 def _run(settings: config.Settings, _options: dict[str, Any], log: logs.Log) -> int:
@@ -46,6 +49,7 @@ def _enroll(settings: config.Settings, options: dict[str, Any], log: logs.Log) -
 
     token = str(options["token"])
     token = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105
+    config.token_origin(token)
     server = config.resolve_server(settings, recorded="", pending_token=token, has_key=False)
     try:
         with StateFolder(settings.state_dir, log) as folder:
@@ -85,6 +89,8 @@ def _install_service(settings: config.Settings, options: dict[str, Any], log: lo
     if options["dry_run"]:
         print(service.describe(definition))
         return EXIT_OK
+    if settings.enrollment_token:
+        log.warning("The enrolment token is not written into the service; store it with `deployx-agent enroll`")
     service.install(definition, log)
     return EXIT_OK
 

@@ -51,11 +51,14 @@ class Settings:
     insecure_http: bool
     facts_root: Path
     log_level: str
+    given: Mapping[str, str]
+    """The variables with which a service starts the same; without token and state folder."""
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
     """The settings from all sources; ``flags`` that are None count as not given. Raises ConfigError."""
-    values = settings_sources.gather(flags, os.environ if environment is None else environment)
+    environment = os.environ if environment is None else environment
+    values = settings_sources.gather(flags, environment)
     insecure = bool(values.get("insecure_http", False))
     token = values.get("enrollment_token")
     if token is not None:
@@ -76,6 +79,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         insecure_http=insecure,
         facts_root=values.get("facts_root") or Path("/"),
         log_level=values.get("log_level", "INFO"),
+        given=settings_sources.as_variables(flags, environment),
     )
 
 
@@ -101,15 +105,15 @@ def resolve_server(settings: Settings, *, recorded: str, pending_token: str, has
 
 def server_origin(url: str, insecure_http: bool) -> str:
     """``url`` as an origin, if it is one that may be dialled. Raises ConfigError."""
+    try:
+        origin = origins.normalise(url)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https"):
         raise ConfigError(f"{url!r} is not a server address; it should look like https://deployx.example.com.")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError(f"The server address {url!r} must end after the host and port; the agent adds the path.")
-    try:
-        origin = origins.normalise(url)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
     if origin.startswith("http:") and not insecure_http and not origins.is_loopback(origin):
         raise ConfigError(
             f"{origin} is plain http: anyone on the way could read and change everything. Use https, or say "

@@ -38,7 +38,7 @@ class Log:
         """A failure that needs a person."""
         self._write(logging.ERROR, words, fields)
 
-    def exception(self, words: str, error: BaseException, **fields: Any) -> None:
+    def bug(self, words: str, error: BaseException, **fields: Any) -> None:
         """A bug, with its traceback."""
         self._logger.error(words, extra={_FIELDS: fields}, exc_info=error)
 
@@ -63,7 +63,7 @@ class LineFormatter(logging.Formatter):
 
 
 def _one_line(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)[1:-1]
+    return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
 def _value(value: Any) -> str:

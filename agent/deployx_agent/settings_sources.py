@@ -106,8 +106,35 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 def gather(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """Every setting that any source names, parsed; the strongest source wins. Raises ConfigError."""
-    file = flags.get("config") or environment.get(f"{PREFIX}CONFIG") or None
-    values = _from_file(_path(file) if file else default_file(), required=bool(file))
+    file = _named_file(flags, environment)
+    return _from_file(file or default_file(), required=bool(file)) | _said(flags, environment)
+
+
+def as_variables(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """What this start was told, as the environment of a service that is to start the same.
+
+    Not what a settings file says: the service reads that itself. No secret, and not the state folder, which every
+    service definition names.
+    """
+    said = {f"{PREFIX}CONFIG": _named_file(flags, environment)} | {
+        f"{PREFIX}{name.upper()}": value
+        for name, value in _said(flags, environment).items()
+        if not _BY_NAME[name].secret and name != "state_dir"
+    }
+    return {
+        variable: "1" if value is True else str(value)
+        for variable, value in said.items()
+        if value is not None and value is not False
+    }
+
+
+def _named_file(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Path | None:
+    file = flags.get("config") or environment.get(f"{PREFIX}CONFIG")
+    return _path(str(file)) if file else None
+
+
+def _said(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for setting in SETTINGS:
         variable = f"{PREFIX}{setting.name.upper()}"
         raw = environment.get(variable, "")

@@ -1,9 +1,11 @@
 """Starting the agent at every boot: a systemd unit, a launchd job or a Windows task, from the templates beside this.
 
 Invariant: whatever the agent exits with, it is started again after a cool-down. That includes 77 and 78: a server whose
-address or database is wrong for an hour refuses a whole fleet with them, and nobody can visit a fleet.
+address or database is wrong for an hour refuses a whole fleet with them, and nobody can visit a fleet. The service runs
+with the settings that `install-service` was given, but no definition holds a token: everybody may read those.
 """
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log
 
 COOL_DOWN_S = 30
+_PLAIN = re.compile(r"[\w@+=:,./$%-]+")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -70,9 +73,11 @@ def _fill(template: str, **values: str) -> str:
 
 
 def _systemd(settings: Settings) -> Definition:
+    variables = {"DEPLOYX_STATE_DIR": str(settings.state_dir), **settings.given}
     text = _fill(
         "deployx-agent.service",
-        PYTHON=_unit_quoted(sys.executable),
+        PYTHON=_unit_quoted(sys.executable.replace("$", "$$")),
+        ENVIRONMENT="\n".join(f"Environment={_unit_quoted(f'{name}={value}')}" for name, value in variables.items()),
         STATE_DIR=_unit_quoted(str(settings.state_dir)),
         STATE_NAME=settings.state_dir.name,
         COOL_DOWN_S=str(COOL_DOWN_S),
@@ -89,6 +94,9 @@ def _launchd(settings: Settings) -> Definition:
         "com.deployx.agent.plist",
         PYTHON=escape(sys.executable),
         STATE_DIR=escape(str(settings.state_dir)),
+        ENVIRONMENT="".join(
+            f"\n    <key>{name}</key>\n    <string>{escape(value)}</string>" for name, value in settings.given.items()
+        ),
         COOL_DOWN_S=str(COOL_DOWN_S),
     )
     path = Path("/Library/LaunchDaemons/com.deployx.agent.plist")
@@ -96,13 +104,24 @@ def _launchd(settings: Settings) -> Definition:
 
 
 def _windows(settings: Settings) -> Definition:
-    text = _fill("deployx-agent.xml", PYTHON=escape(sys.executable), STATE_DIR=escape(str(settings.state_dir)))
+    text = _fill(
+        "deployx-agent.xml",
+        PYTHON=escape(sys.executable),
+        STATE_DIR=escape(str(settings.state_dir)),
+        FLAGS=escape("".join(f" {_flag(name, value)}" for name, value in settings.given.items())),
+    )
     path = settings.state_dir / "deployx-agent.xml"
     create = ("schtasks", "/Create", "/F", "/TN", "DeployX Agent", "/XML", str(path))
     return Definition(text, path, (create, ("schtasks", "/Run", "/TN", "DeployX Agent")), "utf-16")
 
 
+def _flag(variable: str, value: str) -> str:
+    """``DEPLOYX_NAME`` and its value as words of a Windows command line, where a task has no environment of its own."""
+    flag = f"--{variable.removeprefix('DEPLOYX_').lower().replace('_', '-')}"
+    return flag if variable == "DEPLOYX_INSECURE_HTTP" else f'{flag} "{value}"'
+
+
 def _unit_quoted(text: str) -> str:
     """``text`` as one word of a unit file."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if any(character.isspace() for character in text) else escaped
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return escaped if _PLAIN.fullmatch(text) else f'"{escaped}"'
