@@ -1,6 +1,7 @@
 """Which tests there are, found in the source without running anything.
 
-A Python test is `path::name` or `path::Class::name`; a test of the dashboard is `path › title`.
+A Python test is `path::name` or `path::Class::name`. A test of the dashboard is `path › title › title`, from the
+outermost `describe` on; what is inside what is told by the indentation, which prettier keeps.
 """
 
 import ast
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from documents.source import ROOT
 
-_VITEST = re.compile(r"""^\s*(?:it|test)(?:\.\w+(?:\([^\n]*?\))?)?\(\s*(["'`])(.+?)\1""", re.MULTILINE)
+_TITLE = re.compile(r"""^( *)(?:(describe|it|test)(?:\.\w+(?:\(.*?\))?)?|\]\))\(\s*(["'`])(.+?)\3""")
 
 
 @cache
@@ -23,7 +24,7 @@ def all_tests() -> frozenset[str]:
     python = [path for folder in folders for path in (ROOT / folder).rglob("test_*.py")]
     dashboard = [path for ending in ("js", "jsx") for path in (ROOT / "frontend" / "src").rglob(f"*.test.{ending}")]
     found = [test for path in python for test in _python_tests(path)]
-    found += [f"{_name(path)} › {title}" for path in dashboard for _, title in _VITEST.findall(path.read_text("utf-8"))]
+    found += [test for path in dashboard for test in _dashboard_tests(path)]
     return frozenset(found)
 
 
@@ -38,6 +39,18 @@ def _python_tests(path: Path) -> Iterator[str]:
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
             yield from (f"{_name(path)}::{node.name}::{name}" for name in _functions(node.body))
+
+
+def _dashboard_tests(path: Path) -> Iterator[str]:
+    outer: list[tuple[int, str]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if match := _TITLE.match(line):
+            indentation = len(match[1])
+            outer = [one for one in outer if one[0] < indentation]
+            if match[2] == "describe":
+                outer.append((indentation, match[4]))
+            else:
+                yield " › ".join([_name(path), *(title for _, title in outer), match[4]])
 
 
 def _functions(body: list[ast.stmt]) -> list[str]:
