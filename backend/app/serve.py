@@ -29,6 +29,8 @@ from app.uow import UnitOfWork
 from deployx_protocol import limits
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_NOPERM, EXIT_TEMPFAIL, EXIT_UNAVAILABLE
 
+STALLED_S = 20
+"""How long a peer may leave what is sent to it unread; then the kernel ends the connection, and the memory it holds."""
 DRAIN_S = 10
 CLOSE_S = 5
 WS_MESSAGE_MAX_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
@@ -115,6 +117,8 @@ def bind(settings: Settings) -> Iterator[socket.socket]:
         raise CannotServe(f"The server cannot listen on {where}: {error.strerror}.", EXIT_CONFIG) from error
     with listener:
         listener.set_inheritable(False)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted sockets inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
         yield listener
 
 

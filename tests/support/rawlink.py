@@ -18,6 +18,8 @@ class RawLink:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self.sid = ""
+        self.received: list[str | bytes] = []
+        """Every message that came, as it came."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -38,11 +40,20 @@ class RawLink:
     ) -> AsyncIterator["RawLink"]:
         """Connected to the default namespace."""
         async with cls.opened(url, path, **options) as link:
-            await link.send("40" + (json.dumps(auth) if auth is not None else ""))
-            answer = await link._packet()
-            assert answer and answer.startswith("40"), answer
-            link.sid = json.loads(answer[2:])["sid"]
+            refusal = await link.enter(auth)
+            assert refusal is None, refusal
             yield link
+
+    async def enter(self, auth: Any = None) -> str | None:
+        """Ask for the default namespace; why that was refused, None if it was not."""
+        await self.send("40" + (json.dumps(auth) if auth is not None else ""))
+        answer = await self._packet()
+        assert answer, "the connection ended"
+        told = json.loads(answer[2:])
+        if answer.startswith("44"):
+            return str(told["message"])
+        self.sid = told["sid"]
+        return None
 
     async def send(self, message: str | bytes) -> None:
         """Send one websocket message, unless the connection is gone."""
@@ -101,6 +112,8 @@ class RawLink:
 
     async def _receive(self) -> str | bytes | None:
         try:
-            return await asyncio.wait_for(self._socket.recv(), ANSWER_S)
+            message = await asyncio.wait_for(self._socket.recv(), ANSWER_S)
         except websockets.ConnectionClosed:
             return None
+        self.received.append(message)
+        return message

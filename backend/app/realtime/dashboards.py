@@ -52,6 +52,9 @@ class Viewer:
     principal: Principal
     batch: bool
     watching: bool = False
+    asked: bool = False
+    """It asked for a snapshot that was not begun yet; one that is under way ends early."""
+    streaming: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -169,10 +172,22 @@ class DashboardGateway:
         if viewer is None:
             return {"ok": False, "error": {"code": "unauthenticated", "message": "Sign in first."}}
         await self._join(viewer)
-        self._start(self._stream(viewer))
+        viewer.asked = True
+        if not viewer.streaming:
+            viewer.streaming = True
+            self._start(self._stream(viewer))
         return {"ok": True, "data": {}}
 
     async def _stream(self, viewer: Viewer) -> None:
+        """Snapshots, one at a time, for as long as a newer one is asked for."""
+        try:
+            while viewer.asked:
+                viewer.asked = False
+                await self._snapshot(viewer)
+        finally:
+            viewer.streaming = False
+
+    async def _snapshot(self, viewer: Viewer) -> None:
         snapshot_id = uuid4().hex
         try:
             total = await self._devices.count(viewer.scope)
@@ -185,7 +200,7 @@ class DashboardGateway:
                 last_id = piece[-1].id
                 message = SnapshotDevices(snapshot_id=snapshot_id, devices=piece)
                 await self._emit(viewer, events.SNAPSHOT_DEVICES, message)
-                if not await self._has_read(viewer):
+                if not await self._has_read(viewer) or viewer.asked:
                     return
             claims = await self._devices.claims(viewer.scope)
             await self._emit(viewer, events.SNAPSHOT_END, SnapshotEnd(snapshot_id=snapshot_id, claims=claims))

@@ -31,7 +31,6 @@ log = structlog.get_logger()
 
 OUTGOING_MAX = 2_000
 """Packets that may wait for a peer that does not read them; then the connection is cut."""
-SEND_TIMEOUT_S = 20
 TOO_SLOW = "peer does not read"
 _FROM_CLIENTS = frozenset({eio_packet.PONG, eio_packet.MESSAGE, eio_packet.UPGRADE, eio_packet.CLOSE})
 
