@@ -56,6 +56,7 @@ async def test_log_has_the_specification_words_in_order(peer: Peer, start_agent:
     assert "[INFO] Status: Online" in agent.log
     registering = agent.lines[positions[2]]
     assert f"{wanted[2]}  agent_id=" in registering
+    assert agent.lines[positions[3]].endswith(" status=registered")
 
 
 async def test_each_start_has_a_boot_id_of_its_own_and_the_same_key(peer: Peer, start_agent: StartAgent) -> None:
