@@ -84,10 +84,9 @@ export function addTransitions(list, transitions, nowMs) {
 
 /** @param {Notice} group @param {Subject} subject @param {boolean} ours whether this turn already copied the subjects */
 function withSubject(group, subject, ours) {
-  if (group.subjects.some(({ id }) => id === subject.id)) return group.subjects;
-  if (!ours) return [...group.subjects, subject];
-  group.subjects.push(subject);
-  return group.subjects;
+  const subjects = ours ? group.subjects : [...group.subjects];
+  if (!subjects.some(({ id }) => id === subject.id)) subjects.push(subject);
+  return subjects;
 }
 
 /** @param {{ store: import("./store").Store, log: typeof import("./log").log }} deps */
