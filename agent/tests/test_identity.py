@@ -250,7 +250,7 @@ def test_boot_ids_and_default_agent_ids(root: Path, state_dir: Path, log: Log) -
     assert len(one.default_agent_id("h" * 253)) == 128
 
 
-def test_write_is_synced_before_the_rename_and_the_folder_after(
+def test_fault_13b_write_is_synced_before_the_rename_and_the_folder_after(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -270,7 +270,7 @@ def test_write_is_synced_before_the_rename_and_the_folder_after(
     assert calls == ["file", "rename", "folder"]
 
 
-def test_failed_write_leaves_the_old_file_and_nothing_else(
+def test_fault_06_failed_write_leaves_the_old_file_and_nothing_else(
     root: Path, state_dir: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = Identity(state_dir, root, None, log)

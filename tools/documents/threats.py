@@ -1,6 +1,6 @@
 """The last column of the tables in `docs/threats-and-faults.md`: the tests that carry the row's number.
 
-The rest of the page is written by hand; a row that says *later* is left alone.
+The rest of the page is written by hand, and so is a cell that says *later* or *as* another row.
 """
 
 import re
@@ -23,7 +23,7 @@ def fill(page: str) -> str:
 def _filled(line: str, prefix: str) -> str:
     cells = line.split(" | ")
     number = re.fullmatch(r"\| (\d+)(b?)", cells[0])
-    if not number or cells[-1].startswith("later"):
+    if not number or cells[-1].startswith(("later", "as ")):
         return line
     return " | ".join([*cells[:-1], f"{_tests(prefix, int(number[1]), number[2])} |"])
 

@@ -35,7 +35,7 @@ async def test_the_address_is_not_case_sensitive(person: MakePerson, accounts: A
         await accounts.create_user("Ada@example.test", PASSWORD, Role.VIEWER)
 
 
-async def test_unknown_and_disabled_users_get_the_answer_of_a_wrong_password(
+async def test_threat_14_unknown_and_disabled_users_get_the_answer_of_a_wrong_password(
     person: MakePerson, accounts: AccountService
 ) -> None:
     await person("ada@example.test")
@@ -78,7 +78,7 @@ async def test_few_may_wait_for_a_hash() -> None:
     passwords.close()
 
 
-async def test_guessing_is_throttled_and_the_owner_signs_in_from_elsewhere(
+async def test_threat_14_guessing_is_throttled_and_the_owner_signs_in_from_elsewhere(
     person: MakePerson, accounts: AccountService
 ) -> None:
     await person("ada@example.test")
@@ -91,7 +91,7 @@ async def test_guessing_is_throttled_and_the_owner_signs_in_from_elsewhere(
     await accounts.login("ada@example.test", PASSWORD, address="192.0.2.1")
 
 
-async def test_guesses_at_the_same_time_are_all_counted(person: MakePerson, accounts: AccountService) -> None:
+async def test_threat_14_guesses_at_the_same_time_are_all_counted(person: MakePerson, accounts: AccountService) -> None:
     await person("ada@example.test")
     guesses = (accounts.login("ada@example.test", f"wrong password {n}", address="192.0.2.66") for n in range(20))
     tried = await asyncio.gather(*guesses, return_exceptions=True)
@@ -132,7 +132,7 @@ async def test_signing_in_again_replaces_the_browsers_session(person: MakePerson
 
 
 @pytest.mark.parametrize("how", ["disable", "reset"])
-async def test_everything_of_a_user_ends_at_once(
+async def test_threat_15_everything_of_a_user_ends_at_once(
     how: str, person: MakePerson, accounts: AccountService, hints: list[Hint]
 ) -> None:
     ada, bob = await person("ada@example.test"), await person("bob@example.test")
@@ -257,7 +257,7 @@ async def test_a_password_has_ten_characters(accounts: AccountService, person: M
             await accounts.reset_password(ada.email, short)
 
 
-async def test_the_first_administrator_is_made_once(accounts: AccountService) -> None:
+async def test_threat_22_the_first_administrator_is_made_once(accounts: AccountService) -> None:
     with pytest.raises(NotFound):
         await accounts.first_admin()
     made = (accounts.create_first_admin("root@example.test", PASSWORD) for _ in range(4))
