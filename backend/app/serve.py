@@ -26,6 +26,7 @@ from app.db import Database
 from app.migrate import NewerDatabase, migrate
 from app.settings import Settings
 from app.uow import UnitOfWork
+from app.websocket import WebSocket
 from deployx_protocol import limits
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_NOPERM, EXIT_TEMPFAIL, EXIT_UNAVAILABLE
 
@@ -194,7 +195,7 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
-        ws="websockets-sansio",
+        ws=WebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # or it would override the ping timeout of the specification
         ws_max_size=WS_MESSAGE_MAX_BYTES,
