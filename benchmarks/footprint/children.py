@@ -1,0 +1,64 @@
+"""Child processes of the benchmark, each leading a group of its own that is gone when we are done with it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+_PATIENCE_S = 10.0
+
+
+@contextlib.asynccontextmanager
+async def running(
+    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``command`` with both its outputs in one pipe; at the end it is asked, then made, to end."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=env,
+        cwd=cwd,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.communicate(), _PATIENCE_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Ours, without any setting of DeployX but these (``state_dir="…"``)."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
+    return inherited | {f"DEPLOYX_{name.upper()}": value for name, value in settings.items()}
+
+
+async def said(process: asyncio.subprocess.Process, words: str, within_s: float) -> None:
+    """Wait until a line of its output contains ``words``. Raises RuntimeError with what it said instead."""
+    assert process.stdout is not None
+    heard: list[str] = []
+    try:
+        async with asyncio.timeout(within_s):
+            async for raw in process.stdout:
+                heard.append(raw.decode("utf-8", "replace"))
+                if words in heard[-1]:
+                    return
+    except TimeoutError:
+        pass
+    raise RuntimeError(f"{words!r} was not said within {within_s:g} s:\n{''.join(heard[-20:])}")
+
+
+async def drained(process: asyncio.subprocess.Process) -> None:
+    """Read on until it ends, so that it never blocks on its own output."""
+    assert process.stdout is not None
+    async for _ in process.stdout:
+        pass
