@@ -65,10 +65,10 @@ export function createStore({ schedule = nextFrame } = {}) {
       const draft = { state, touched: /** @type {"all"} */ ("all"), transitions: [], silent: true, ownRows: false };
       listeners.forEach((listener) => listener(draft, before));
     },
-    /** The connection ended: half a snapshot is worth nothing, and old removals bind no new server. */
+    /** The connection ended: half a snapshot is worth nothing, and neither old removals nor the reason bind the next. */
     dropConnection() {
       flush();
-      state = { ...state, staging: null, tombstones: new Map() };
+      state = { ...state, staging: null, tombstones: new Map(), ended: null };
     },
     /** @param {Listener} listener */
     subscribe(listener) {
