@@ -65,6 +65,18 @@ def stopping() -> asyncio.Event:
     return asked
 
 
+async def first_of(*tasks: asyncio.Task[None]) -> None:
+    """Wait until one of them ends, as it ended; the others are cancelled."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _die_with_parent() -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None

@@ -70,14 +70,7 @@ async def _work(local: Local, running: list[Service]) -> None:
         running[-1] = await agent.start(enrol=True)
         machine, trust = await agent.registered(running[-1])
     terminal.say(terminal.welcome(local, local.address(url), made_admin=made_admin, machine=machine, trust=trust))
-    ends = [asyncio.create_task(service.watch()) for service in running]
-    try:
-        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        done.pop().result()
-    finally:
-        for end in ends:
-            end.cancel()
-        await asyncio.gather(*ends, return_exceptions=True)
+    await processes.first_of(*(asyncio.create_task(service.watch()) for service in running))
 
 
 async def _end(running: list[Service], asked: asyncio.Event) -> None:
