@@ -78,7 +78,7 @@ function Devices({ openId, loaded, total }) {
           <Counters view={view} onChange={change} />
           <OnlinePlot />
         </div>
-        <Attention onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })} />
+        <Attention compact={openId !== null} onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })} />
         <Toolbar view={view} onChange={change} />
         {selection.ids.size > 0 ? (
           <Suspense fallback={count}>

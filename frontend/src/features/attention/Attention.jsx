@@ -8,18 +8,19 @@ import { PendingCard } from "./PendingCard";
 import classes from "./Attention.module.css";
 
 const FIRST = 3;
+const FIRST_COMPACT = 1;
 
 /** @param {import("../../live/rows").LiveState} state */
 const devicesOf = (state) => state.devices;
 
-/** @param {{ onShowPending: () => void }} props */
-export function Attention({ onShowPending }) {
+/** @param {{ compact: boolean, onShowPending: () => void }} props `compact`: there is little room */
+export function Attention({ compact, onShowPending }) {
   const claims = useLive((state) => state.claims);
   const pendingCount = useLive((state) => state.counts.pending);
   const [everything, setEverything] = useState(false);
   if (claims.length + pendingCount === 0) return null;
 
-  const most = everything ? Infinity : FIRST;
+  const most = everything ? Infinity : compact ? FIRST_COMPACT : FIRST;
   const hidden = Math.max(0, claims.length - most) + Math.max(0, pendingCount - Math.max(0, most - claims.length));
   return (
     <section className={classes.attention} aria-label="Needs attention" data-testid="attention">

@@ -18,7 +18,7 @@ export function ClaimCard({ claim }) {
     mutationFn: (/** @type {import("./claims").Answer} */ given) => answerClaim(claim, given),
   });
   return (
-    <li className={classes.card} data-testid="claim" data-kind={claim.kind}>
+    <li className={`${classes.card} ${classes.explained}`} data-testid="claim" data-kind={claim.kind}>
       <div className={classes.words}>
         <div className={classes.mark}>
           <span style={{ color: "var(--state-quarantined)" }}>
@@ -47,15 +47,14 @@ export function ClaimCard({ claim }) {
           </Tooltip>
         ))}
       </div>
-      <div className={classes.explanation}>
-        <p>{explain(claim)}</p>
-        <p className="muted">
-          {claim.detail && `${claim.detail} `}
+      <p className={classes.explanation} title={claim.detail || undefined}>
+        {explain(claim)}{" "}
+        <span className="muted">
           Asked from {claim.source_ip || claim.ip_address} as {claim.agent_id} ({claim.platform}
           {claim.keyed ? "" : ", without a key"}), {claim.connected ? "connected now" : "not connected now"}, last seen{" "}
           <Time at={claim.last_seen} />.
-        </p>
-      </div>
+        </span>
+      </p>
       {answer.error && (
         <div className={classes.problem}>
           <ProblemBox error={answer.error} what="The answer was refused." />

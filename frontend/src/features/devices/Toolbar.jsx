@@ -38,7 +38,7 @@ export function Toolbar({ view, onChange }) {
         <SavedViews />
         <ColumnMenu view={view} onChange={onChange} />
         <Button component={Link} to="/add-device" size="sm" leftSection={<Icon name="plus" />}>
-          Add device
+          <span className={classes.add}>Add device</span>
         </Button>
       </div>
     </div>

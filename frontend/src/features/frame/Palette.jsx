@@ -1,7 +1,7 @@
 /** The palette: any device, page or action by its name. */
-import { useDeferredValue, useMemo, useState } from "react";
+import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { useMantineColorScheme } from "@mantine/core";
-import { Spotlight } from "@mantine/spotlight";
+import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useNavigate } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { store, useLive } from "../../live";
@@ -11,8 +11,10 @@ import { haystack, termsOf } from "../devices/view";
 import { helpOpened } from "./paletteState";
 import { THEMES } from "./ThemeMenu";
 import "@mantine/spotlight/styles.css";
+import classes from "./Palette.module.css";
 
 const MOST_DEVICES = 8;
+const [opening, { open }] = createSpotlight();
 
 /** @param {string} text @param {ReadonlyMap<number, import("../../live/rows").Device>} devices names that begin with the text come first */
 function findDevices(text, devices) {
@@ -55,6 +57,7 @@ export default function Palette({ onClose }) {
   const navigate = useNavigate();
   const [query, setQuery] = useState("");
   const wanted = useDeferredValue(query);
+  useEffect(open, []);
   const counts = useLive((state) => state.counts);
   const { found, total } = useMemo(
     () => findDevices(wanted, counts.total ? store.get().devices : new Map()),
@@ -64,7 +67,7 @@ export default function Palette({ onClose }) {
 
   return (
     <Spotlight.Root
-      forceOpened
+      store={opening}
       query={query}
       onQueryChange={setQuery}
       onSpotlightClose={onClose}
@@ -82,6 +85,7 @@ export default function Palette({ onClose }) {
       <Spotlight.ActionsList>
         {found.length > 0 && (
           <Spotlight.ActionsGroup
+            className={classes.group}
             label={total > found.length ? `Devices (${plural(total, "match", "matches")})` : "Devices"}
           >
             {found.map((device) => (
@@ -90,7 +94,7 @@ export default function Palette({ onClose }) {
                 label={device.device_name}
                 description={`${STATES[device.status].word} · ${device.hostname} · ${device.ip_address}`}
                 leftSection={
-                  <span style={{ color: `var(--state-${device.status})` }}>
+                  <span className={classes.mark} style={{ color: `var(--state-${device.status})` }}>
                     <Icon name={device.status} />
                   </span>
                 }
@@ -103,7 +107,7 @@ export default function Palette({ onClose }) {
           const inGroup = actions.filter((action) => action.group === group);
           if (inGroup.length === 0) return null;
           return (
-            <Spotlight.ActionsGroup key={group} label={group}>
+            <Spotlight.ActionsGroup className={classes.group} key={group} label={group}>
               {inGroup.map(({ label, icon, run }) => (
                 <Spotlight.Action key={label} label={label} leftSection={<Icon name={icon} />} onClick={run} />
               ))}
