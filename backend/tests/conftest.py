@@ -8,11 +8,12 @@ import contextlib
 import io
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import httpx2
 import pytest
 import structlog
 from fastapi import FastAPI
@@ -33,7 +34,7 @@ from app.web.middleware import MAX_BODY_BYTES, RequestFrame
 from tests.support.machines import AgentPeer, Machine, MakeAgent
 from tests.support.node import Lines, RunningNode, Serve, serving
 from tests.support.peers import DashboardPeer, Peer, Watch
-from tests.support.server import PASSWORD, MakePerson, ManualClock, Person, Site, running
+from tests.support.server import PASSWORD, Browse, MakePerson, ManualClock, Person, Site, running
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +163,19 @@ async def serve(settings: Settings) -> AsyncIterator[Serve]:
 
         async def start(**changes: Any) -> RunningNode:
             return await stack.enter_async_context(serving(settings.model_copy(update=changes)))
+
+        yield start
+
+
+@pytest.fixture
+async def browse(serve: Serve) -> AsyncIterator[Browse]:
+    """HTTP clients of a server that speak for somebody, or for nobody: `browse(node, ada.bearer)`."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def start(node: RunningNode, headers: Mapping[str, str] | None = None) -> httpx2.AsyncClient:
+            client = httpx2.AsyncClient(base_url=node.url, headers=dict(headers or {}), timeout=30)
+            stack.push_async_callback(client.aclose)
+            return client
 
         yield start
 

@@ -58,6 +58,7 @@ class Person:
 
 
 MakePerson = Callable[..., Awaitable[Person]]
+Browse = Callable[..., httpx2.AsyncClient]
 
 
 @dataclass

@@ -1,0 +1,251 @@
+"""Who may call what: the table of routes and roles, and that no route stands outside it."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.routing import iter_route_contexts
+
+from app.accounts.auth import COOKIE, Requires
+from app.accounts.models import User
+from app.accounts.permissions import PUBLIC, Permission, Role
+from app.accounts.service import AccountService
+from app.clock import utcnow
+from app.db import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.support.node import Serve
+from tests.support.server import PASSWORD, Browse, MakePerson, Person
+
+VIEWER, OPERATOR, ADMIN = frozenset(Role), frozenset({Role.OPERATOR, Role.ADMIN}), frozenset({Role.ADMIN})
+ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
+    ("POST", "/api/v1/auth/logout"): VIEWER,
+    ("GET", "/api/v1/auth/me"): VIEWER,
+    ("POST", "/api/v1/api-tokens"): VIEWER,
+    ("GET", "/api/v1/api-tokens"): VIEWER,
+    ("DELETE", "/api/v1/api-tokens/{token_id}"): VIEWER,
+    ("GET", "/api/v1/users"): ADMIN,
+    ("GET", "/api/v1/devices"): VIEWER,
+    ("GET", "/api/v1/devices/{device_id}"): VIEWER,
+    ("PATCH", "/api/v1/devices/{device_id}"): OPERATOR,
+    ("DELETE", "/api/v1/devices/{device_id}"): OPERATOR,
+    ("GET", "/api/v1/devices/{device_id}/status-events"): VIEWER,
+    ("POST", "/api/v1/devices/{device_id}/accept"): OPERATOR,
+    ("POST", "/api/v1/devices/{device_id}/reject"): OPERATOR,
+    ("GET", "/api/v1/claims"): VIEWER,
+    ("POST", "/api/v1/claims/{claim_id}/accept"): OPERATOR,
+    ("POST", "/api/v1/claims/{claim_id}/reject"): OPERATOR,
+    ("POST", "/api/v1/claims/{claim_id}/moved"): OPERATOR,
+    ("POST", "/api/v1/claims/{claim_id}/split"): OPERATOR,
+    ("POST", "/api/v1/enrollment-tokens"): OPERATOR,
+    ("GET", "/api/v1/enrollment-tokens"): OPERATOR,
+    ("GET", "/api/v1/enrollment-tokens/{token_id}"): OPERATOR,
+    ("DELETE", "/api/v1/enrollment-tokens/{token_id}"): OPERATOR,
+    ("GET", "/api/v1/stats"): VIEWER,
+    ("GET", "/api/v1/stats/online"): VIEWER,
+    ("GET", "/metrics"): ADMIN,
+}
+"""Written down a second time, on purpose: a change of the permissions has to be meant."""
+OUTSIDE_THE_API = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/{path:path}"), ("HEAD", "/{path:path}")}
+IDS = {"device_id": "4711", "claim_id": "4711", "token_id": "no-such-token"}
+BODIES: dict[str, Any] = {"/api/v1/api-tokens": {"name": "mine"}, "/api/v1/enrollment-tokens": {"name": "mine"}}
+
+
+def routes() -> Iterator[tuple[str, str, list[Requires]]]:
+    """Method, path and guards of every HTTP route of the whole application, mounted sockets aside."""
+    app = create_app(Settings(database_url="sqlite+aiosqlite:///:memory:"))
+    for route in iter_route_contexts(app.routes):
+        for method in sorted(route.methods or ()):
+            yield method, str(route.path), list(_guards(getattr(route, "dependant", None)))
+
+
+def _guards(dependant: Any) -> Iterator[Requires]:
+    for inner in dependant.dependencies if dependant else ():
+        if isinstance(inner.call, Requires):
+            yield inner.call
+        yield from _guards(inner)
+
+
+def test_every_route_of_the_api_asks_for_one_permission_or_is_public() -> None:
+    found = [(method, path, guards) for method, path, guards in routes() if (method, path) not in OUTSIDE_THE_API]
+    assert len(found) > 20
+    for method, path, guards in found:
+        if method == "HEAD":
+            continue
+        expected = 0 if (method, path) in PUBLIC else 1
+        assert len({guard.permission for guard in guards}) == len(guards) == expected, f"{method} {path}"
+    assert {("GET", "/api/docs"), ("POST", "/api/v1/auth/login"), ("GET", "/api/openapi.json")} == PUBLIC
+
+
+def test_the_table_of_this_test_names_every_route() -> None:
+    found = {(method, path) for method, path, _ in routes() if method != "HEAD"}
+    assert found - PUBLIC - OUTSIDE_THE_API == set(ALLOWED)
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_role_gets_the_answer_of_the_table(
+    role: Role, serve: Serve, browse: Browse, person: MakePerson
+) -> None:
+    node = await serve()
+    somebody = await person("ada@example.test", role)
+    client = browse(node, somebody.bearer)
+    wrong = []
+    for (method, path), roles in ALLOWED.items():
+        answer = await client.request(method, path.format(**IDS), json=BODIES.get(path) if method == "POST" else None)
+        refused = answer.status_code == 403
+        if refused is (role in roles) or answer.status_code in (401, 500):
+            wrong.append(f"{method} {path}: {answer.status_code}")
+        if refused:
+            assert answer.json()["code"] == "forbidden"
+    assert wrong == []
+
+
+async def test_nobody_is_answered_401_everywhere_else(serve: Serve, browse: Browse) -> None:
+    node = await serve()
+    strangers: list[dict[str, str]] = [
+        {},
+        {"authorization": "Bearer dxp_wrong"},
+        {"authorization": "Basic YWRhOnNlY3JldA=="},
+        {"authorization": ""},
+        {"cookie": f"{COOKIE}=wrong", "sec-fetch-site": "same-origin"},
+    ]
+    client = browse(node)
+    for headers, (method, path) in itertools.product(strangers, ALLOWED):
+        answer = await client.request(method, path.format(**IDS), headers=headers)
+        assert answer.status_code == 401, f"{method} {path} {headers}"
+        assert answer.json()["code"] == "unauthenticated"
+        assert answer.headers["www-authenticate"] == "Bearer"
+    for method, path in sorted(PUBLIC):
+        assert (await client.request(method, path)).status_code in (200, 422)
+
+
+FOREIGN = [
+    {},
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "http://127.0.0.1"},
+    {"origin": "http://localhost:5173"},
+    {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
+]
+
+
+async def test_threat_07_no_other_site_changes_anything_with_the_session(
+    serve: Serve, browse: Browse, person: MakePerson
+) -> None:
+    node = await serve()
+    ada = await person()
+    client = browse(node, {"cookie": f"{COOKIE}={ada.cookie}"})
+    for headers, (method, path) in itertools.product(FOREIGN, ALLOWED):
+        if method == "GET":
+            continue
+        answer = await client.request(method, path.format(**IDS), json=BODIES.get(path), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site"), f"{method} {path} {headers}"
+    own = await browse(node, ada.browser).get("/api/v1/api-tokens")
+    assert [token["name"] for token in own.json()["items"]] == ["tests"]
+
+
+async def test_threat_07_no_other_site_signs_anyone_in(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve()
+    body = {"email": (await person()).email, "password": PASSWORD}
+    for headers in filter(None, FOREIGN):
+        answer = await browse(node, headers).post("/api/v1/auth/login", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site"), headers
+        assert "set-cookie" not in answer.headers
+
+
+async def test_threat_07_our_own_page_may(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve(public_url=["https://deployx.example.test"])
+    ada = await person()
+    for own in (
+        {"sec-fetch-site": "same-origin"},
+        {"origin": node.url},
+        {"origin": "https://deployx.example.test"},
+    ):
+        client = browse(node, {"cookie": f"{COOKIE}={ada.cookie}", **own})
+        assert (await client.post("/api/v1/api-tokens", json={"name": "mine"})).status_code == 201
+
+
+async def test_threat_07_a_cross_site_page_cannot_send_json_by_a_form(
+    serve: Serve, browse: Browse, person: MakePerson
+) -> None:
+    node = await serve()
+    ada = await person()
+    client = browse(node, ada.bearer)
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = await client.post("/api/v1/api-tokens", content='{"name": "mine"}', headers={"content-type": kind})
+        assert answer.status_code == 422, kind
+
+
+async def reads(browse: Browse, node: Any, somebody: Person) -> set[int]:
+    """How the server answers both proofs of a user."""
+    answers = [await browse(node, proof).get("/api/v1/devices") for proof in (somebody.bearer, somebody.browser)]
+    return {answer.status_code for answer in answers}
+
+
+@pytest.mark.parametrize("how", ["disable", "reset", "row"])
+async def test_threat_15_a_disabled_user_is_cut_off_at_once(
+    how: str, serve: Serve, browse: Browse, person: MakePerson, accounts: AccountService, db: Database
+) -> None:
+    node = await serve()
+    ada, bob = await person("ada@example.test"), await person("bob@example.test")
+    assert await reads(browse, node, bob) == {200}
+    if how == "disable":
+        await accounts.disable(bob.email)
+    elif how == "reset":
+        await accounts.reset_password(bob.email, "another good password")
+    else:
+        async with db.write() as session:
+            await session.execute(sa.update(User).where(User.id == bob.id).values(disabled_at=utcnow()))
+    assert await reads(browse, node, bob) == {401}
+    assert await reads(browse, node, ada) == {200}
+    old = await browse(node).post("/api/v1/auth/login", json={"email": bob.email, "password": PASSWORD})
+    assert (old.status_code, old.json()["code"]) == (401, "invalid_credentials")
+
+
+async def test_threat_15_a_demoted_user_loses_the_rights_at_once(
+    serve: Serve, browse: Browse, person: MakePerson, db: Database
+) -> None:
+    node = await serve()
+    bob = await person("bob@example.test", Role.ADMIN)
+    client = browse(node, bob.bearer)
+    assert (await client.get("/api/v1/users")).status_code == 200
+    async with db.write() as session:
+        await session.execute(sa.update(User).where(User.id == bob.id).values(role=Role.VIEWER))
+    assert (await client.get("/api/v1/users")).status_code == 403
+    assert (await client.post("/api/v1/enrollment-tokens", json={"name": "x"})).status_code == 403
+    async with db.write() as session:
+        await session.execute(sa.update(User).where(User.id == bob.id).values(role="nothing we know"))
+    assert (await client.get("/api/v1/devices")).status_code == 403
+
+
+async def test_threat_22_no_request_makes_an_administrator(serve: Serve, browse: Browse, db: Database) -> None:
+    node = await serve()
+    client = browse(node)
+    user = {"email": "eve@example.test", "password": PASSWORD, "role": "admin"}
+    for path in ("setup", "users", "auth/register", "auth/signup", "auth/setup", "admin", "accounts", "auth/login"):
+        for method in ("POST", "PUT", "PATCH"):
+            answer = await client.request(method, f"/api/v1/{path}", json=user)
+            assert answer.status_code in (401, 404, 405, 422), f"{method} {path}"
+    async with db.read() as session:
+        assert await session.scalar(sa.select(sa.func.count()).select_from(User)) == 0
+
+
+async def test_threat_22_neither_does_an_administrators(
+    serve: Serve, browse: Browse, person: MakePerson, db: Database
+) -> None:
+    node = await serve()
+    client = browse(node, (await person()).bearer)
+    for method, path in ALLOWED:
+        body = {"email": "eve@example.test", "password": PASSWORD, "role": "admin", "name": "x"}
+        await client.request(method, path.format(**IDS), json=None if method == "GET" else body)
+    async with db.read() as session:
+        assert list(await session.scalars(sa.select(User.email))) == ["ada@example.test"]
+
+
+def test_permissions_have_names_that_the_routes_use() -> None:
+    used = {guard.permission for _, _, guards in routes() for guard in guards}
+    assert set(Permission) - used == {Permission.DEVICES_ALL, Permission.DEVICES_ASSIGN}
