@@ -41,6 +41,8 @@ from deployx_protocol import events, limits
 
 __all__ = ["CORS_ORIGINS", "PING_INTERVAL", "PING_TIMEOUT", "create_app"]
 
+LAST_WORDS_S = 1.0
+
 log = structlog.get_logger()
 
 
@@ -92,13 +94,15 @@ def create_app(settings: Settings) -> FastAPI:
     housekeeping = Housekeeping(accounts, statistics, settings)
 
     async def drain() -> None:
-        """Say goodbye to everyone and save that this server's devices are offline. Once; a second call does nothing."""
+        """Save that the devices are offline, tell everyone, say goodbye. A second call does nothing."""
         if app.state.drained:
             return
         app.state.drained = True
         await loop.stop()
         await agents.goodbye()
+        await publisher.told(LAST_WORDS_S)
         await dashboards.goodbye()
+        await asyncio.gather(agent_server.finished(LAST_WORDS_S), dashboard_server.finished(LAST_WORDS_S))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -138,19 +138,21 @@ class PresenceService:
             others = [node for node in nodes if node.id != self.node_id]
             gone = [node for node in others if alone or node.lease_expires_at < now]
             over: list[str] = []
+            await _hint_held_by(unit, [node.id for node in gone if not node.found_dead_at])
             for node in gone:
                 node.found_dead_at = node.found_dead_at or now
                 if node.found_dead_at + self._grace <= now:
                     over.append(node.id)
-            for node in others:
-                if node not in gone:
-                    node.found_dead_at = None
+            alive = [node for node in others if node not in gone]
+            await _hint_held_by(unit, [node.id for node in alive if node.found_dead_at])
+            for node in alive:
+                node.found_dead_at = None
             orphaned = await _orphaned_sessions(unit.session, [node.id for node in nodes], over)
             detail = CAUSE_TEXT[StatusCause.SERVER_LOST]
             await _go_offline(unit, [Departure(*s, StatusCause.SERVER_LOST, detail, now) for s in orphaned])
             if over:
                 await unit.session.execute(sa.delete(Node).where(Node.id.in_(over)))
-            self.live_nodes = frozenset({self.node_id, *(node.id for node in others if node not in gone)})
+            self.live_nodes = frozenset({self.node_id, *(node.id for node in alive)})
 
     async def _renew(self, session: AsyncSession, now: datetime) -> None:
         node = await session.get(Node, self.node_id)
@@ -159,6 +161,13 @@ class PresenceService:
             await session.flush()
         else:
             node.lease_expires_at, node.found_dead_at = now + LEASE, None
+
+
+async def _hint_held_by(unit: Unit, node_ids: Collection[str]) -> None:
+    """What is online by the word of these nodes is now shown otherwise, though no row changed."""
+    if node_ids:
+        for device_id, _ in await _sessions_of(unit.session, node_ids):
+            unit.hint(HintKind.DEVICE_ROW, device_id)
 
 
 async def _go_offline(unit: Unit, departures: Iterable[Departure]) -> list[tuple[str, Departure]]:

@@ -59,6 +59,8 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         self._pinged_once = False
         self._pong_deadline: asyncio.TimerHandle | None = None
         self._alive = asyncio.Event()
+        self.finished = asyncio.Event()
+        """Set once the websocket is closed, and all that was queued for it sent or given up."""
 
     async def check_ping_timeout(self) -> bool:
         """The deadline of each ping is a timer of its own; here it only matters whether the socket is open."""
@@ -119,6 +121,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         finally:
             self._stop_deadline()
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            self.finished.set()
 
     async def _send_ping(self) -> None:
         spread = 1.0 if self._pinged_once else random.random()  # noqa: S311 - not a secret
@@ -195,6 +198,15 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         socket = self.eio.sockets.get(eio_sid)
         if socket:
             await socket.cut(self.eio.reason.SERVER_DISCONNECT)
+
+    async def finished(self, deadline_s: float) -> None:
+        """Wait until every websocket has sent its last words; whoever does not read them in time is left behind."""
+        open_sockets = [socket for socket in self.eio.sockets.values() if socket.upgraded]
+        waits = [asyncio.create_task(socket.finished.wait()) for socket in open_sockets]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=deadline_s)
+            for wait in late:
+                wait.cancel()
 
     async def refuse(self, eio_sid: str, why: str) -> None:
         """Complain about a peer that breaks the protocol, and cut it."""

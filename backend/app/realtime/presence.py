@@ -75,11 +75,12 @@ class PresenceLoop:
         self._work = asyncio.Event()
         self._stale = False
         self._stopping = False
+        self._writing = asyncio.Lock()
 
     async def register(self, registration: Registration, committed: Callable[[Outcome], None]) -> Outcome:
         """The outcome, once it is committed; ``committed`` has been called with it by then."""
         if self._stopping:
-            return Refused(Code.SERVER_SHUTDOWN, "The server is stopping. Connect again in a moment.", 5.0)
+            return _stopping()
         waiting = Waiting(registration, committed)
         self._arriving.append(waiting)
         self._work.set()
@@ -120,7 +121,7 @@ class PresenceLoop:
         self._stopping = True
         detail = CAUSE_TEXT[StatusCause.SERVER_SHUTDOWN]
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(deadline_s), self._writing:  # nobody comes online after the last one left
                 while True:
                     try:
                         return await self._presence.leave(detail)
@@ -136,15 +137,19 @@ class PresenceLoop:
             await self._work.wait()
             self._work.clear()
             try:
-                if self._stale:
-                    await self._reconcile()
-                await self._write_departures()
-                await self._write_confirmations()
-                await self._write_arrivals()
+                async with self._writing:
+                    await self._write_all()
             except Unavailable as error:
                 self._database_is_away(error)
                 await asyncio.sleep(RETRY_S)
                 self._work.set()
+
+    async def _write_all(self) -> None:
+        if self._stale:
+            await self._reconcile()
+        await self._write_departures()
+        await self._write_confirmations()
+        await self._write_arrivals()
 
     def _database_is_away(self, error: Unavailable) -> None:
         if not self._stale:
@@ -171,6 +176,11 @@ class PresenceLoop:
 
     async def _write_arrivals(self) -> None:
         while self._arriving:
+            if self._stopping:
+                refused, self._arriving = self._arriving, []
+                for waiting in refused:
+                    self._finish(waiting, _stopping())
+                return
             batch = self._arriving[:BATCH_MAX]
             del self._arriving[: len(batch)]  # before the commit: whoever finds the database away refuses the rest
             try:
@@ -247,6 +257,10 @@ async def _save(batch: Sequence[Item], write: Callable[[Sequence[Item]], Awaitab
     for item, result in zip(batch, await groupcommit.commit(batch, saved), strict=True):
         if isinstance(result, Exception):
             log.error("presence.unsaved", item=repr(item), exc_info=result)
+
+
+def _stopping() -> Refused:
+    return Refused(Code.SERVER_SHUTDOWN, "The server is stopping. Connect again in a moment.", 5.0)
 
 
 def _try_again() -> Refused:

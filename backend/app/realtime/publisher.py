@@ -5,6 +5,7 @@ earlier one, because one task reads and sends. A dashboard is only sent what its
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -60,12 +61,20 @@ class Publisher:
         self._clock = clock
         self._dirty = _Dirty()
         self._woken = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note."""
         for hint in hints:
             self._dirty.add(hint)
         self._woken.set()
+        self._idle.clear()
+
+    async def told(self, deadline_s: float) -> None:
+        """Wait until everything that hints have named was sent, ``deadline_s`` at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), deadline_s)
 
     async def run(self) -> None:
         """Tell, one tick after the other, until cancelled."""
@@ -79,6 +88,8 @@ class Publisher:
             except Unavailable:
                 self._put_back(dirty)
                 await asyncio.sleep(1.0)
+            if not self._woken.is_set():
+                self._idle.set()
 
     def _put_back(self, dirty: _Dirty) -> None:
         newer, self._dirty = self._dirty, dirty
