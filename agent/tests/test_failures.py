@@ -57,6 +57,36 @@ async def test_network_timeout_retries_with_backoff(start_agent: StartAgent, dea
     assert agent.log.count("[WARNING] Connection timed out") == 3
 
 
+NEVER_ANSWERS = """
+import socket, threading
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+"""
+
+
+async def test_a_lookup_that_hangs_is_a_timeout_and_holds_up_no_stop(
+    start_agent: StartAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NEVER_ANSWERS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    agent = await start_agent(server_url="https://deployx.example", connect_timeout=0.1)
+    await agent.logged("[WARNING] Connection timed out", 2)
+    assert await agent.end(signal.SIGTERM) == 0
+
+
+async def test_a_name_that_does_not_exist_is_a_failure(
+    start_agent: StartAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def unknown(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
+        "socket.getaddrinfo = unknown\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    agent = await start_agent(server_url="https://deployx.example", reconnect_attempts=1, reconnect_delay=0.01)
+    assert await agent.end() == 69
+    assert agent.log.count('[ERROR] Connection failed  error="Name or service not known"') == 2
+
+
 async def test_unanswered_registration_is_a_timeout(peer: Peer, start_agent: StartAgent) -> None:
     async def silence(_sid: str, _message: AgentRegister) -> None:
         peer.answer = peer.accept

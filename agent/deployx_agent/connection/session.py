@@ -231,7 +231,7 @@ class Session:
         raise _Over(ending)
 
     async def _leave(self, reason: str) -> None:
-        if self._heartbeat is not None:
+        if self._progress.state is not State.CONNECTED:  # a server that does not know us yet passes it over
             await self._transport.send(events.AGENT_LEAVING, AgentLeaving(reason=reason).to_json())
             await self._transport.flush(_FLUSH_TIMEOUT_S)
         raise _Over(endings.stopped())

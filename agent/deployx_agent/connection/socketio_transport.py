@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import socketio
 
+from deployx_agent.connection.resolver import Resolver
 from deployx_agent.connection.transport import Closed, ConnectError, ConnectTimeout, Deliver, Received, SendError
 from deployx_agent.facts import address
 from deployx_protocol import limits
@@ -45,7 +46,11 @@ class SocketIOTransport:
 
     async def open(self, timeout_s: float) -> None:
         """Connect, up to the answer to Socket.IO's CONNECT, which carries the nonce."""
-        self._http = aiohttp.ClientSession(middlewares=(self._same_origin,), cookie_jar=aiohttp.DummyCookieJar())
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=Resolver()),
+            middlewares=(self._same_origin,),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
         self._client = self._make_client(self._http)
         try:
             async with asyncio.timeout(timeout_s):
