@@ -1,5 +1,6 @@
 """Settings: the specification's defaults, three sources in rising precedence, and which server a start dials."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployx_agent import VERSION, cli, config
+from deployx_agent import VERSION, cli, config, settings_sources
 from deployx_agent.exits import ConfigError
 from deployx_agent.settings_sources import SETTINGS
 from deployx_protocol.tokens import new_enrollment_token
@@ -79,6 +80,62 @@ def test_precedence_file_environment_flag(tmp_path: Path) -> None:
     file.write_text('agent_id = "file"\nreconnect_attempts = 3\nreconnect_delay = 2.5\n')
     settings = load({"agent_id": "flag"}, config=str(file), agent_id="env", reconnect_attempts="4")
     assert (settings.agent_id, settings.reconnect_attempts, settings.reconnect_delay_s) == ("flag", 4, 2.5)
+
+
+EACH = {
+    "server_url": ("https://a.example", "server_url", "https://a.example"),
+    "agent_id": ("till-7", "agent_id", "till-7"),
+    "machine_id": ("m-7", "machine_id", "m-7"),
+    "state_dir": ("/var/lib/x", "state_dir", Path("/var/lib/x")),
+    "reconnect_attempts": ("0", "reconnect_attempts", 0),
+    "reconnect_delay": ("2.5", "reconnect_delay_s", 2.5),
+    "heartbeat_interval": ("7", "heartbeat_interval_s", 7.0),
+    "connect_timeout": ("3", "connect_timeout_s", 3.0),
+    "pong_timeout": ("4", "pong_timeout_s", 4.0),
+    "ca_file": ("/dev/null", "ca_file", Path("/dev/null")),
+    "insecure_http": ("1", "insecure_http", True),
+    "facts_root": ("/host", "facts_root", Path("/host")),
+    "log_level": ("warning", "log_level", "WARNING"),
+}
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_each_setting_by_variable_flag_and_file(name: str, tmp_path: Path) -> None:
+    text, attribute, parsed = EACH[name]
+    assert getattr(load({}, **{name: text}), attribute) == parsed
+    flag = [f"--{name.replace('_', '-')}", *([text] if name != "insecure_http" else [])]
+    assert getattr(load(vars(cli._parser().parse_args(["run", *flag]))), attribute) == parsed
+    assert getattr(load(vars(cli._parser().parse_args([*flag, "run"]))), attribute) == parsed
+    if name not in ("insecure_http", "state_dir"):
+        file = tmp_path / "agent.toml"
+        file.write_text(f"{name} = {text}\n" if text[0].isdigit() else f'{name} = "{text}"\n')
+        assert getattr(load(config=str(file)), attribute) == parsed
+
+
+def test_no_setting_is_left_out() -> None:
+    assert set(EACH) | {"enrollment_token"} == {setting.name for setting in SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("platform", "user", "folder", "file"),
+    [
+        ("linux", 0, "/var/lib/deployx-agent", "/etc/deployx-agent/agent.toml"),
+        ("linux", 7, "/home/x/.local/state/deployx-agent", "/home/x/.config/deployx-agent/agent.toml"),
+        ("darwin", 0, "/Library/Application Support/DeployX Agent", "/etc/deployx-agent/agent.toml"),
+        ("win32", 0, "/ProgramData/DeployX Agent", "/ProgramData/DeployX Agent/agent.toml"),
+    ],
+)
+def test_where_state_and_settings_are(
+    monkeypatch: pytest.MonkeyPatch, platform: str, user: int, folder: str, file: str
+) -> None:
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/x")
+    monkeypatch.setenv("PROGRAMDATA", "/ProgramData")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert config.default_state_dir() == Path(folder)
+    assert settings_sources.default_file() == Path(file)
 
 
 def test_empty_variable_counts_as_not_set() -> None:

@@ -1,10 +1,13 @@
 """Machine id and key on disk: what a broken file, a full disk or a copied folder leads to."""
 
+import contextlib
 import io
 import json
 import logging
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +82,50 @@ def test_macos_listing() -> None:
     listing = f'  | {{\n    "IOPlatformUUID" = "{UUID.upper()}"\n    "IOBusyInterest" = "x"\n'
     assert hardware_id.platform_uuid(listing) == (UUID, "IOPlatformUUID")
     assert hardware_id.platform_uuid("") is None
+
+
+def test_macos_asks_ioreg_and_windows_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def ioreg(command: list[str], **_options: object) -> subprocess.CompletedProcess[bytes]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, f'    "IOPlatformUUID" = "{UUID.upper()}"\n'.encode())
+
+    monkeypatch.setattr(subprocess, "run", ioreg)
+    assert hardware_id.read(Path("/"), "darwin") == (UUID, "IOPlatformUUID")
+    assert asked == [["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"]]
+
+    class Registry:
+        HKEY_LOCAL_MACHINE, KEY_READ, KEY_WOW64_64KEY = "machine", 1, 2
+
+        @staticmethod
+        def OpenKey(*where: object) -> contextlib.AbstractContextManager[object]:
+            return contextlib.nullcontext(where)
+
+        @staticmethod
+        def QueryValueEx(key: object, name: str) -> tuple[str, int]:
+            assert key == ("machine", r"SOFTWARE\Microsoft\Cryptography", 0, 3)
+            assert name == "MachineGuid"
+            return UUID, 1
+
+    monkeypatch.setitem(sys.modules, "winreg", Registry)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert hardware_id.read(Path("/"), "win32") == (UUID, "MachineGuid")
+    monkeypatch.undo()
+
+
+def test_a_program_that_is_missing_or_fails_is_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (
+        FileNotFoundError(),
+        subprocess.CalledProcessError(1, "ioreg"),
+        subprocess.TimeoutExpired("ioreg", 10),
+    ):
+
+        def fails(*_arguments: object, error: Exception = error, **_options: object) -> None:
+            raise error
+
+        monkeypatch.setattr(subprocess, "run", fails)
+        assert hardware_id.read(Path("/"), "darwin") is None
 
 
 def test_files_are_private_and_complete(root: Path, state_dir: Path, log: Log) -> None:

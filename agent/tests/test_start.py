@@ -93,6 +93,27 @@ async def test_machine_id_and_agent_id_can_be_set(peer: Peer, start_agent: Start
     assert read_json(state_dir / "machine_id.json")["source"] == "override"
 
 
+async def test_facts_come_from_the_root_that_is_set(peer: Peer, start_agent: StartAgent, tmp_path: Path) -> None:
+    dmi = tmp_path / "host/sys/class/dmi/id"
+    dmi.mkdir(parents=True)
+    (dmi / "product_uuid").write_text("4C4C4544-0042-3510-8051-B4C04F564433\n")
+    (tmp_path / "host/etc").mkdir()
+    (tmp_path / "host/etc/os-release").write_text('PRETTY_NAME="The Host"\n')
+    await start_agent("run", server_url=peer.origin, facts_root=tmp_path / "host")
+    await peer.until(events.REGISTRATION_ACK)
+    message = peer.registrations()[0]
+    assert message.machine_id == "4c4c4544-0042-3510-8051-b4c04f564433"
+    assert message.facts["os"] == "The Host"
+    assert set(message.fingerprint) == {"product_uuid"}
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", True), ("info", False)])
+async def test_log_level(peer: Peer, start_agent: StartAgent, level: str, shown: bool) -> None:
+    agent = await start_agent("run", server_url=peer.origin, log_level=level)
+    await agent.logged("Agent ready - Listening for commands")
+    assert ("[DEBUG] Agent state changed" in agent.log) == shown
+
+
 async def test_settings_file_and_flags(peer: Peer, start_agent: StartAgent, tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text(f'server_url = "{peer.origin}"\nagent_id = "from-file"\nmachine_id = "from-file"\n')
