@@ -45,7 +45,7 @@ export function viewFrom(search) {
   const sort = search.sort ?? DEFAULT_SORT;
   const column = sort.replace(/^-/, "");
   const chosen = list(search.cols).map((part) => part.split(":"));
-  const columns = chosen.map(([id]) => id).filter((id) => COLUMN_IDS.includes(id));
+  const columns = [...new Set(chosen.map(([id]) => id))].filter((id) => COLUMN_IDS.includes(id));
   return {
     q: search.q ?? "",
     status: list(search.status),
