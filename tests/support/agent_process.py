@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,13 @@ class AgentProcess:
         self._reading = asyncio.ensure_future(self._read())
 
     @classmethod
-    async def start(cls, env: dict[str, str], *arguments: str) -> "AgentProcess":
+    async def start(
+        cls, env: dict[str, str], *arguments: str, program: Sequence[str] = ("-m", "deployx_agent")
+    ) -> "AgentProcess":
         return cls(
             await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "deployx_agent",
+                *program,
                 *arguments,
                 env=env,
                 stdin=asyncio.subprocess.DEVNULL,
