@@ -13,7 +13,7 @@ from pathlib import Path
 
 from documents.source import ROOT
 
-_TITLE = re.compile(r"""^( *)(?:(describe|it|test)(?:\.\w+(?:\(.*?\))?)?|\]\))\(\s*(["'`])(.+?)\3""")
+_TITLE = re.compile(r"""^( *)(?:(describe|it|test)(?:\.\w+(?:\(.*\))?)?|\]\))\(\s*(["'`])(.+?)\3""")
 
 
 @cache
