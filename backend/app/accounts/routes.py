@@ -10,7 +10,7 @@ from app.accounts.principal import Principal
 from app.accounts.schemas import Login, NewToken, TokenInput, TokenList, TokenView, UserList, UserView
 from app.accounts.service import AccountService
 
-TokenId = Annotated[str, Path(max_length=64)]
+TokenId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 
 def router(service: AccountService, auth: Auth) -> APIRouter:

@@ -32,6 +32,7 @@ from deployx_protocol.states import Presence, Trust
 
 DeviceId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ClaimId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+TokenId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -177,15 +178,13 @@ def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
         return EnrollmentTokenList(items=[_token(row) for row in await service.list_tokens(principal)])
 
     @routes.get("/{token_id}", summary="One enrolment token, and who enrolled with it")
-    async def read_token(
-        *, principal: Principal = admitter, token_id: Annotated[str, Path(max_length=64)]
-    ) -> EnrollmentTokenDetail:
+    async def read_token(*, principal: Principal = admitter, token_id: TokenId) -> EnrollmentTokenDetail:
         row, devices = await service.get(principal, token_id)
         enrolled = [{"id": d.id, "device_name": d.device_name, "status": d.status} for d in devices]
         return EnrollmentTokenDetail.model_validate({**_token(row).model_dump(), "devices": enrolled})
 
     @routes.delete("/{token_id}", summary="Revoke an enrolment token", status_code=204)
-    async def revoke_token(*, principal: Principal = admitter, token_id: Annotated[str, Path(max_length=64)]) -> None:
+    async def revoke_token(*, principal: Principal = admitter, token_id: TokenId) -> None:
         await service.revoke(principal, token_id)
 
     return routes
