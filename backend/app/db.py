@@ -149,6 +149,7 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        connection.create_function("lower", 1, _lower, deterministic=True)
 
     def start(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
@@ -156,3 +157,8 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", configure)
     event.listen(engine.sync_engine, "begin", start)
     return engine
+
+
+def _lower(value: Any) -> Any:
+    """`lower` of every alphabet, as PostgreSQL has it; SQLite's own knows only A to Z."""
+    return value.lower() if isinstance(value, str) else value

@@ -1,7 +1,6 @@
 """Reading devices. Every query goes through a ``Scope``, so that nobody is shown what is not theirs."""
 
 import base64
-import binascii
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -102,33 +101,38 @@ async def page(
     if column is None:
         raise InvalidInput(f"Devices cannot be sorted by {sort!r}; use one of {', '.join(SORTS)}, with - to reverse.")
     down = sort.startswith("-")
-    query = narrowed.apply(scope.limit(_with_owner()), live_nodes)
+    query = narrowed.apply(scope.limit(_with_owner()), live_nodes).add_columns(column)
     if cursor:
         value, last_id = _read_cursor(cursor, sort)
         position = sa.tuple_(column, Device.id)
         last = sa.tuple_(sa.literal(value, column.type), sa.literal(last_id))
         query = query.where(position < last if down else position > last)
     order = (column.desc(), Device.id.desc()) if down else (column, Device.id)
-    rows: list[Row] = [(row[0], row[1]) for row in await session.execute(query.order_by(*order).limit(limit + 1))]
-    if len(rows) <= limit:
+    found = (await session.execute(query.order_by(*order).limit(limit + 1))).all()
+    rows: list[Row] = [(device, email) for device, email, _ in found[:limit]]
+    if len(found) <= limit:
         return rows, None
-    return rows[:limit], await _write_cursor(session, rows[limit - 1][0], sort, column)
+    last_device, _, value = found[limit - 1]
+    return rows, _write_cursor(sort, value, last_device.id)
 
 
-async def _write_cursor(session: AsyncSession, device: Device, sort: str, column: Any) -> str:
-    value = await session.scalar(sa.select(column).where(Device.id == device.id))
+def _write_cursor(sort: str, value: Any, last_id: int) -> str:
+    """Where a page ended: its last row's sorted value *as it was read*, which may have changed since, and its id."""
     text = value.isoformat() if isinstance(value, datetime) else value
-    return base64.urlsafe_b64encode(json.dumps([sort, text, device.id]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([sort, text, last_id]).encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str, sort: str) -> tuple[Any, int]:
     try:
         made_for, text, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if made_for != sort or not isinstance(text, str) or not isinstance(last_id, int):
+        if made_for != sort or not isinstance(text, str) or not isinstance(last_id, int) or not 0 < last_id < 2**31:
             raise ValueError(made_for)
-        is_time = sort.removeprefix("-") in {"last_seen", "created_at"}
-        return (datetime.fromisoformat(text) if is_time else text), last_id
-    except (ValueError, TypeError, binascii.Error):
+        if sort.removeprefix("-") in {"last_seen", "created_at"}:
+            return datetime.fromisoformat(text).astimezone(UTC), last_id
+        if b"\x00" in text.encode():  # which fails on half a surrogate pair: databases take neither
+            raise ValueError(text)
+        return text, last_id
+    except (ValueError, TypeError, RecursionError, OverflowError):
         raise InvalidInput("This cursor does not belong to this list; start again without one.") from None
 
 
