@@ -13,7 +13,7 @@ from pathlib import Path
 
 from documents.source import ROOT
 
-_TITLE = re.compile(r"""^( *)(?:(describe|it|test)(?:\.\w+(?:\(.*\))?)?|\]\))\(\s*(["'`])(.+?)\3""")
+_TITLE = re.compile(r"""^( *)(?:(describe|it|test)(?:\.\w+(?:\(.*\))?)?|\]\))\(\s*(["'`])(.+?)\3""", re.MULTILINE)
 
 
 @cache
@@ -43,14 +43,13 @@ def _python_tests(path: Path) -> Iterator[str]:
 
 def _dashboard_tests(path: Path) -> Iterator[str]:
     outer: list[tuple[int, str]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if match := _TITLE.match(line):
-            indentation = len(match[1])
-            outer = [one for one in outer if one[0] < indentation]
-            if match[2] == "describe":
-                outer.append((indentation, match[4]))
-            else:
-                yield " › ".join([_name(path), *(title for _, title in outer), match[4]])
+    for match in _TITLE.finditer(path.read_text(encoding="utf-8")):
+        indentation = len(match[1])
+        outer = [one for one in outer if one[0] < indentation]
+        if match[2] == "describe":
+            outer.append((indentation, match[4]))
+        else:
+            yield " › ".join([_name(path), *(title for _, title in outer), match[4]])
 
 
 def _functions(body: list[ast.stmt]) -> list[str]:
