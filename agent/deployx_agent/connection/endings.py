@@ -9,8 +9,8 @@ from typing import Any
 from deployx_agent.connection.machine import Event
 from deployx_agent.connection.retry import Why
 from deployx_protocol import checks
-from deployx_protocol.codes import EXIT_OK, EXIT_UNAVAILABLE, REFUSALS
-from deployx_protocol.messages import Refused
+from deployx_protocol.codes import EXIT_OK, EXIT_UNAVAILABLE, REFUSALS, Code
+from deployx_protocol.messages import Message, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,24 @@ def refused(payload: Any, *, registered: bool) -> Ending:
     agent that gives up wrongly is worse than one that asks once more.
     """
     try:
-        message = checks.decode(payload, Refused)
-    except checks.InvalidPayload as error:
-        retryable = not (isinstance(payload, dict) and payload.get("retryable") is False)
-        return _ending("unknown", str(error), retryable, None, EXIT_UNAVAILABLE, registered)
-    return _ending(
-        message.code,
-        message.message,
-        message.retryable,
-        message.retry_after_s,
-        REFUSALS[message.code].exit_code,
-        registered,
-    )
+        message: Refused | _OfTomorrow = checks.decode(payload, Refused)
+        exit_code = REFUSALS[Code(message.code)].exit_code
+    except checks.InvalidPayload:
+        exit_code = EXIT_UNAVAILABLE
+        try:
+            message = checks.decode(payload, _OfTomorrow)
+        except checks.InvalidPayload as error:
+            message = _OfTomorrow(message=str(error))
+    return _ending(message.code, message.message, message.retryable, message.retry_after_s, exit_code, registered)
+
+
+class _OfTomorrow(Message, frozen=True, kw_only=True):
+    """A refusal as a later version may send it."""
+
+    code: str = "unknown"
+    message: str = ""
+    retryable: bool = True
+    retry_after_s: float | None = None
 
 
 def _ending(
