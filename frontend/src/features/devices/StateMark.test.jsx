@@ -25,6 +25,22 @@ describe("a state", () => {
     },
   );
 
+  it("has a drawing of its own, so that it is told apart without its colour", () => {
+    const drawn = Object.keys(STATES).map((state) => {
+      const { container } = render(<StateMark state={/** @type {any} */ (state)} />);
+      return container.querySelector("svg")?.innerHTML;
+    });
+    expect(drawn).not.toContain("");
+    expect(new Set(drawn).size).toBe(drawn.length);
+  });
+
+  it.each(Object.keys(STATES))("%s has its colour in both themes, framed or not", (state) => {
+    const css = read("StateMark.module.css");
+    const selectors = `.mark[data-state="${state}"],\n.framed[data-state="${state}"]`;
+    expect(css).toContain(`${selectors} {\n  color: var(--state-${state});\n}`);
+    expect(colours(`--state-${state}`)).toHaveLength(2);
+  });
+
   it("that is offline is red in both themes, and one that is online is green", () => {
     expect(read("StateMark.module.css")).toMatch(/data-state="offline"\] \{\s*color: var\(--state-offline\)/);
     expect(colours("--state-offline")).toHaveLength(2);
