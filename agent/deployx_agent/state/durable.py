@@ -26,7 +26,7 @@ def write(path: Path, content: dict[str, Any], *, sync: bool = True) -> None:
 
     Raises OSError; the old file is then still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # the lock holder alone writes; what a crash left is written over
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
