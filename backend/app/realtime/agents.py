@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 PROBE_S = 3.0
 REGISTRATIONS_MAX = 20
-"""How often one connection may fail to register before it is cut."""
+"""How often one connection may fail to register, by its own fault, before it is cut."""
 SHUTDOWN_RETRY_S = 2.0
 
 
@@ -216,7 +216,7 @@ class AgentGateway:
         registration = Registration(
             message=message,
             source_ip=session.source_ip,
-            live_boot=lambda device_id: self._sessions.live_boot(device_id, session),
+            live_boot=lambda device_id: self._sessions.live_boot(device_id, session, message.public_key),
             claim_connected=lambda claim_id: self._sessions.claim_connected(claim_id, session),
         )
 
@@ -241,7 +241,11 @@ class AgentGateway:
 
     def _bind(self, session: AgentSession, message: AgentRegister, outcome: Outcome) -> None:
         """Map agent to connection, in the same step in which the commit became known."""
-        if not isinstance(outcome, Registered | Held):
+        if not isinstance(outcome, Registered | Held | Split):
+            return
+        if session.device_id and (not isinstance(outcome, Registered) or outcome.device_id != session.device_id):
+            self._step_down(session)
+        if isinstance(outcome, Split):
             return
         session.agent_id, session.hostname = outcome.agent_id, message.hostname
         session.boot_id, session.public_key = message.boot_id, message.public_key
@@ -257,6 +261,12 @@ class AgentGateway:
         if previous:
             text = "A newer connection of this device took over."
             self._start(self._end(previous, Code.SUPERSEDED, text))
+
+    def _step_down(self, session: AgentSession) -> None:
+        """The connection stays, but it does not speak for its device any more."""
+        self._sessions.unbind(session)
+        self._presence.depart(session, StatusCause.CUT_OFF, "the agent became another device")
+        session.device_id = session.epoch = 0
 
     async def _answer(self, session: AgentSession, message: AgentRegister, outcome: Outcome) -> dict[str, Any]:
         self._metrics.registrations.labels(type(outcome).__name__.lower()).inc()
@@ -304,7 +314,8 @@ class AgentGateway:
             source_ip=session.source_ip,
         )
         await self._emit(session, events.REGISTRATION_FAILED, failure)
-        if REFUSALS[refused.code].retryable:
+        if REFUSALS[refused.code].retryable:  # not the agent's fault: it may wait here until the server can
+            session.attempts -= 1
             self._set_deadline_anew(session)
         return _refusal(refused.code, refused.message)
 
@@ -324,8 +335,11 @@ class AgentGateway:
                 case HintKind.CLAIM_ANSWERED:
                     for waiting in [*self._sessions.held_for(hint.device_id), *([session] if session else [])]:
                         self._start(self._register_again(waiting))
-                case HintKind.DEVICE_REMOVED if session:
-                    self._start(self._end(session, Code.REMOVED, "This device was removed from the server."))
+                case HintKind.DEVICE_REMOVED:
+                    for waiting in self._sessions.held_for(hint.device_id):
+                        self._start(self._register_again(waiting))
+                    if session:
+                        self._start(self._end(session, Code.REMOVED, "This device was removed from the server."))
 
     def register_again(self, session: AgentSession) -> None:
         """Its row no longer knows this session: have it registered anew."""

@@ -80,10 +80,11 @@ class Sessions:
             del self._held[session.claim_id]
         session.claim_id = session.claimed_device_id = 0
 
-    def live_boot(self, device_id: int, asking: AgentSession) -> str | None:
-        """The boot id of another open connection that speaks for the device."""
+    def live_boot(self, device_id: int, asking: AgentSession, public_key: str) -> str | None:
+        """The boot id of another open connection that speaks for the device with the same key."""
         session = self.by_device.get(device_id)
-        return session.boot_id if session and session is not asking and session.public_key else None
+        rival = session and session is not asking and session.public_key == public_key
+        return session.boot_id if session and rival else None
 
     def claim_connected(self, claim_id: int, asking: AgentSession | None = None) -> bool:
         """Whether another connection waits on the claim."""

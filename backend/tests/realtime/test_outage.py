@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from app.migrate import migrate
+from app.realtime.agents import REGISTRATIONS_MAX
 from app.settings import Settings
 from deployx_protocol import events
 from tests.support.machines import AgentPeer, Machine
@@ -60,7 +61,7 @@ class Returning(AgentPeer):
             name, answer = await self.register()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL that no other test uses."""
     with throwaway() as server:
@@ -184,6 +185,8 @@ async def test_a_registration_during_an_outage_is_answered_as_retryable(
         assert (failure["code"], failure["retryable"]) == ("server_unavailable", True)
         assert failure["agent_id"] == peer.machine.agent_id
         assert 0 < failure["retry_after_s"] <= 5
+        for _ in range(REGISTRATIONS_MAX + 5):
+            assert (await peer.register())[1]["code"] == "server_unavailable"
         assert peer.open
         own_postgres.start()
         await eventually(lambda: _registers(peer), within_s=BACK_S, what="a registration")
