@@ -36,7 +36,7 @@ from app.realtime.supervision import supervised
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
-from app.web.middleware import MAX_BODY_BYTES, RequestFrame
+from app.web.middleware import RequestFrame
 from deployx_protocol import events, limits
 
 __all__ = ["CORS_ORIGINS", "PING_INTERVAL", "PING_TIMEOUT", "create_app"]
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     auth = Auth(accounts, settings)
 
     sessions = Sessions()
-    presence = PresenceService(uow, db, node_id=node_id, grace_s=settings.presence_grace_s)
+    presence = PresenceService(uow, db, node_id=node_id, grace_s=settings.presence_grace_s, went=counted.went_offline)
     here = Here(live_nodes=lambda: presence.live_nodes, claim_connected=sessions.claim_connected)
     devices = DeviceService(uow, db, here)
     claims = ClaimService(uow, devices)
@@ -74,7 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
         cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
     )
     agents = AgentGateway(agent_server, sessions, settings, counted)
-    loop = PresenceLoop(registrations, presence, sessions, alone=settings.is_sqlite, reregister=agents.register_again)
+    loop = PresenceLoop(
+        registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=agents.register_again
+    )
     agents.use(loop)
 
     dashboard_server = LinkServer(
@@ -130,7 +132,6 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.drained = False
     app.state.drain = drain

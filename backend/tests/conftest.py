@@ -30,7 +30,7 @@ from app.migrate import migrate
 from app.settings import Settings
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
-from app.web.middleware import MAX_BODY_BYTES, RequestFrame
+from app.web.middleware import RequestFrame
 from tests.support.machines import AgentPeer, Machine, MakeAgent
 from tests.support.node import Lines, RunningNode, Serve, serving
 from tests.support.peers import DashboardPeer, Peer, Watch
@@ -113,7 +113,6 @@ def build_app(accounts: AccountService, db: Database, settings: Settings, dashbo
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
         responses=problems.RESPONSES,
     )
     counted = metrics.Metrics()

@@ -8,14 +8,15 @@ import secrets
 import time
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web import policy, problems
 from app.web.metrics import Metrics
 
 MAX_BODY_BYTES = 65_536
-"""For ``FastAPI(max_body_size=…)``: no route of the API takes more."""
+"""No route of the API takes more. ``FastAPI(max_body_size=…)`` would answer in plain text, without our headers."""
 
 log = structlog.get_logger()
 
@@ -44,9 +45,10 @@ class RequestFrame:
             await send(message)
 
         begun = time.perf_counter()
+        bounded = _Bounded(receive, Headers(scope=scope).get("content-length", ""))
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, framed)
+                await self._app(scope, bounded, framed)
             except Exception:
                 log.exception("request.crashed", method=scope["method"], path=scope["path"])
                 if status:
@@ -56,6 +58,25 @@ class RequestFrame:
             log.debug("request.answered", method=scope["method"], path=scope["path"], status=status, took_s=took_s)
         self._metrics.http_requests.labels(scope["method"] if scope["method"] in _METHODS else "other", status).inc()
         self._metrics.http_seconds.observe(took_s)
+
+
+class _Bounded:
+    """A request's body, until it is too large: then HTTPException 413, which becomes a problem further in."""
+
+    def __init__(self, receive: Receive, declared: str) -> None:
+        self._receive = receive
+        self._too_large = declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES
+        self._received = 0
+
+    async def __call__(self) -> Message:
+        """The next piece of it."""
+        if self._too_large:
+            raise HTTPException(413)
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

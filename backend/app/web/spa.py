@@ -34,7 +34,7 @@ _TYPES = {
     ".woff2": "font/woff2",
 }
 _COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".map", ".svg", ".txt", ".webmanifest"})
-_RESERVED = ("api/", "socket.io/", "ui/")
+_RESERVED = ("api/", "assets/", "socket.io/", "ui/")
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>DeployX</title>
 <h1>The dashboard is not built</h1>
@@ -111,7 +111,7 @@ def router(dashboard: Dashboard) -> APIRouter:
         file = dashboard.file(path) if path != "index.html" else None
         if file:
             return _file_response(file, request)
-        if path.startswith((*_RESERVED, "assets/")) or "text/html" not in request.headers.get("accept", ""):
+        if f"{path}/".startswith(_RESERVED) or "text/html" not in request.headers.get("accept", ""):
             raise HTTPException(404)
         return _page_response(dashboard)
 
