@@ -4,7 +4,7 @@ Invariant: every write about a connection names the session epoch that the regis
 changes nothing. All of it takes lists, and all lists are sorted by id, so that writers on PostgreSQL never deadlock.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -54,11 +54,24 @@ class Confirmation:
 
 
 class PresenceService:
-    """Presence of the devices of one node, and the node's own lease. ``grace_s``: how long a lost node's rows wait."""
+    """Presence of the devices of one node, and the node's own lease.
 
-    def __init__(self, uow: UnitOfWork, db: Database, *, node_id: str, grace_s: float, clock: Clock = utcnow) -> None:
+    ``grace_s``: how long a lost node's rows wait. ``went`` is told of each device that went offline.
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWork,
+        db: Database,
+        *,
+        node_id: str,
+        grace_s: float,
+        went: Callable[[StatusCause], None] = lambda _: None,
+        clock: Clock = utcnow,
+    ) -> None:
         self._uow = uow
         self._db = db
+        self._went = went
         self.node_id = node_id
         self._grace = timedelta(seconds=grace_s)
         self._clock = clock
@@ -69,6 +82,7 @@ class PresenceService:
         """Mark devices offline whose session is still the one that ended. Raises Unavailable."""
         async with self._uow.begin() as unit:
             gone = await _go_offline(unit, departures)
+        self._count(gone)
         for agent_id, departure in gone:
             log.info("Device status updated: offline", agent_id=agent_id, detail=departure.detail)
 
@@ -120,11 +134,12 @@ class PresenceService:
         now = self._clock()
         async with self._uow.begin() as unit:
             sessions = await _sessions_of(unit.session, [self.node_id])
-            await _go_offline(
+            gone = await _go_offline(
                 unit, [Departure(*session, StatusCause.SERVER_SHUTDOWN, detail, now) for session in sessions]
             )
             await unit.session.execute(sa.delete(Node).where(Node.id == self.node_id))
-        log.info("node.left", devices=len(sessions))
+        self._count(gone)
+        log.info("node.left", devices=len(gone))
 
     async def renew_lease(self, *, alone: bool) -> None:
         """Renew this node's lease, notice nodes that are gone, and end their devices' grace. Raises Unavailable.
@@ -149,10 +164,15 @@ class PresenceService:
                 node.found_dead_at = None
             orphaned = await _orphaned_sessions(unit.session, [node.id for node in nodes], over)
             detail = CAUSE_TEXT[StatusCause.SERVER_LOST]
-            await _go_offline(unit, [Departure(*s, StatusCause.SERVER_LOST, detail, now) for s in orphaned])
+            lost = await _go_offline(unit, [Departure(*s, StatusCause.SERVER_LOST, detail, now) for s in orphaned])
             if over:
                 await unit.session.execute(sa.delete(Node).where(Node.id.in_(over)))
             self.live_nodes = frozenset({self.node_id, *(node.id for node in alive)})
+        self._count(lost)
+
+    def _count(self, gone: Sequence[tuple[str, Departure]]) -> None:
+        for _, departure in gone:
+            self._went(departure.cause)
 
     async def _renew(self, session: AsyncSession, now: datetime) -> None:
         node = await session.get(Node, self.node_id)

@@ -302,6 +302,8 @@ class AgentGateway:
             source_ip=session.source_ip,
         )
         if isinstance(outcome, Registered):
+            if outcome.came_online:
+                self._metrics.came_online()
             log.info("Device status updated: online", agent_id=outcome.agent_id, source_ip=session.source_ip)
 
     async def _failed(self, session: AgentSession, agent_id: str, refused: Refused) -> dict[str, Any]:

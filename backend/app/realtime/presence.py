@@ -25,6 +25,7 @@ from app.errors import Unavailable
 from app.realtime import groupcommit
 from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.supervision import supervised
+from app.web.metrics import Metrics
 from deployx_protocol.codes import Code
 from deployx_protocol.states import CAUSE_TEXT, StatusCause
 
@@ -57,6 +58,7 @@ class PresenceLoop:
         registrations: RegistrationService,
         presence: PresenceService,
         sessions: Sessions,
+        metrics: Metrics,
         *,
         alone: bool,
         reregister: Callable[[AgentSession], None],
@@ -65,6 +67,7 @@ class PresenceLoop:
         self._registrations = registrations
         self._presence = presence
         self._sessions = sessions
+        self._metrics = metrics
         self._alone = alone
         self._reregister = reregister
         self._clock = clock
@@ -152,6 +155,7 @@ class PresenceLoop:
         await self._write_arrivals()
 
     def _database_is_away(self, error: Unavailable) -> None:
+        self._metrics.database_errors.inc()
         if not self._stale:
             log.error("database.unavailable", detail=str(error.__cause__ or error)[:300])
         self._stale = True

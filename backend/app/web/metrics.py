@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
+from deployx_protocol.states import StatusCause
 
 
 class Metrics:
@@ -39,6 +40,14 @@ class Metrics:
         self.heartbeats = self._counter("heartbeats", "Heartbeats received")
         self.status_changes = self._counter("status_changes", "Devices that came or went", "status", "cause")
         self.database_errors = self._counter("database_errors", "Times that the database did not answer")
+
+    def came_online(self) -> None:
+        """A device registered that was not online."""
+        self.status_changes.labels("online", StatusCause.REGISTERED.value).inc()
+
+    def went_offline(self, cause: StatusCause) -> None:
+        """A device went offline."""
+        self.status_changes.labels("offline", cause.value).inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"deployx_{name}", text, labels, registry=self.registry)

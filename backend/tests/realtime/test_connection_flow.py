@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
+
 from app.accounts.permissions import Role
 from app.clock import iso, utcnow
 from deployx_protocol import events
@@ -91,7 +93,7 @@ async def test_an_abrupt_end_is_offline_with_a_cause(
     change = await dashboard.change(status="offline", cause="connection_closed")
     assert change["detail"] == "the connection closed without a goodbye"
     row = await node.status(web.machine.agent_id, "offline", within_s=1)
-    assert row.last_seen and online.last_seen and row.last_seen >= online.last_seen
+    assert row.last_seen and online.last_seen and row.last_seen > online.last_seen
     assert [(event.status, event.cause) for event in await node.status_events(row.id)] == [
         ("online", "registered"),
         ("offline", "connection_closed"),
@@ -209,3 +211,21 @@ async def test_an_administrator_of_nothing_hears_nothing(
     await all_of_them.change(status="online")
     assert await nothing.snapshot() == {}
     assert not [payload for name, payload in nothing.heard if name == events.DEVICES_CHANGED]
+
+
+async def test_coming_and_going_is_counted(serve: Serve, agent: MakeAgent, person: MakePerson) -> None:
+    node, ada = await serve(enrollment="approval"), await person()
+    for _ in range(2):
+        web = agent(node)
+        await web.start()
+        await web.close()
+        await node.status(web.machine.agent_id, "offline")
+    async with httpx2.AsyncClient(base_url=node.url, headers=ada.bearer) as http:
+        counted = (await http.get("/metrics")).text.splitlines()
+    for line in (
+        'deployx_status_changes_total{cause="registered",status="online"} 2.0',
+        'deployx_status_changes_total{cause="connection_closed",status="offline"} 2.0',
+        'deployx_registrations_total{outcome="registered"} 2.0',
+        'deployx_agent_connections{state="open"} 0.0',
+    ):
+        assert line in counted, line
