@@ -59,18 +59,26 @@ async def _work(local: Local, running: list[Service]) -> None:
     terminal.say("Starting the server …")
     server, url, made_admin = await start_server(local, show)
     running.append(server)
-    agent = LocalAgent(local, url, show)
-    # With a new database, what the agent remembers of an earlier one admits nobody.
-    running.append(await agent.start(enrol=made_admin))
     try:
-        machine, trust = await agent.registered(running[-1])
+        machine, trust = await _bring_online(LocalAgent(local, url, show), running, enrol=made_admin)
+    except BaseException:
+        if made_admin:
+            terminal.keep_password(local)
+        raise
+    terminal.say(terminal.welcome(local, local.address(url), made_admin=made_admin, machine=machine, trust=trust))
+    await processes.first_of(*(asyncio.create_task(service.watch()) for service in running))
+
+
+async def _bring_online(agent: LocalAgent, running: list[Service], *, enrol: bool) -> tuple[str, str]:
+    """Start the agent; its name and how far it is trusted. With a new database, what it remembers admits nobody."""
+    running.append(await agent.start(enrol=enrol))
+    try:
+        return await agent.registered(running[-1])
     except Ended as error:
         if not was_refused(error):
             raise
-        running[-1] = await agent.start(enrol=True)
-        machine, trust = await agent.registered(running[-1])
-    terminal.say(terminal.welcome(local, local.address(url), made_admin=made_admin, machine=machine, trust=trust))
-    await processes.first_of(*(asyncio.create_task(service.watch()) for service in running))
+    running[-1] = await agent.start(enrol=True)
+    return await agent.registered(running[-1])
 
 
 async def _end(running: list[Service], asked: asyncio.Event) -> None:

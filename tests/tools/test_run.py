@@ -121,13 +121,15 @@ def test_nothing_stays_behind_when_the_program_itself_is_killed(start_run: Start
     run.until(lambda: not any(map(is_alive, children)), "end of the children")
 
 
-def test_stopping_it_while_it_starts_leaves_nothing(start_run: StartRun) -> None:
+def test_stopping_it_while_it_starts_leaves_nothing_but_the_password(start_run: StartRun) -> None:
     run = start_run(free_port())
-    run.printed("Starting the server")
-    run.until(run.children, "server")
+    log = run.data_dir / "server.log"
+    run.until(lambda: log.exists() and "user.created" in log.read_text(), "administrator")
     children = run.children()
     assert run.end(signal.SIGINT) == 0
     assert "Traceback" not in run.output
+    assert run.output.count("shown this once") == 1
+    assert run.lines[-1] == "Stopped: the server and the agent have ended."
     assert not any(map(is_alive, children))
 
 

@@ -12,6 +12,7 @@ from bootstrap.places import BIN, ROOT
 from deployx_agent import enrollment
 from deployx_agent.state import status
 from deployx_protocol.codes import EXIT_NOPERM
+from local import terminal
 from local.environment import Local
 from local.service import Ended, Service, Show
 
@@ -30,9 +31,14 @@ async def start_server(local: Local, show: Show = None) -> tuple[Service, str, b
         ready = await server.says(r"server\.started url=(\S+)", START_S)
     except BaseException:
         await asyncio.shield(server.end(PATIENCE_S))
+        if _made_admin(server, local):
+            terminal.keep_password(local)
         raise
-    made = any("user.created" in line and local.admin_email in line for line in server.text.splitlines())
-    return server, ready[1], made
+    return server, ready[1], _made_admin(server, local)
+
+
+def _made_admin(server: Service, local: Local) -> bool:
+    return any("user.created" in line and local.admin_email in line for line in server.text.splitlines())
 
 
 class LocalAgent:

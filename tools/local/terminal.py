@@ -31,6 +31,12 @@ def welcome(local: Local, url: str, *, made_admin: bool, machine: str, trust: st
     return f"\nDeployX is running at {url}\n\n{body}\n\nCtrl-C ends it."
 
 
+def keep_password(local: Local) -> None:
+    """Show a password that was made, should there be no welcome: nothing else knows it."""
+    if local.made_password:
+        say(f"The password of {local.admin_email} is {local.made_password} (shown this once).")
+
+
 def _reset(local: Local) -> str:
     command = f".venv/bin/deployx-server reset-password {local.admin_email} --generate"
     return command if local.data_dir == ROOT / ".deployx" else f"DEPLOYX_DATA_DIR={local.data_dir} {command}"
