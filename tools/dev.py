@@ -132,6 +132,10 @@ async def _keep_agent(local: Local, url: str, made_admin: bool) -> None:
         except Ended as error:
             terminal.explain(error)
             await changed
+        except asyncio.CancelledError:
+            if first and made_admin:
+                terminal.keep_password(local)
+            raise
         finally:
             changed.cancel()
             if service:
