@@ -59,7 +59,10 @@ export const theme = createTheme({
   cursorType: "pointer",
   components: {
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true, multiline: true, maw: 320 } },
-    Modal: { defaultProps: { centered: true }, styles: { title: { fontSize: 16, fontWeight: 600 } } },
+    Modal: {
+      defaultProps: { centered: true, attributes: { header: { role: "presentation" } } },
+      styles: { title: { fontSize: 16, fontWeight: 600 } },
+    },
     Popover: { defaultProps: { shadow: "md" } },
     Menu: { defaultProps: { shadow: "md" } },
     InputWrapper: { styles: { label: { marginBottom: 4 } } },

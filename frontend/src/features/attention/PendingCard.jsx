@@ -25,7 +25,7 @@ export function PendingCard({ device }) {
           <Link to="/devices/$deviceId" params={{ deviceId: String(id) }} search={true}>
             {device_name}
           </Link>
-          <span className="muted">
+          <span className={`muted ${classes.about}`}>
             {platform} · {source_ip || ip_address} · first seen <Time at={created_at} />
           </span>
         </div>

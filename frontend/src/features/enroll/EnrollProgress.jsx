@@ -25,26 +25,28 @@ export default function EnrollProgress({ token }) {
   const { devices, max_uses } = current;
   return (
     <div className={classes.progress} data-testid="enroll-state" data-state={devices.length ? "connected" : state}>
-      <ul className={classes.came} role="status" aria-label="Machines that came">
-        {devices.slice(0, 20).map(({ id, device_name }) => (
-          <Came key={id} id={id} name={device_name} />
-        ))}
-        {devices.length > 20 && <li className="muted">and {plural(devices.length - 20, "more", "more")}</li>}
-        {state === "open" && (
-          <li className={classes.waiting}>
-            <span className={classes.pulse} aria-hidden="true" />
-            {devices.length === 0
-              ? "Waiting for it to connect…"
-              : `${plural(max_uses - devices.length, "more machine")} may come…`}
-          </li>
-        )}
-        {state === "expired" && (
-          <li className="muted">
-            The line expired <Time at={current.expires_at} />. Make a new one.
-          </li>
-        )}
-        {state === "revoked" && <li className="muted">The line was revoked. Make a new one.</li>}
-      </ul>
+      <div role="status">
+        <ul className={classes.came} aria-label="Machines that came">
+          {devices.slice(0, 20).map(({ id, device_name }) => (
+            <Came key={id} id={id} name={device_name} />
+          ))}
+          {devices.length > 20 && <li className="muted">and {plural(devices.length - 20, "more", "more")}</li>}
+          {state === "open" && (
+            <li className={classes.waiting}>
+              <span className={classes.pulse} aria-hidden="true" />
+              {devices.length === 0
+                ? "Waiting for it to connect…"
+                : `${plural(max_uses - devices.length, "more machine")} may come…`}
+            </li>
+          )}
+          {state === "expired" && (
+            <li className="muted">
+              The line expired <Time at={current.expires_at} />. Make a new one.
+            </li>
+          )}
+          {state === "revoked" && <li className="muted">The line was revoked. Make a new one.</li>}
+        </ul>
+      </div>
       {came.error && !came.data && (
         <ProblemBox error={came.error} what="It cannot be seen whether the machine came." onRetry={refetch} />
       )}

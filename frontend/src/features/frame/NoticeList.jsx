@@ -22,8 +22,8 @@ export function NoticeList() {
 
   return (
     <Popover opened={opened} onChange={change} position="bottom-end" width={360} trapFocus returnFocus>
-      <Popover.Target>
-        <Indicator label={unread > 99 ? "99+" : unread} size={16} disabled={unread === 0} color="danger" offset={4}>
+      <Indicator label={unread > 99 ? "99+" : unread} size={16} disabled={unread === 0} color="danger" offset={4}>
+        <Popover.Target>
           <ActionIcon
             variant="subtle"
             color="gray"
@@ -33,8 +33,8 @@ export function NoticeList() {
           >
             <Icon name="bell" size={18} />
           </ActionIcon>
-        </Indicator>
-      </Popover.Target>
+        </Popover.Target>
+      </Indicator>
       <Popover.Dropdown className={classes.dropdown} aria-label="Notifications">
         <div className={classes.head}>
           <strong>Notifications</strong>

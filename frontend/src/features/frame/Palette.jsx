@@ -73,7 +73,7 @@ export default function Palette({ onClose }) {
       onSpotlightClose={onClose}
       shortcut={null}
       tagsToIgnore={[]}
-      aria-label="Find a device, page or action"
+      attributes={{ content: { "aria-label": "Find a device, page or action" } }}
       scrollable
       maxHeight={420}
     >
