@@ -76,14 +76,13 @@ class StatisticsService:
         span, step = SPANS[window]
         now = self._clock()
         first = _floor(now - span, step)
-        query = sa.select(
-            PresenceSample.at, sa.func.sum(PresenceSample.online), sa.func.sum(PresenceSample.total)
-        ).where(PresenceSample.at >= first)
+        online, total = _sums(scope)
+        query = sa.select(PresenceSample.at, online, total).where(PresenceSample.at >= first)
         if scope.user_id is not None:
-            query = query.where(PresenceSample.user_id == scope.user_id)
+            query = query.where(PresenceSample.user_id.in_((scope.user_id, NOBODY)))
         async with self._db.read() as session:
             samples = (await session.execute(query.group_by(PresenceSample.at).order_by(PresenceSample.at))).all()
-        known = {_floor(at, step): (int(online), int(total)) for at, online, total in samples}
+        known = {_floor(at, step): (int(count), int(all_of_them)) for at, count, all_of_them in samples}
         steps = int((now - first) / step) + 1
         return step, [(moment, *known.get(moment, (None, None))) for moment in (first + i * step for i in range(steps))]
 
@@ -114,6 +113,15 @@ class StatisticsService:
                 await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at.in_(batch)))
             before = now - timedelta(days=status_events_days)
             await unit.session.execute(sa.delete(StatusEvent).where(StatusEvent.at < before))
+
+
+def _sums(scope: Scope) -> list[sa.ColumnElement[int]]:
+    """Online and total of a moment. Nobody's sample counts nothing for a user, but says that it is no gap."""
+    columns: list[sa.ColumnElement[int]] = [PresenceSample.online.expression, PresenceSample.total.expression]
+    if scope.user_id is not None:
+        own = PresenceSample.user_id == scope.user_id
+        columns = [sa.case((own, column), else_=0) for column in columns]
+    return [sa.func.sum(column) for column in columns]
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:
