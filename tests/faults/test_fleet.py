@@ -57,20 +57,30 @@ async def test_fifty_agents_through_kill_of_either_side(
     epochs = {row.id: row.session_epoch for row in await server.rows()}
     told = {row.id: len(await server.status_events(row.id)) for row in await server.rows()}
 
-    # kill -9 of the server; some machines die while it is away
+    # kill -9 of the server; some machines die while it is away: they are unknown, nobody else is called offline
     await server.kill()
     assert {row.status for row in await server.rows()} == {"online"}
     await fleet.kill(*STAYED_AWAY)
     await server.start()
     back = len(AGENTS) - len(STAYED_AWAY)
-    lost = CAUSE_TEXT[StatusCause.SERVER_LOST]
-    await operator.until(len(STAYED_AWAY), status="offline", status_detail=lost)
     returned = await operator.until(back, status="online")
-    await assert_in_step(server, operator, ids)
+    away = await operator.until(len(STAYED_AWAY), status="unknown")
     rows = {row.id: row for row in await server.rows()}
+    assert sorted(rows) == ids
     for one in returned:
         assert rows[one["id"]].session_epoch > epochs[one["id"]]
-        assert len(await server.status_events(one["id"])) == told[one["id"]], "nobody was called offline in between"
+        assert len(await server.status_events(one["id"])) == told[one["id"]]
+
+    # once more, and this time their grace ends
+    await server.kill()
+    server.env["DEPLOYX_PRESENCE_GRACE"] = "1"
+    await server.start()
+    lost = await operator.until(
+        len(STAYED_AWAY), status="offline", status_detail=CAUSE_TEXT[StatusCause.SERVER_LOST], among=away
+    )
+    assert {one["status_cause"] for one in lost} == {"server_lost"}
+    await operator.until(back, status="online")
+    await assert_in_step(server, operator, ids)
 
     # the server stops in order and starts again: agents come back by themselves
     assert await server.stop() == 0

@@ -21,7 +21,7 @@ def environment(state_dir: Path, **settings: Any) -> dict[str, str]:
         **inherited,
         "XDG_CONFIG_HOME": str(state_dir / "config"),
         "DEPLOYX_STATE_DIR": str(state_dir),
-        "PYTHONDEVMODE": "0",
+        "PYTHONDEVMODE": "",  # any other value, 0 as well, would switch it on
         **given,
     }
 

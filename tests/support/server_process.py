@@ -168,13 +168,17 @@ class Operator:
         wanted = {"name": "tests", "max_uses": max_uses, **({"origin": origin} if origin else {})}
         return str((await self.ask("POST", "/enrollment-tokens", wanted))["token"])
 
-    async def until(self, count: int, within_s: float = DEADLINE_S, **fields: Any) -> list[dict[str, Any]]:
-        """The devices with these fields, as soon as there are exactly ``count``."""
+    async def until(
+        self, count: int, within_s: float = DEADLINE_S, among: Sequence[dict[str, Any]] | None = None, **fields: Any
+    ) -> list[dict[str, Any]]:
+        """The devices (of those in ``among``) with these fields, as soon as there are exactly ``count``."""
         found: list[dict[str, Any]] = []
+        wanted = None if among is None else {one["id"] for one in among}
 
         async def are_there() -> bool:
             nonlocal found
             devices = await self.devices()
+            devices = [one for one in devices if wanted is None or one["id"] in wanted]
             found = [one for one in devices if all(one[name] == value for name, value in fields.items())]
             return len(found) == count
 
@@ -186,8 +190,3 @@ class Operator:
             ]
             raise AssertionError(f"{len(found)} instead of {count} devices with {fields}: {seen}") from None
         return found
-
-    async def has(self, statuses: Sequence[str]) -> bool:
-        """Whether these are the statuses of all devices, in order of their ids."""
-        devices = sorted(await self.devices(), key=lambda one: int(one["id"]))
-        return [one["status"] for one in devices] == list(statuses)

@@ -1,0 +1,37 @@
+"""The link between page and server is lost and found: the page says so, and is never stale after it."""
+
+from playwright.async_api import expect
+
+from tests.e2e.conftest import Place
+from tests.support.browser import Screen
+
+
+async def test_the_page_says_that_it_is_stale_and_then_is_not(place: Place, screen: Screen) -> None:
+    page = screen.page
+    await page.evaluate("() => { window.__sameDocument = true; }")
+    stays, goes = await place.device(1), await place.device(2)
+    screen.forgiven += [r"WebSocket connection to", r"ERR_CONNECTION_REFUSED"]
+    await screen.shows(goes, "online")
+
+    await place.server.kill()
+    banner = page.get_by_test_id("link-banner")
+    await expect(banner).to_contain_text("The link to the server is lost.")
+    await expect(banner).to_contain_text("actions are off")
+    await expect(banner.get_by_test_id("stale-age")).to_be_visible()
+    await expect(page.get_by_test_id("stale-mark")).to_contain_text("As it was at")
+    await expect(screen.row(stays)).to_be_visible()
+    await screen.row(stays).get_by_role("link").click()
+    await expect(page.get_by_role("button", name="Delete")).to_have_attribute("aria-disabled", "true")
+    await page.get_by_role("button", name="Close the device").click()
+
+    await place.fleet.kill(2)
+    place.server.env["DEPLOYX_PRESENCE_GRACE"] = "3"
+    await place.server.start()
+    if await page.get_by_role("button", name="Try now").is_enabled():
+        await page.get_by_role("button", name="Try now").click()
+    await expect(banner).to_have_count(0)
+    await screen.shows(stays, "online")
+    await screen.shows(goes, "offline")
+    await screen.counts(online=1, offline=1)
+    await expect(page.get_by_test_id("stale-mark")).to_have_count(0)
+    assert await page.evaluate("() => window.__sameDocument")
