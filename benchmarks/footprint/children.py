@@ -1,13 +1,19 @@
-"""Child processes of the benchmark, each leading a group of its own that is gone when we are done with it."""
+"""Child processes of the benchmark, each leading a group of its own that is gone when we are done with it.
+
+The kernel ends them should the benchmark itself be killed.
+"""
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 _PATIENCE_S = 10.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded before the fork: the child may only make the call
 
 
 @contextlib.asynccontextmanager
@@ -23,6 +29,7 @@ async def running(
         env=env,
         cwd=cwd,
         start_new_session=True,
+        preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
     )
     try:
         yield process
