@@ -155,6 +155,11 @@ class AgentGateway:
         if self._anonymous[address] <= 0:
             del self._anonymous[address]
 
+    def _anonymous_again(self, session: AgentSession) -> None:
+        if session.eio_sid in self._addresses and session.eio_sid not in self._deadlines:
+            self._anonymous[self._addresses[session.eio_sid]] += 1
+        self._set_deadline(session.eio_sid)
+
     # ------------------------------------------------------------ events
 
     async def received(self, sid: str, name: str, args: list[Any]) -> dict[str, Any]:
@@ -246,6 +251,7 @@ class AgentGateway:
         if session.device_id and (not isinstance(outcome, Registered) or outcome.device_id != session.device_id):
             self._step_down(session)
         if isinstance(outcome, Split):
+            self._sessions.unbind(session)
             return
         session.agent_id, session.hostname = outcome.agent_id, message.hostname
         session.boot_id, session.public_key = message.boot_id, message.public_key
@@ -272,11 +278,14 @@ class AgentGateway:
         self._metrics.registrations.labels(type(outcome).__name__.lower()).inc()
         match outcome:
             case Refused():
-                return await self._failed(session, message.agent_id, outcome)
+                answer = await self._failed(session, message.agent_id, outcome)
+                if outcome.code is Code.REJECTED and not session.anonymous:  # it spoke with this key until now
+                    await self._end(session, outcome.code, outcome.message)
+                return answer
             case Split(token=token):
                 text = "This machine is a copy of another one. It becomes a device of its own."
                 await self._emit(session, events.IDENTITY_SPLIT, IdentitySplit(enrollment_token=token, message=text))
-                self._set_deadline_anew(session)
+                self._anonymous_again(session)
                 return _accepted()
             case Registered() | Held():
                 self._no_longer_anonymous(session.eio_sid)

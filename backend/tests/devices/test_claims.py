@@ -101,12 +101,27 @@ def _was_refused(peer: AgentPeer) -> bool:
     return any(name in (events.REGISTRATION_REQUIRED, events.SESSION_ENDED) for name, _ in peer.heard)
 
 
+async def test_a_key_that_was_replaced_speaks_for_the_device_no_more(
+    serve: Serve, agent: MakeAgent, person: MakePerson
+) -> None:
+    node, ada = await serve(enrollment="approval"), await person()
+    victim, claimant = await reinstalled(node, agent)
+    await claimant.close()
+    await ask(node, ada, "claims/1/accept", {"merge_history": True})
+    name, failure = await register_when_asked(victim)
+    assert (name, failure["code"]) == (events.REGISTRATION_FAILED, "rejected")
+    assert (await victim.payload(events.SESSION_ENDED))["code"] == "rejected"
+    await victim.ended()
+    await node.status(victim.machine.agent_id, "offline")
+
+
 async def test_rejecting_turns_the_key_away_for_good(serve: Serve, agent: MakeAgent, person: MakePerson) -> None:
     node, ada = await serve(enrollment="approval"), await person()
     victim, claimant = await reinstalled(node, agent)
     await ask(node, ada, "claims/1/reject")
     name, failure = await register_when_asked(claimant)
     assert (name, failure["code"], failure["retryable"]) == (events.REGISTRATION_FAILED, "rejected", False)
+    await claimant.ended()
     assert len(await node.devices()) == 1
     assert (await agent(node, claimant.machine).refused())["code"] == "rejected"
     token = (await ask(node, ada, "enrollment-tokens", {"name": "again"}))["token"]
@@ -232,6 +247,20 @@ async def test_threat_10_a_copy_that_stood_for_the_device_leaves_it_offline(
     assert (await agent(node, original.machine).start())["trust"] == "pending"
     assert [row.status for row in await node.devices()] == ["online", "online"]
     assert (await copy.call(events.PING))["ok"]
+
+
+async def test_a_copy_that_does_not_enrol_is_cut_off(
+    serve: Serve, agent: MakeAgent, person: MakePerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployx_protocol.limits.REGISTER_DEADLINE_S", 1.0)
+    node, ada = await serve(enrollment="approval"), await person()
+    original, copy = await cloned(node, agent)
+    await ask(node, ada, "claims/1/split")
+    assert (await register_when_asked(original))[1]["trust"] == "pending"
+    assert (await register_when_asked(copy))[0] == events.IDENTITY_SPLIT
+    assert (await copy.call(events.PING))["error"]["code"] == "not_registered"
+    await copy.ended()
+    assert original.open
 
 
 async def test_who_registers_as_another_device_is_the_first_one_no_more(serve: Serve, agent: MakeAgent) -> None:
