@@ -7,6 +7,7 @@ one line per problem.
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -23,6 +24,8 @@ PING_INTERVAL = 25  # seconds
 CORS_ORIGINS = ["http://localhost:5173", "http://127.0.0.1:5173"]
 
 PREFIX = "DEPLOYX_"
+EMAIL_MAX = 254
+LOOKS_LIKE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 PASSWORD_MIN = 10
 PASSWORD_MAX = 1024
 _SECRETS = ("database_url", "admin_password")
@@ -133,6 +136,14 @@ class Settings(BaseSettings):
             return [str(ipaddress.ip_network(network, strict=False)) for network in value]
         except ValueError as error:
             raise ValueError(f"{error}; write addresses or networks such as 10.0.0.0/8") from None
+
+    @field_validator("admin_email")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        email = value.strip()
+        if email and (len(email) > EMAIL_MAX or not email.isprintable() or not LOOKS_LIKE_EMAIL.fullmatch(email)):
+            raise ValueError("an address looks like name@example.com")
+        return email
 
     @field_validator("admin_password")
     @classmethod

@@ -134,6 +134,7 @@ UNUSABLE = [
     ("DEPLOYX_DATABASE_URL", "mysql://a:hunter2@b/c"),
     ("DEPLOYX_DATABASE_URL", "postgresql://a:hunter2@b:port/c"),
     ("DEPLOYX_DATABASE_URL", "nonsense"),
+    ("DEPLOYX_ADMIN_EMAIL", "nobody"),
     ("DEPLOYX_ADMIN_PASSWORD", "hunter2"),
     ("DEPLOYX_LOG_FORMAT", "xml"),
 ]

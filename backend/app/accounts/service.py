@@ -6,7 +6,6 @@ password is reset or a user is disabled, every session and token of that user is
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -24,15 +23,13 @@ from app.clock import Clock, utcnow
 from app.db import Database
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from app.hints import HintKind
-from app.settings import PASSWORD_MAX, PASSWORD_MIN, Settings
+from app.settings import EMAIL_MAX, LOOKS_LIKE_EMAIL, PASSWORD_MAX, PASSWORD_MIN, Settings
 from app.uow import UnitOfWork
 from deployx_protocol import tokens
 
 TOKENS_PER_USER_MAX = 100
-EMAIL_MAX = 254
 _TOUCH_EVERY = timedelta(minutes=1)
 _USER_AGENT_MAX = 200
-_LOOKS_LIKE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _WRONG = "The address or the password is wrong."
 _NOT_SIGNED_IN = "Sign in, or send a valid API token."
 
@@ -276,7 +273,7 @@ def secret_hash(secret: str) -> str:
 def check_email(email: str) -> str:
     """``email`` in lower case. Raises InvalidInput unless it looks like an address."""
     email = email.strip().lower()
-    if len(email) > EMAIL_MAX or not email.isprintable() or not _LOOKS_LIKE_EMAIL.fullmatch(email):
+    if len(email) > EMAIL_MAX or not email.isprintable() or not LOOKS_LIKE_EMAIL.fullmatch(email):
         raise InvalidInput("An address looks like name@example.com.")
     return email
 
