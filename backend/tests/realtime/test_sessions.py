@@ -16,7 +16,7 @@ def test_a_connection_that_closes_is_forgotten_by_sid_and_by_device() -> None:
     sessions.remove(session)
     assert (sessions.by_sid, sessions.by_device) == ({}, {})
     assert session.closed
-    assert sessions.live_boot(7, connection("two")) is None
+    assert sessions.live_boot(7, connection("two"), "key") is None
 
 
 def test_an_old_connection_that_closes_leaves_the_new_one_mapped() -> None:
@@ -25,7 +25,8 @@ def test_an_old_connection_that_closes_leaves_the_new_one_mapped() -> None:
     for epoch, session in enumerate((old, new), 1):
         sessions.add(session)
         sessions.bind(session, device_id=7, epoch=epoch)
-    assert sessions.live_boot(7, old) == "boot-new"
+    assert sessions.live_boot(7, old, "key") == "boot-new"
+    assert sessions.live_boot(7, old, "another key") is None
     sessions.remove(old)
     assert (sessions.by_sid, sessions.by_device) == ({"new": new}, {7: new})
 
