@@ -1,4 +1,4 @@
-"""What the tests need from the operating system: PostgreSQL's server programs and a Chromium.
+"""What the tests need from the operating system: PostgreSQL's server programs, a Chromium, and openssl for certificates.
 
 Invariant: a test is never skipped because one of them is missing. Root on Debian gets them by apt; anyone else gets a
 sentence that names the packages.
@@ -15,7 +15,7 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chr
 
 
 def ensure() -> None:
-    """Leave both installed, or raise SetupError with the packages' names."""
+    """Leave all installed, or raise SetupError with the packages' names."""
     missing = _missing()
     if not missing:
         return
@@ -41,4 +41,6 @@ def _missing() -> list[str]:
         missing.append("postgresql")
     if not (os.environ.get("DEPLOYX_TEST_CHROMIUM") or any(map(shutil.which, _BROWSERS))):
         missing.append("chromium")
+    if not shutil.which("openssl"):
+        missing.append("openssl")
     return missing
