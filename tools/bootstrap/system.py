@@ -1,4 +1,4 @@
-"""What the tests need from the operating system: PostgreSQL's server programs, a Chromium, and openssl for certificates.
+"""What the tests need from the operating system: PostgreSQL, a Chromium, and openssl, which makes their certificates.
 
 Invariant: a test is never skipped because one of them is missing. Root on Debian gets them by apt; anyone else gets a
 sentence that names the packages.
