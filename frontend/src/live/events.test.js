@@ -164,6 +164,44 @@ describe("the counts", () => {
   });
 });
 
+describe("a snapshot", () => {
+  it("takes no piece of another one, and ends only with its own end", () => {
+    const state = after(
+      loaded({ id: 1, rev: 1 }),
+      ["snapshot_begin", { snapshot_id: "second", total: 1, server_time: at(9) }],
+      ["snapshot_begin", { snapshot_id: "third", total: 1, server_time: at(9) }],
+      ["snapshot_devices", { snapshot_id: "second", devices: [device({ id: 2 })] }],
+      ["snapshot_devices", { snapshot_id: "third", devices: [device({ id: 3 })] }],
+      ["snapshot_end", { snapshot_id: "second", claims: [] }],
+    );
+    expect([...state.devices.keys()]).toEqual([1]);
+    const done = after(state, ["snapshot_end", { snapshot_id: "third", claims: [] }]);
+    expect([...done.devices.keys()]).toEqual([3]);
+    expect(done.snapshots).toBe(2);
+  });
+
+  it("is the truth also about what had been removed", () => {
+    const state = after(
+      loaded({ id: 1, rev: 5 }),
+      [
+        "devices_changed",
+        {
+          removed: [
+            { id: 1, rev: 6 },
+            { id: 2, rev: 6 },
+          ],
+        },
+      ],
+      ["snapshot_begin", { snapshot_id: "second", total: 1, server_time: at(9) }],
+      ["snapshot_devices", { snapshot_id: "second", devices: [device({ id: 1, rev: 2 })] }],
+      ["snapshot_end", { snapshot_id: "second", claims: [] }],
+    );
+    expect([...state.tombstones.keys()]).toEqual([2]);
+    const renamed = after(state, ["devices_changed", { devices: [device({ id: 1, rev: 3, device_name: "new" })] }]);
+    expect(renamed.devices.get(1)?.device_name).toBe("new");
+  });
+});
+
 describe("what people are told", () => {
   it("is each change of status once, and nothing for other changes", () => {
     const { transitions } = reduce(loaded({ id: 1, rev: 1 }), [
@@ -176,6 +214,18 @@ describe("what people are told", () => {
       [1, "online", "offline"],
       [2, null, "online"],
     ]);
+  });
+
+  it("is told once when it changes while a snapshot arrives, and not again at its end", () => {
+    const row = { id: 1, rev: 1 };
+    const { state, transitions } = reduce(loaded(row), [
+      ["snapshot_begin", { snapshot_id: "second", total: 1, server_time: at(9) }],
+      ["snapshot_devices", { snapshot_id: "second", devices: [device(row)] }],
+      ["device_status_changed", change({ id: 1, rev: 2 })],
+      ["snapshot_end", { snapshot_id: "second", claims: [] }],
+    ]);
+    expect(state.devices.get(1)?.status).toBe("offline");
+    expect(transitions).toHaveLength(1);
   });
 
   it("is nothing of a row that changes before the first snapshot is whole: whether it came just now is not known", () => {

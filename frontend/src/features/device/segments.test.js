@@ -55,6 +55,9 @@ describe("the stretches", () => {
   });
 
   it("are one for a device that has not changed for long", () => {
+    expect(brief(segmentsOf([event("offline", -50)], current("online", -10), ms(0), ms(100)))).toEqual([
+      ["online", 0, 100],
+    ]);
     expect(brief(segmentsOf([], current("online", -5000), ms(0), ms(100)))).toEqual([["online", 0, 100]]);
     expect(brief(segmentsOf([event("online", -5000)], current("online", -5000), ms(0), ms(100)))).toEqual([
       ["online", 0, 100],
