@@ -258,7 +258,7 @@ async def test_threat_12_two_users_hear_nothing_of_each_others_devices(
         for batch in (True, False):
             everything = captures[owner.id, batch]
             assert not [packet for packet in everything if any(secret in packet for secret in secrets_of_other)]
-            for packet in everything:
+            for packet in (packet for packet in everything if packet.startswith("42")):
                 assert not foreign_ids & _ids(json.loads(packet[2:]))
     for listener in listeners:
         listener.cancel()
