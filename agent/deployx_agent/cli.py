@@ -5,6 +5,7 @@ Standard library only, and each command imports what it needs: otherwise the opt
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = config.load(options)
         log = logs.set_up(settings.log_level)
-        return _COMMANDS[command](settings, options, log)
+        code = _COMMANDS[command](settings, options, log)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read what we print has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
     except Exit as end:
         log.error(str(end))
         return end.code

@@ -1,5 +1,6 @@
 """Service definitions: what they start, with which settings, and that they start it again whatever it exited with."""
 
+import os
 import plistlib
 import shutil
 import subprocess
@@ -175,3 +176,12 @@ def test_wrong_command_line_exits_78(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 78
+
+
+def test_a_reader_that_has_left_gets_no_traceback(tmp_path: Path) -> None:
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    command = [sys.executable, "-m", "deployx_agent", "install-service", "--print"]
+    ended = subprocess.run(command, env=environment(tmp_path), stdout=ours, stderr=subprocess.PIPE, text=True, timeout=30)
+    os.close(ours)
+    assert (ended.returncode, ended.stderr) == (0, "")
