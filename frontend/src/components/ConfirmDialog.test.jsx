@@ -1,46 +1,51 @@
-/** What cannot be undone is asked first; above twenty things their number has to be typed. */
+/** What cannot be undone asks first, and above 20 things it wants their number. */
 import { MantineProvider } from "@mantine/core";
 import { render, screen } from "@testing-library/react";
-import { userEvent } from "@testing-library/user-event";
-import { expect, it, vi } from "vitest";
+import userEvent from "@testing-library/user-event";
+import { describe, expect, it, vi } from "vitest";
 import { ConfirmDialog, TYPE_ABOVE } from "./ConfirmDialog";
 
 /** @param {number} count */
-function ask(count) {
-  const [onConfirm, onClose] = [vi.fn(), vi.fn()];
+function show(count) {
+  const onConfirm = vi.fn();
+  const onClose = vi.fn();
   render(
     <MantineProvider env="test">
-      <ConfirmDialog opened title="Delete devices" action="Delete" {...{ count, onConfirm, onClose }}>
-        These go.
+      <ConfirmDialog opened title="Delete" action="Delete them" count={count} onConfirm={onConfirm} onClose={onClose}>
+        This deletes them.
       </ConfirmDialog>
     </MantineProvider>,
   );
-  return { onConfirm, onClose, button: screen.getByRole("button", { name: "Delete" }) };
+  return { onConfirm, onClose, user: userEvent.setup() };
 }
 
-it("acts at one click for a few", async () => {
-  const { onConfirm, button } = ask(TYPE_ABOVE);
-  expect(screen.queryByRole("textbox")).toBeNull();
-  await userEvent.click(button);
-  expect(onConfirm).toHaveBeenCalledOnce();
-});
+const action = () => /** @type {HTMLButtonElement} */ (screen.getByRole("button", { name: "Delete them" }));
 
-it("wants the number of many, and no other", async () => {
-  const { onConfirm, button } = ask(1200);
-  const box = screen.getByLabelText("Type 1,200 to confirm");
-  expect(button.hasAttribute("disabled")).toBe(true);
-  await userEvent.type(box, "120{Enter}");
-  expect(onConfirm).not.toHaveBeenCalled();
-  await userEvent.type(box, "0");
-  expect(button.hasAttribute("disabled")).toBe(false);
-  await userEvent.clear(box);
-  await userEvent.type(box, "1,200{Enter}");
-  expect(onConfirm).toHaveBeenCalledOnce();
-});
+describe("a confirmation", () => {
+  it(`wants no number up to ${TYPE_ABOVE}`, async () => {
+    const { onConfirm, user } = show(TYPE_ABOVE);
+    expect(screen.queryByRole("textbox")).toBeNull();
+    await user.click(action());
+    expect(onConfirm).toHaveBeenCalledOnce();
+  });
 
-it("does nothing when it is cancelled", async () => {
-  const { onConfirm, onClose } = ask(1);
-  await userEvent.click(screen.getByRole("button", { name: "Cancel" }));
-  expect(onClose).toHaveBeenCalledOnce();
-  expect(onConfirm).not.toHaveBeenCalled();
+  it("stays shut until the number is right, however it is written", async () => {
+    const { onConfirm, user } = show(1234);
+    const field = screen.getByRole("textbox");
+    expect(action().disabled).toBe(true);
+    await user.type(field, "123");
+    expect(action().disabled).toBe(true);
+    await user.keyboard("{Enter}");
+    expect(onConfirm).not.toHaveBeenCalled();
+    await user.clear(field);
+    await user.type(field, "1,234{Enter}");
+    expect(onConfirm).toHaveBeenCalledOnce();
+  });
+
+  it("does nothing when it is cancelled", async () => {
+    const { onConfirm, onClose, user } = show(1);
+    await user.click(screen.getByRole("button", { name: "Cancel" }));
+    expect(onClose).toHaveBeenCalledOnce();
+    expect(onConfirm).not.toHaveBeenCalled();
+  });
 });

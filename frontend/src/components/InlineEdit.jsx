@@ -15,7 +15,9 @@ export function InlineEdit({ value, label, maxLength, off = null, onSave, childr
   const editing = draft !== null;
 
   useEffect(() => {
-    if (editing) input.current?.select();
+    if (!editing) return;
+    input.current?.focus(); // selecting alone does not, everywhere
+    input.current?.select();
   }, [editing]);
 
   function close() {

@@ -60,8 +60,8 @@ function Came({ id, name }) {
   const online = device?.status === "online";
   return (
     <li className={classes.waiting}>
-      <span className={online ? classes.yes : undefined}>
-        <Icon name={online ? "trusted" : "offline"} />
+      <span className={online ? classes.yes : classes.no}>
+        <Icon name={online ? "online" : "offline"} />
       </span>
       <span>
         <Link to="/devices/$deviceId" params={{ deviceId: String(id) }}>
