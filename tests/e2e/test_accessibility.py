@@ -33,6 +33,7 @@ async def test_axe_finds_nothing(place: Place, open_screen: OpenScreen, scheme: 
     device = await place.device(1)
     shutil.copytree(place.fleet.state_dir(1), place.fleet.state_dir(2))
     await place.fleet.start(2)
+    del place.fleet.settings["machine_id"]
     await expect(page.get_by_test_id("claim")).to_be_visible()
     await place.device(3)
     await place.fleet.kill(3)
