@@ -40,8 +40,8 @@ export function Dashboard() {
 
   return (
     <div className={classes.page} data-open={openId === null ? undefined : true}>
+      <h1 className="visually-hidden">Devices</h1>
       <div className={classes.list} data-scrolls>
-        <h1 className="visually-hidden">Devices</h1>
         <Welcome empty={loaded && total + claims === 0} />
         {loaded && total + claims === 0 ? null : <Devices openId={openId} loaded={loaded} total={total} />}
       </div>
