@@ -5,10 +5,10 @@ VENV_PYTHON := .venv/bin/python
 SETUP := @$(PYTHON) tools/setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test check bench soak lock clean
+.PHONY: help setup run dev test check bench soak lock screenshots clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install everything into .venv and build the dashboard; what is done already is not done again
 	$(SETUP)
@@ -40,6 +40,10 @@ soak: ## the tests that run for a long time
 lock: ## resolve the dependencies again and write requirements/*.txt
 	$(SETUP) --tests
 	@$(VENV_PYTHON) tools/lock.py
+
+screenshots: ## take the README's pictures of a server and agents that run for it
+	$(SETUP) --tests --system
+	@$(VENV_PYTHON) tools/screenshots.py
 
 clean: ## remove what set-up, builds and tests left; .deployx/ (your data) stays
 	rm -rf .venv .setup .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results
