@@ -17,6 +17,8 @@ from deployx_protocol.states import ClaimKind, Trust
 
 log = structlog.get_logger()
 SPLIT_TOKEN_LIFETIME = timedelta(hours=1)
+CLAIMS_MAX = 20
+"""Open claims about one device: keys cost nothing, so without this an impostor could fill the table and the page."""
 
 
 async def quarantine(
@@ -57,6 +59,12 @@ async def foreign_ids(
     """Someone without ``holder``'s key goes by its ids: the row stays as it is, a claim is shown."""
     message = registration.message
     claim = _repeated(rows, registration, holder, ClaimKind.REINSTALLED)
+    if claim is None and not token and sum(c.device_id == holder.id for c in rows.claims) >= CLAIMS_MAX:
+        return Refused(
+            Code.IDENTITY_CONFLICT,
+            "Too many others already go by this machine_id or agent_id. Answer those claims in the dashboard under "
+            "“Needs attention”, or enrol this machine with a token.",
+        )
     if claim is None:
         detail = "An unknown key goes by this device's machine or agent id: it was reinstalled, or it is an impostor."
         if not message.keyed:

@@ -133,6 +133,28 @@ async def test_a_claim_that_is_made_again_is_one_claim(serve: Serve, agent: Make
     assert len(await node.claims()) == 1
 
 
+async def test_threat_20_ever_new_keys_cannot_fill_the_claims(
+    serve: Serve, agent: MakeAgent, person: MakePerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.devices.conflicts.CLAIMS_MAX", 3)
+    node, ada = await serve(enrollment="approval"), await person()
+    victim = agent(node)
+    await victim.start()
+    answers = []
+    for _ in range(5):
+        claimant = agent(node, Machine(machine_id=victim.machine.machine_id))
+        await claimant.connect()
+        answers.append(await claimant.register())
+    assert [name for name, _ in answers] == [events.REGISTRATION_SUCCESS] * 3 + [events.REGISTRATION_FAILED] * 2
+    assert answers[-1][1]["code"] == "identity_conflict"
+    assert len(await node.claims()) == 3
+    holder_of_a_token = agent(node, Machine(machine_id=victim.machine.machine_id))
+    holder_of_a_token.machine.enrollment_token = await token_for(node, ada)
+    await holder_of_a_token.connect()
+    assert (await holder_of_a_token.register())[0] == events.REGISTRATION_SUCCESS
+    assert len(await node.claims()) == 4
+
+
 async def _settled(node: RunningNode) -> None:
     """Until the heartbeats and acknowledgements sent so far are in the database."""
     sent = [row.generation_issued for row in await node.devices()]
