@@ -1,4 +1,4 @@
-"""Many agents in one process: `python -m tests.support.crowd URL FIRST LAST`. Killing it is a thousand machines that die.
+"""Many agents in one process: `python -m tests.support.crowd URL FIRST LAST`. To kill it is to lose them all at once.
 
 Each speaks the specification's five fields on a websocket of its own, as the device that ``rows.device`` describes.
 It prints `ready` when all have registered, and then keeps every connection alive.
