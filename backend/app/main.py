@@ -132,6 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        responses=problems.RESPONSES,
     )
     app.state.drained = False
     app.state.drain = drain
