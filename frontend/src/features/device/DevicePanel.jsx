@@ -1,4 +1,5 @@
 /** A device, whole: its head and its tabs. */
+import { useEffect, useRef } from "react";
 import { ActionIcon, Skeleton, Stack, Tabs } from "@mantine/core";
 import { Icon } from "../../components/Icon";
 import { useDevice, useLoaded } from "../../live";
@@ -14,8 +15,14 @@ const RECENT = 5;
 export function DevicePanel({ id, narrow, onClose }) {
   const device = useDevice(id);
   const loaded = useLoaded();
+  const panel = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (narrow) panel.current?.focus(); // the row that was pressed is no longer there
+  }, [narrow, id]);
   return (
     <aside
+      ref={panel}
+      tabIndex={-1}
       className={classes.panel}
       aria-label={device ? `Device ${device.device_name}` : "Device"}
       data-narrow={narrow || undefined}
