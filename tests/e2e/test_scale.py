@@ -31,6 +31,9 @@ _MEASURE = """() => {
   requestAnimationFrame((now) => { last = now; requestAnimationFrame(tick); });
 }"""
 
+_AT_REST = "() => window.__gaps.length >= 60 && Math.max(...window.__gaps.slice(-60)) < 50"
+"""A second of frames in time: what the first list had to do is done."""
+
 
 @pytest.fixture
 async def stocked(sqlite_url: str, start_server: StartServer) -> ServerProcess:
@@ -84,13 +87,17 @@ async def test_a_thousand_changes_in_a_second_drop_no_frame(
     stocked: ServerProcess, crowd: asyncio.subprocess.Process, open_screen: OpenScreen, operate: Operate
 ) -> None:
     screen = await open_screen(stocked.url)
+    await screen.context.add_init_script("console.debug = () => {}")  # each line would be carried to this process
     await screen.sign_in(await stocked.sign_in())
     await expect(screen.page.get_by_test_id("count-online")).to_have_text(f"{len(CROWD):,}")
     await expect(screen.row(CROWD[0])).to_have_attribute("data-status", "online")
     await screen.page.evaluate(_MEASURE)
+    await screen.page.wait_for_function(_AT_REST)
+    before = await screen.page.evaluate("() => window.__gaps.length")
     crowd.kill()
     await expect(screen.page.get_by_test_id("count-online")).to_have_text("0")
     await screen.shows(CROWD[0], "offline")
-    gaps: list[float] = await screen.page.evaluate("() => window.__gaps")
+    gaps: list[float] = (await screen.page.evaluate("() => window.__gaps"))[before:]
     assert len(gaps) > 10
-    assert max(gaps) <= FRAME_MS, sorted(gaps, reverse=True)[:5]
+    late = [(round(sum(gaps[:at])), round(gap)) for at, gap in enumerate(gaps) if gap > FRAME_MS]
+    assert late == [], "(ms after the kill, ms without a frame)"
