@@ -1,7 +1,5 @@
 """axe at every page, in light and dark, wide and on a phone."""
 
-import shutil
-
 import pytest
 from playwright.async_api import expect
 
@@ -31,7 +29,7 @@ async def test_axe_finds_nothing(place: Place, open_screen: OpenScreen, scheme: 
 
     place.fleet.settings["machine_id"] = None
     device = await place.device(1)
-    shutil.copytree(place.fleet.state_dir(1), place.fleet.state_dir(2))
+    place.fleet.copy(1, 2)
     await place.fleet.start(2)
     del place.fleet.settings["machine_id"]
     await expect(page.get_by_test_id("claim")).to_be_visible()

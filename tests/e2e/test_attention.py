@@ -1,7 +1,5 @@
 """What waits for a person: devices to accept, and identities in conflict."""
 
-import shutil
-
 from playwright.async_api import expect
 
 from tests.conftest import MakeFleet, Operate, StartServer
@@ -32,7 +30,7 @@ async def test_a_pending_device_is_accepted(
 async def test_a_copied_machine_is_shown_and_split(place: Place, screen: Screen) -> None:
     place.fleet.settings["machine_id"] = None
     device = await place.device()
-    shutil.copytree(place.fleet.state_dir(1), place.fleet.state_dir(2))
+    place.fleet.copy(1, 2)
     await place.fleet.start(2)
     claim = screen.page.get_by_test_id("attention").get_by_test_id("claim")
     await expect(claim).to_have_attribute("data-kind", "cloned")

@@ -1,7 +1,6 @@
 """Real agents and a real server: each way in which an agent ends, what it exits with, and what its device then says."""
 
 import os
-import shutil
 import signal
 
 from deployx_protocol.states import CAUSE_TEXT, StatusCause
@@ -102,7 +101,7 @@ async def test_fault_12_a_copied_state_folder_quarantines_both_and_can_be_split(
     fleet = make_fleet(server.url, enrollment_token=await operator.enrollment_token(), machine_id=None)
     await fleet.start(1)
     await operator.until(1, status="online", trust="trusted")
-    shutil.copytree(fleet.state_dir(1), fleet.state_dir(2))
+    fleet.copy(1, 2)
     copy = await fleet.start(2)
     [device] = await operator.until(1, trust="quarantined")
     await copy.logged("Registration successful")

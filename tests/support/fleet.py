@@ -1,6 +1,7 @@
 """Real agents of one real server: ``python agent/main.py``, each in a process and a state folder of its own."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ class Fleet:
     def state_dir(self, number: int) -> Path:
         """The state folder of agent ``number``."""
         return self.folder / f"agent-{number:02}"
+
+    def copy(self, number: int, other: int) -> None:
+        """Copy the state folder of agent ``number`` while it runs; what it is about to rename is not there yet."""
+        shutil.copytree(self.state_dir(number), self.state_dir(other), ignore=shutil.ignore_patterns(".*.tmp"))
 
     async def start(self, number: int, *arguments: str, **settings: Any) -> AgentProcess:
         """Start agent ``number`` on its folder, which stays when it ends."""

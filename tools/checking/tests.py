@@ -29,8 +29,10 @@ def dashboard_step(env: Mapping[str, str], reports: Path) -> Step:
 
 
 def python_steps(env: Mapping[str, str], reports: Path) -> list[Step]:
-    """pytest twice: on every core, and one test at a time."""
-    workers = str(max(2, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+    """pytest twice: three workers to two cores, then one test at a time."""
+    # Most tests wait for a timer or for another process most of the time.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = str(max(2, cores * 3 // 2))
     return [
         _pytest("Python tests", "not soak and not serial", ["-n", workers], env, reports / "parallel.xml"),
         _pytest("Python tests, one at a time", "serial and not soak", [], env, reports / "serial.xml"),
