@@ -87,7 +87,6 @@ async def test_a_thousand_changes_in_a_second_drop_no_frame(
     stocked: ServerProcess, crowd: asyncio.subprocess.Process, open_screen: OpenScreen, operate: Operate
 ) -> None:
     screen = await open_screen(stocked.url)
-    await screen.context.add_init_script("console.debug = () => {}")  # each line would be carried to this process
     await screen.sign_in(await stocked.sign_in())
     await expect(screen.page.get_by_test_id("count-online")).to_have_text(f"{len(CROWD):,}")
     await expect(screen.row(CROWD[0])).to_have_attribute("data-status", "online")

@@ -15,7 +15,7 @@ import { Owner } from "./Owner";
 import { TagEditor } from "./TagEditor";
 import classes from "./Device.module.css";
 
-const NAME_MAX = 255;
+const NAME_MAX = 128;
 
 /** @typedef {import("../../live/rows").Device} Device */
 

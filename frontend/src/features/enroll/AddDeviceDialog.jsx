@@ -36,7 +36,7 @@ function Line({ token, onClose, onAnother }) {
       <CopyLine text={lineOf(token)} label="the line that adds the machine" testId="enroll-line" />
       <details className={classes.more}>
         <summary>The agent is not installed there yet</summary>
-        <p>In a copy of DeployX, with Python 3.11 or newer:</p>
+        <p>As root, in a copy of DeployX, with Python 3.11 or newer:</p>
         <CopyLine text={INSTALL_LINE} label="the line that installs the agent" />
         <p>
           To have it start with the machine, run <code className="mono">deployx-agent install-service</code> there as

@@ -28,7 +28,7 @@ export default function FirstDevice({ token, onToken }) {
         <ol className={classes.steps}>
           <li className={classes.step}>
             <h3>Install the agent</h3>
-            <p>On the machine, in a copy of DeployX, with Python 3.11 or newer:</p>
+            <p>On the machine, as root, in a copy of DeployX, with Python 3.11 or newer:</p>
             <CopyLine text={INSTALL_LINE} label="the line that installs the agent" />
           </li>
           <li className={classes.step}>

@@ -52,6 +52,14 @@ function useActions() {
   );
 }
 
+/** Enter opens the first match where none is marked yet: the list follows the text a little later. @param {import("react").KeyboardEvent} event */
+function openFirst(event) {
+  if (event.key !== "Enter") return;
+  const dialog = event.currentTarget.closest("[role=dialog]");
+  if (dialog?.querySelector("[data-selected]")) return;
+  /** @type {HTMLElement | null | undefined} */ (dialog?.querySelector("[data-action]"))?.click();
+}
+
 /** @param {{ onClose: () => void }} props */
 export default function Palette({ onClose }) {
   const navigate = useNavigate();
@@ -81,6 +89,7 @@ export default function Palette({ onClose }) {
         placeholder="Find a device, page or action"
         aria-label="Find a device, page or action"
         leftSection={<Icon name="search" />}
+        onKeyDown={openFirst}
       />
       <Spotlight.ActionsList>
         {found.length > 0 && (
