@@ -9,6 +9,7 @@ import io
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +18,7 @@ import httpx2
 import pytest
 import structlog
 from fastapi import FastAPI
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app import logging as server_log
 from app.accounts.auth import Auth
@@ -42,6 +44,14 @@ def _no_settings_from_outside() -> Iterator[None]:
     """Tests see none of the ``DEPLOYX_*`` variables of whoever runs them, except where the browser is."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
     with mock.patch.dict(os.environ, clean, clear=True):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """Argon2id at a thousandth of its price, for applications inside the test process; `serve` itself pays in full."""
+    cheap = partial(Argon2Hasher, time_cost=1, memory_cost=64, parallelism=1)
+    with mock.patch("app.accounts.passwords.Argon2Hasher", cheap):
         yield
 
 
