@@ -40,7 +40,7 @@ async def test_fault_04_real_agents_come_and_go_while_the_database_is_away(
     await fleet.kill(0, 1)
     await operator.until(2, status="offline")
 
-    await asyncio.to_thread(own_postgres.stop, immediate=False)  # with `synchronous_commit` off a crash may forget
+    await asyncio.to_thread(own_postgres.stop, immediate=False)
     await fleet.start(0)  # comes
     await fleet.kill(2)  # goes, without a word
     assert await fleet.running.pop(3).end(signal.SIGTERM) == 0  # goes, with one

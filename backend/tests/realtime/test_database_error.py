@@ -18,7 +18,7 @@ def away(url: str, request: pytest.FixtureRequest) -> Iterator[None]:
     """The database takes no writes: PostgreSQL is stopped, SQLite locked by another program."""
     if url.startswith("postgresql"):
         server: PostgresServer = request.getfixturevalue("postgres_server")
-        server.stop(immediate=False)  # at once would lose the last commits, which this PostgreSQL never syncs
+        server.stop(immediate=False)
         try:
             yield
         finally:

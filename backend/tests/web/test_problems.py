@@ -139,7 +139,7 @@ async def test_a_database_that_is_away_is_503_and_comes_back(
         login = {"email": "ada@example.test", "password": PASSWORD}
         signed_in = await client.post("/api/v1/auth/login", json=login)
         browser = {"cookie": f"{COOKIE}={signed_in.cookies[COOKIE]}", "sec-fetch-site": "same-origin"}
-        await asyncio.to_thread(own_postgres.stop, immediate=False)  # at once would lose the last commits
+        await asyncio.to_thread(own_postgres.stop)
         assert (await client.get("/healthz")).status_code == 200
         for method, path, body in (
             ("GET", "/readyz", None),
