@@ -55,7 +55,10 @@ async def test_rename_tag_and_delete(stocked: Place, screen: Screen) -> None:
     await expect(screen.row(device)).to_contain_text("printer on the second floor")
     await page.get_by_role("button", name="Add tag").click()
     await page.get_by_label("New tag").fill("role=print")
-    await page.keyboard.press("Enter")
+    # The list shows the tag before the server has it, so the server's row is read after its answer.
+    async with page.expect_response(lambda answer: answer.request.method == "PATCH") as answered:
+        await page.keyboard.press("Enter")
+    assert (await answered.value).ok
     await expect(screen.row(device)).to_contain_text("role=print")
     saved = await stocked.operator.ask("GET", f"/devices/{device}")
     assert (saved["device_name"], saved["tags"]) == ("printer on the second floor", {"role": "print"})
