@@ -12,9 +12,10 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
@@ -23,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accounts.service import AccountService
 from app.db import Database
+from app.http import Http, Waiting
 from app.migrate import NewerDatabase, migrate
 from app.settings import Settings
 from app.uow import UnitOfWork
@@ -52,6 +54,7 @@ def serve(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # until uvicorn has its own
+    allow_many_connections()
     with bind(settings) as listener, hold_data(settings):
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if not settings.allowed_origins():
@@ -99,6 +102,17 @@ def _database_away(settings: Settings, error: Exception) -> CannotServe:
     where = make_url(settings.database_url).render_as_string(hide_password=True)
     reason = str(getattr(error, "orig", None) or error).partition("\n")[0] or type(error).__name__
     return CannotServe(f"The database {where} cannot be used: {reason}", EXIT_UNAVAILABLE)
+
+
+def allow_many_connections() -> None:
+    """Take all the open files that the system grants: shells usually grant 1,024 until asked for more."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS grants less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager
@@ -194,7 +208,7 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
     """How ``app`` is served, here and in tests."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=cast(Any, partial(Http, waiting=Waiting(settings.anonymous_max))),
         ws=WebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # or it would override the ping timeout of the specification

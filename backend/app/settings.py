@@ -86,9 +86,15 @@ class Settings(BaseSettings):
     presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)
     """How long the devices of a server that crashed stay as they were, so that their agents can come back."""
     anonymous_max: int = Field(default=200, ge=1)
-    """How many connections of one address may be waiting to register."""
+    """How many connections of one address may be waiting to register, to sign in, or to send a request."""
     status_retention_days: int = Field(default=90, ge=1)
     """How many days of status changes are kept."""
+    claim_retention_days: int = Field(default=90, ge=1)
+    """How many days an answered claim is kept."""
+    enrollment_token_retention_days: int = Field(default=30, ge=1)
+    """How many days an enrolment token is kept after it expired or was revoked."""
+    refused_keys_max: int = Field(default=100_000, ge=1)
+    """How many rejected keys are remembered; beyond that, the oldest are forgotten."""
 
     admin_email: str = ""
     """The first administrator, made at the start of a server that has no user yet."""

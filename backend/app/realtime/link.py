@@ -25,6 +25,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from socketio import packet as sio_packet
 
+from app.complaints import Complaints
 from deployx_protocol import events
 
 log = structlog.get_logger()
@@ -174,7 +175,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         )
         self._allowed = allowed
         self._handler: LinkHandler | None = None
-        self._complaints = Complaints()
+        self._complaints = Complaints("link.refused")
 
     def serve(self, handler: LinkHandler) -> None:
         """Hand everything that passes the checks to ``handler``."""
@@ -295,32 +296,6 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_eio_disconnect(eio_sid, reason)
         if self._handler:
             await self._handler.closed(eio_sid)
-
-
-class Complaints:
-    """Warnings about peers that break the protocol, at most a few per address and minute; the rest is counted."""
-
-    PER_WINDOW = 5
-    WINDOW_S = 60.0
-    ADDRESSES_MAX = 10_000
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._windows: dict[str, tuple[float, int]] = {}
-
-    def note(self, address: str, why: str) -> None:
-        """Log one complaint, unless this address has had its share."""
-        now = self._clock()
-        start, count = self._windows.get(address, (now, 0))
-        if now - start > self.WINDOW_S:
-            start, count = now, 0
-        if len(self._windows) > self.ADDRESSES_MAX:
-            self._windows.clear()
-        self._windows[address] = (start, count + 1)
-        if count < self.PER_WINDOW:
-            log.warning("link.refused", why=why, source_ip=address)
-        elif count == self.PER_WINDOW:
-            log.warning("link.refused", why="more of the same; not logged for a minute", source_ip=address)
 
 
 def source_ip(environ: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.realtime.link import Complaints
+from app.complaints import Complaints
 from deployx_protocol import events, limits
 from tests.support.machines import Machine, MakeAgent
 from tests.support.node import Lines, Serve, eventually
@@ -67,7 +67,7 @@ async def test_fault_16_a_message_at_the_limit(over: int, fits: bool, serve: Ser
 
 def test_complaints_are_few_per_address_and_minute(lines: Lines) -> None:
     now = 0.0
-    complaints = Complaints(lambda: now)
+    complaints = Complaints("link.refused", lambda: now)
     for _ in range(100):
         complaints.note("192.0.2.1", "binary message")
     assert len(lines()) == Complaints.PER_WINDOW + 1
@@ -79,7 +79,7 @@ def test_complaints_are_few_per_address_and_minute(lines: Lines) -> None:
 
 
 def test_complaints_about_very_many_addresses_take_little_memory() -> None:
-    complaints = Complaints(lambda: 0.0)
+    complaints = Complaints("link.refused", lambda: 0.0)
     for number in range(Complaints.ADDRESSES_MAX + 10):
         complaints.note(f"address {number}", "binary message")
     assert len(complaints._windows) <= Complaints.ADDRESSES_MAX + 1

@@ -1,0 +1,103 @@
+"""Connections that owe a request: nobody holds one for long, or many, or makes one that never ends."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.http import HEAD_MAX_BYTES
+from tests.support.node import Lines, RunningNode, Serve, eventually
+
+ENDS_S = 10.0
+LONG_REQUEST = (
+    b"POST /api/v1/auth/login HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n"
+)
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n"
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One kind is enough: no database is asked here."""
+    return sqlite_url
+
+
+@pytest.fixture
+async def node(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> RunningNode:
+    """A server that is in a hurry."""
+    monkeypatch.setattr("app.http.REQUEST_S", 1.0)
+    monkeypatch.setattr("app.http.PROMPT_S", 0.3)
+    return await serve(anonymous_max=3)
+
+
+@contextlib.asynccontextmanager
+async def connection(node: RunningNode) -> AsyncIterator[Streams]:
+    """A TCP connection to the server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.settings.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def dribble(writer: asyncio.StreamWriter, line: bytes) -> None:
+    """A byte now and then, until the server has had enough."""
+    with contextlib.suppress(ConnectionError):
+        for byte in line:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nhost: he", LONG_REQUEST + b'{"email": '])
+async def test_fault_18_a_request_that_does_not_arrive_ends_its_connection(
+    said: bytes, node: RunningNode, lines: Lines
+) -> None:
+    async with connection(node) as (reader, writer), asyncio.timeout(ENDS_S):
+        writer.write(said)
+        assert (await reader.read()).startswith(b"" if said.startswith(b"POST") else b"HTTP/1.1 408 ")
+    assert any("a request did not arrive in time" in line for line in lines())
+    assert not [line for line in lines() if "Traceback" in line or "request.crashed" in line]
+
+
+@pytest.mark.parametrize("first", [b"", HEALTH], ids=["the first", "the second"])
+async def test_fault_18_a_byte_now_and_then_buys_no_time(first: bytes, node: RunningNode) -> None:
+    async with connection(node) as (reader, writer), asyncio.timeout(ENDS_S):
+        if first:
+            writer.write(first)
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\n")
+        slow = asyncio.create_task(dribble(writer, b"x-header: " + b"x" * 1_000))
+        assert b"HTTP/1.1 408 " in await reader.read()
+        slow.cancel()
+
+
+async def test_a_head_without_an_end_is_refused(node: RunningNode) -> None:
+    async with connection(node) as (reader, writer), asyncio.timeout(ENDS_S):
+        writer.write(b"GET /healthz HTTP/1.1\r\n" + b"x-header: y\r\n" * (HEAD_MAX_BYTES // 13 + 1))
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_whole_requests_on_one_connection_are_never_counted(node: RunningNode) -> None:
+    async with connection(node) as (reader, writer), asyncio.timeout(ENDS_S):
+        for _ in range(15):
+            writer.write(HEALTH)
+            assert b"HTTP/1.1 200 " in await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(0.1)  # in all longer than a request may take
+
+
+async def test_fault_18_one_address_has_so_many_connections_that_owe_a_request(node: RunningNode) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        held = [await stack.enter_async_context(connection(node)) for _ in range(7)]
+        answers = await asyncio.gather(*(reader.read() for reader, _ in held))
+        assert [answer[:13] for answer in answers].count(b"HTTP/1.1 503 ") == 4
+        assert [answer[:13] for answer in answers].count(b"HTTP/1.1 408 ") == 3
+
+        async def there_is_room() -> bool:
+            async with connection(node) as (reader, _):
+                return (await reader.read()).startswith(b"HTTP/1.1 408 ")
+
+        await eventually(there_is_room, what="room, once they are gone")
