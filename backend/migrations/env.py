@@ -13,6 +13,8 @@ from app import migrate, settings
 from app.accounts import models as _accounts  # noqa: F401 - its tables
 from app.db import Base, UtcTimestamp
 from app.devices import models as _devices  # noqa: F401 - its tables
+from app.groups import models as _groups  # noqa: F401 - its tables
+from app.tasks import models as _tasks  # noqa: F401 - its tables
 
 
 def render(kind: str, item: object, _context: object) -> str | Literal[False]:

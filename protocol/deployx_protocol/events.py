@@ -11,6 +11,8 @@ AGENT_REGISTER: Final = "agent_register"
 REGISTRATION_ACK: Final = "registration_ack"
 PING: Final = "ping"
 AGENT_LEAVING: Final = "agent_leaving"
+TASK_UPDATES: Final = "task_updates"
+TASK_OUTPUT: Final = "task_output"
 
 # server → agent
 REGISTRATION_SUCCESS: Final = "registration_success"
@@ -18,12 +20,17 @@ REGISTRATION_FAILED: Final = "registration_failed"
 REGISTRATION_REQUIRED: Final = "registration_required"
 IDENTITY_SPLIT: Final = "identity_split"
 PONG: Final = "pong"
+TASK_ASSIGNED: Final = "task_assigned"
+TASK_CANCEL: Final = "task_cancel"
+TASK_ACKNOWLEDGED: Final = "task_acknowledged"
 
 # server → agent and server → dashboard
 SESSION_ENDED: Final = "session_ended"
 
 # dashboard → server
 WATCH: Final = "watch"
+WATCH_RUN: Final = "watch_run"
+UNWATCH_RUN: Final = "unwatch_run"
 
 # server → dashboard
 DEVICE_STATUS_CHANGED: Final = "device_status_changed"
@@ -32,6 +39,8 @@ CLAIMS_CHANGED: Final = "claims_changed"
 SNAPSHOT_BEGIN: Final = "snapshot_begin"
 SNAPSHOT_DEVICES: Final = "snapshot_devices"
 SNAPSHOT_END: Final = "snapshot_end"
+RUNS_CHANGED: Final = "runs_changed"
+TASKS_CHANGED: Final = "tasks_changed"
 
 RESERVED: Final = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"}

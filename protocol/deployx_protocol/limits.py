@@ -23,6 +23,23 @@ PAYLOAD_NODES_MAX: Final = 1_000
 AGENT_MESSAGE_MAX_BYTES: Final = 65_536
 """The largest Engine.IO message either end sends on the agent link; anything bigger goes over HTTP."""
 
+ID_LENGTH: Final = 36
+"""A UUID with its hyphens."""
+SECONDS_MAX: Final = 10 * 365 * 86_400
+COMMAND_MAX_BYTES: Final = 16_384
+"""Of an argv with its separators, or of a shell line; what is longer is a script."""
+SCRIPT_MAX_BYTES: Final = 1_048_576
+ENV_MAX: Final = 64
+ENV_MAX_BYTES: Final = 16_384
+TASK_CODE_MAX: Final = 64
+TASK_MESSAGE_MAX: Final = 500
+CHUNK_MAX_BYTES: Final = 32_768
+"""Of one chunk of output; as base64 it fits a message with room to spare."""
+OUTPUT_PREVIEW_BYTES: Final = 262_144
+"""How much of a task's output goes over the link; the rest is posted."""
+OUTPUT_POST_MAX_BYTES: Final = 1_048_576
+"""Of one post of frames."""
+
 REGISTER_DEADLINE_S: Final = 10
 """A connection that has not registered by then is closed."""
 

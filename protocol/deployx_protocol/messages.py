@@ -114,6 +114,8 @@ class RegistrationSuccess(Message, frozen=True, kw_only=True):
     """The agent stores this before it answers `registration_ack`."""
     heartbeat_interval_s: float
     server_time: str
+    http_token: str = ""
+    """The bearer of this session's requests over HTTP; empty for a client without a key. Never stored by the agent."""
 
 
 class Refused(Message, frozen=True, kw_only=True):

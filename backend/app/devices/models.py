@@ -44,6 +44,10 @@ class Device(Base):
     facts: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     fingerprint: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     tags: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    agent_tags: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    """What the agent's settings say; where ``tags`` has the same key, ``tags`` counts."""
+    http_token_hash: Mapped[str] = mapped_column(sa.Text, default="", index=True)
+    """SHA-256 of what the newest session authenticates with over HTTP; empty without one."""
     journal_id: Mapped[str] = mapped_column(sa.Text, default="")
     journal_high_water: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     generation: Mapped[int] = mapped_column(sa.BigInteger, default=0)

@@ -1,0 +1,141 @@
+"""The life of a task, which both ends share: its states, what moves it, and one table.
+
+A task is everything a device is asked to do: one durable row for one request and one device.
+
+Invariant: after ``sent`` only the agent's word ends a task, or ``lost``. A final state never changes again, but for
+``lost`` by silence: an agent that comes back with a result corrects it.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class TaskState(StrEnum):
+    """The column ``tasks.state``."""
+
+    QUEUED = "queued"  # saved; the device is away, or others go first
+    SENT = "sent"  # handed to the device's connection; no receipt yet
+    ACCEPTED = "accepted"  # in the agent's journal
+    RUNNING = "running"  # journalled as started, then started
+    SUCCEEDED = "succeeded"  # exit code 0
+    FAILED = "failed"  # another exit code or a signal, or it could not start: `code` says why
+    TIMED_OUT = "timed_out"  # ended by the agent after `timeout_s`
+    CANCELLED = "cancelled"  # someone called it off
+    INTERRUPTED = "interrupted"  # the agent or its machine stopped while it ran; never run again by itself
+    EXPIRED = "expired"  # it was not started in time, and never will be
+    LOST = "lost"  # nobody can say: silent past its deadline, or the agent's journal is gone
+
+
+FINAL: Final = frozenset(
+    {
+        TaskState.SUCCEEDED,
+        TaskState.FAILED,
+        TaskState.TIMED_OUT,
+        TaskState.CANCELLED,
+        TaskState.INTERRUPTED,
+        TaskState.EXPIRED,
+        TaskState.LOST,
+    }
+)
+IN_FLIGHT: Final = frozenset({TaskState.SENT, TaskState.ACCEPTED, TaskState.RUNNING})
+REPORTED: Final = frozenset(TaskState) - {TaskState.QUEUED, TaskState.SENT}
+"""What an agent may say about a task."""
+
+
+class TaskEvent(StrEnum):
+    """What moves a task. The first five are the server's, the rest what an agent reports, named as its state."""
+
+    SEND = "send"  # its device's connection takes it
+    EXPIRE = "expire"  # its time to start is over before it was sent
+    CANCEL = "cancel"  # called off before it was sent
+    GO_SILENT = "go_silent"  # no word past its deadline
+    FORGET = "forget"  # the agent's journal is new or was put back to an earlier time
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    EXPIRED = "expired"
+    LOST = "lost"  # the agent was told that it has this task, and does not
+
+
+class IllegalTransition(ValueError):
+    """A task in this state does not take this event."""
+
+    def __init__(self, state: TaskState, event: TaskEvent) -> None:
+        super().__init__(f"A task that is {state.value} does not take {event.value}.")
+        self.state = state
+        self.event = event
+
+
+_ENDS = (
+    TaskEvent.SUCCEEDED,
+    TaskEvent.FAILED,
+    TaskEvent.TIMED_OUT,
+    TaskEvent.CANCELLED,
+    TaskEvent.INTERRUPTED,
+    TaskEvent.EXPIRED,
+    TaskEvent.LOST,
+)
+
+
+def _agent_says(state: TaskState, *events: TaskEvent) -> dict[tuple[TaskState, TaskEvent], TaskState]:
+    return {(state, event): TaskState(event.value) for event in events}
+
+
+TRANSITIONS: Final[dict[tuple[TaskState, TaskEvent], TaskState]] = {
+    (TaskState.QUEUED, TaskEvent.SEND): TaskState.SENT,
+    (TaskState.QUEUED, TaskEvent.EXPIRE): TaskState.EXPIRED,
+    (TaskState.QUEUED, TaskEvent.CANCEL): TaskState.CANCELLED,
+    (TaskState.SENT, TaskEvent.GO_SILENT): TaskState.LOST,
+    (TaskState.SENT, TaskEvent.FORGET): TaskState.LOST,
+    (TaskState.ACCEPTED, TaskEvent.GO_SILENT): TaskState.LOST,
+    (TaskState.ACCEPTED, TaskEvent.FORGET): TaskState.LOST,
+    (TaskState.RUNNING, TaskEvent.GO_SILENT): TaskState.LOST,
+    (TaskState.RUNNING, TaskEvent.FORGET): TaskState.LOST,
+    **_agent_says(TaskState.SENT, TaskEvent.ACCEPTED, TaskEvent.RUNNING, *_ENDS),
+    **_agent_says(TaskState.ACCEPTED, TaskEvent.RUNNING, *_ENDS),
+    **_agent_says(TaskState.RUNNING, *_ENDS),
+    **_agent_says(
+        TaskState.LOST, TaskEvent.ACCEPTED, TaskEvent.RUNNING, *(e for e in _ENDS if e is not TaskEvent.LOST)
+    ),
+}
+"""State and event → the next state. What is not here does not happen; a repeated report is no event.
+
+The row of ``lost`` holds for a task that went silent. One whose journal is gone takes nothing more: whoever speaks
+about it speaks from an earlier time.
+"""
+
+
+def advance(state: TaskState, event: TaskEvent) -> TaskState:
+    """The state after ``event``. Raises IllegalTransition."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(state, event) from None
+
+
+class TaskCode(StrEnum):
+    """The ``code`` of a task: why it is what it is, when its state does not say it all."""
+
+    NONE = ""
+    # lost
+    SILENT = "silent"  # no word past its deadline; a late result corrects it
+    JOURNAL_NEW = "journal_new"  # the agent has a new journal
+    JOURNAL_RESTORED = "journal_restored"  # the agent's state was put back to an earlier time
+    NOT_IN_JOURNAL = "not_in_journal"  # the agent does not have what it had accepted
+    # failed before it started
+    COMMAND_NOT_FOUND = "command_not_found"
+    INTERPRETER_NOT_FOUND = "interpreter_not_found"
+    CWD_NOT_FOUND = "cwd_not_found"
+    USER_NOT_FOUND = "user_not_found"
+    NOT_PERMITTED = "not_permitted"
+    SCRIPT_UNAVAILABLE = "script_unavailable"
+    DISK_FULL = "disk_full"
+    START_FAILED = "start_failed"
+    WRONG_DEVICE = "wrong_device"  # the task names another agent than the one that got it
+    # interrupted
+    AGENT_STOPPED = "agent_stopped"
+    AGENT_KILLED = "agent_killed"
