@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.accounts.service import AccountService
+from app.devices.retention import RetentionService
 from app.devices.statistics import StatisticsService
 from app.errors import Unavailable
-from app.settings import Settings
 
 log = structlog.get_logger()
 
@@ -20,10 +20,9 @@ PRUNE_S = 3600.0
 class Housekeeping:
     """Runs until cancelled. A database that is away is asked again at the next turn."""
 
-    def __init__(self, accounts: AccountService, statistics: StatisticsService, settings: Settings) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: AccountService, statistics: StatisticsService, retention: RetentionService) -> None:
         self._statistics = statistics
-        self._settings = settings
+        self._prunings = (accounts.prune, statistics.prune, retention.prune)
 
     async def run(self) -> None:
         """Sample and prune."""
@@ -40,5 +39,5 @@ class Housekeeping:
             await asyncio.sleep(interval_s)
 
     async def _prune(self) -> None:
-        await self._accounts.prune()
-        await self._statistics.prune(self._settings.status_retention_days)
+        for prune in self._prunings:
+            await prune()

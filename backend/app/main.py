@@ -22,6 +22,7 @@ from app.devices.claims import ClaimService
 from app.devices.enrollment import EnrollmentService
 from app.devices.presence import PresenceService
 from app.devices.registration import RegistrationService
+from app.devices.retention import RetentionService
 from app.devices.service import DeviceService, Here
 from app.devices.statistics import StatisticsService
 from app.housekeeping import Housekeeping
@@ -88,12 +89,17 @@ def create_app(settings: Settings) -> FastAPI:
         cors_allowed_origins="*",  # the gateway checks the origin, and says so in words a page can read
     )
     dashboards = DashboardGateway(
-        dashboard_server, accounts, devices, [*settings.cors_origins, *settings.public_url], counted
+        dashboard_server,
+        accounts,
+        devices,
+        [*settings.cors_origins, *settings.public_url],
+        counted,
+        settings.anonymous_max,
     )
     publisher = Publisher(devices, dashboards)
     bus.subscribe(agents.hinted)
     bus.subscribe(publisher.hinted)
-    housekeeping = Housekeeping(accounts, statistics, settings)
+    housekeeping = Housekeeping(accounts, statistics, RetentionService(db, settings))
 
     async def drain() -> None:
         """Save that the devices are offline, tell everyone, say goodbye. A second call does nothing."""

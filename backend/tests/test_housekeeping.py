@@ -13,6 +13,7 @@ from app.accounts.service import AccountService
 from app.clock import utcnow
 from app.db import Database
 from app.devices.models import PresenceSample, StatusEvent
+from app.devices.retention import RetentionService
 from app.devices.statistics import StatisticsService
 from app.errors import Unavailable
 from app.housekeeping import Housekeeping
@@ -40,6 +41,12 @@ async def count(db: Database, model: type) -> int:
 
 
 @pytest.fixture
+def retention(db: Database, settings: Settings) -> RetentionService:
+    """Retention on the real clock; status events are kept for three days."""
+    return RetentionService(db, settings.model_copy(update={"status_retention_days": 3}))
+
+
+@pytest.fixture
 def statistics(uow: UnitOfWork, db: Database) -> StatisticsService:
     """Statistics on the real clock."""
     return StatisticsService(uow, db, lambda: ())
@@ -48,7 +55,7 @@ def statistics(uow: UnitOfWork, db: Database) -> StatisticsService:
 async def test_it_keeps_to_the_retention(
     accounts: AccountService,
     statistics: StatisticsService,
-    settings: Settings,
+    retention: RetentionService,
     db: Database,
     person: MakePerson,
     clock: ManualClock,
@@ -63,19 +70,18 @@ async def test_it_keeps_to_the_retention(
     async with db.write() as session:
         for days in (1, 4):
             session.add(rows.status_event(device, DeviceStatus.OFFLINE, utcnow() - timedelta(days=days)))
-    keeping = settings.model_copy(update={"status_retention_days": 3})
 
     async def is_done() -> bool:
         return [await count(db, model) for model in (Session, ApiToken, StatusEvent, PresenceSample)] == [0, 1, 1, 1]
 
-    async with running(Housekeeping(accounts, statistics, keeping)):
+    async with running(Housekeeping(accounts, statistics, retention)):
         await eventually(is_done, what="only what is young")
 
 
 async def test_a_database_that_is_away_postpones_it(
     accounts: AccountService,
     statistics: StatisticsService,
-    settings: Settings,
+    retention: RetentionService,
     monkeypatch: pytest.MonkeyPatch,
     db: Database,
 ) -> None:
@@ -95,6 +101,6 @@ async def test_a_database_that_is_away_postpones_it(
     async def is_sampled() -> bool:
         return await count(db, PresenceSample) == 1
 
-    async with running(Housekeeping(accounts, statistics, settings)):
+    async with running(Housekeeping(accounts, statistics, retention)):
         await eventually(is_sampled, what="a sample")
     assert refused == 3

@@ -98,12 +98,6 @@ async def end_all(session: AsyncSession, user_id: int) -> None:
     await session.execute(sa.delete(ApiToken).where(ApiToken.user_id == user_id))
 
 
-async def prune(session: AsyncSession, now: datetime) -> int:
-    """Remove sessions and tokens that have expired; how many there were."""
-    ended = await _delete(session, sa.delete(Session).where(Session.expires_at <= now))
-    return ended + await _delete(session, sa.delete(ApiToken).where(ApiToken.expires_at <= now))
-
-
 def _lasting(now: datetime) -> sa.ColumnElement[bool]:
     return sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
 

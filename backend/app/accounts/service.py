@@ -23,6 +23,7 @@ from app.clock import Clock, utcnow
 from app.db import Database
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from app.hints import HintKind
+from app.pruning import delete_where
 from app.settings import EMAIL_MAX, LOOKS_LIKE_EMAIL, PASSWORD_MAX, PASSWORD_MIN, Settings
 from app.uow import UnitOfWork
 from deployx_protocol import tokens
@@ -153,9 +154,10 @@ class AccountService:
             log.warning("session.use_not_recorded", user_id=found.user_id)
 
     async def prune(self) -> int:
-        """Remove what has expired; how many rows that were. Call it now and then."""
-        async with self._uow.begin() as unit:
-            return await repository.prune(unit.session, self._clock())
+        """Remove what has expired; how many rows that were. Call it now and then. Raises Unavailable."""
+        now = self._clock()
+        sessions = await delete_where(self._db, Session, Session.expires_at <= now)
+        return sessions + await delete_where(self._db, ApiToken, ApiToken.expires_at <= now)
 
     # ------------------------------------------------------------ API tokens
 

@@ -1,6 +1,7 @@
 """Counters, and how many devices were online over time.
 
-One sample a minute and owner; older samples are thinned to one in fifteen minutes, then dropped. A minute in which no
+One sample a minute and owner; older samples are thinned to one in fifteen minutes, and dropped when no window reaches
+back to them: nothing about that can be set. A minute in which no
 server ran has no sample: it is a gap, and is shown as one.
 """
 
@@ -9,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.clock import Clock, utcnow
-from app.db import Database
-from app.devices.models import Device, PresenceSample, StatusEvent
+from app.db import Base, Database
+from app.devices.models import Device, PresenceSample
 from app.devices.repository import Scope
+from app.pruning import BATCH, delete_where
 from app.uow import UnitOfWork
 from deployx_protocol.states import DeviceStatus, Trust
 
@@ -21,6 +24,7 @@ SAMPLE = timedelta(minutes=1)
 THINNED = timedelta(minutes=15)
 FINE_FOR = timedelta(hours=48)
 KEPT_FOR = timedelta(days=32)
+"""Longer than the longest window."""
 NOBODY = 0
 
 
@@ -90,29 +94,35 @@ class StatisticsService:
         """Record this minute, once, whichever node comes first. Every owner gets a row, and so does nobody: 0."""
         now = self._clock().replace(second=0, microsecond=0)
         owner = sa.func.coalesce(Device.user_id, NOBODY)
-        online = sa.func.sum(sa.case((Device.status == DeviceStatus.ONLINE, 1), else_=0))
+        is_online = sa.and_(Device.status == DeviceStatus.ONLINE, Device.node_id.in_(self._live_nodes()))
+        online = sa.func.sum(sa.case((is_online, 1), else_=0))
         async with self._uow.begin() as unit:
             if await unit.session.scalar(sa.select(PresenceSample.at).where(PresenceSample.at == now).limit(1)):
                 return
             rows = (await unit.session.execute(sa.select(owner, online, sa.func.count()).group_by(owner))).all()
             counts = {NOBODY: (0, 0)} | {user_id: (count, total) for user_id, count, total in rows}
-            unit.session.add_all(
-                PresenceSample(at=now, user_id=user_id, online=count, total=total)
-                for user_id, (count, total) in counts.items()
-            )
+            samples = [
+                {"at": now, "user_id": user_id, "online": count, "total": total}
+                for user_id, (count, total) in sorted(counts.items())
+            ]
+            await unit.session.execute(_insert_new(self._db, PresenceSample).values(samples))
 
-    async def prune(self, status_events_days: int) -> None:
-        """Thin and drop what is old: samples, and status events after their retention."""
+    async def prune(self) -> None:
+        """Thin and drop old samples. Raises Unavailable."""
         now = self._clock()
-        async with self._uow.begin() as unit:
-            await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at < now - KEPT_FOR))
+        await delete_where(self._db, PresenceSample, PresenceSample.at < now - KEPT_FOR)
+        async with self._db.read() as session:
             old = sa.select(PresenceSample.at).where(PresenceSample.at < now - FINE_FOR).distinct()
-            moments = _surplus(sorted(await unit.session.scalars(old)))
-            for start in range(0, len(moments), 500):
-                batch = moments[start : start + 500]
-                await unit.session.execute(sa.delete(PresenceSample).where(PresenceSample.at.in_(batch)))
-            before = now - timedelta(days=status_events_days)
-            await unit.session.execute(sa.delete(StatusEvent).where(StatusEvent.at < before))
+            moments = _surplus(sorted(await session.scalars(old)))
+        for start in range(0, len(moments), BATCH):
+            await delete_where(self._db, PresenceSample, PresenceSample.at.in_(moments[start : start + BATCH]))
+
+
+def _insert_new(db: Database, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An insert that leaves rows alone which another node has inserted at the same time."""
+    if db.is_sqlite:
+        return sqlite.insert(model).on_conflict_do_nothing()
+    return postgresql.insert(model).on_conflict_do_nothing()
 
 
 def _sums(scope: Scope) -> list[sa.ColumnElement[int]]:

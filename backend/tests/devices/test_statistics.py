@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from app.accounts.permissions import Role
 from app.clock import utcnow
 from app.db import Database
-from app.devices.models import Device, PresenceSample, StatusEvent
+from app.devices.models import Device, PresenceSample
 from app.devices.repository import Scope
 from app.devices.statistics import SPANS, StatisticsService, Window
 from app.uow import UnitOfWork
-from deployx_protocol.states import DeviceStatus, Trust
+from deployx_protocol.states import Trust
 from tests.support import rows
 from tests.support.node import Serve
 from tests.support.server import Browse, MakePerson, ManualClock
@@ -134,7 +134,7 @@ async def test_old_samples_are_thinned_then_dropped(
     old = [now - timedelta(days=33), now - timedelta(days=400)]
     await put(db, *(PresenceSample(at=at, user_id=u, online=1, total=1) for at in fine + coarse + old for u in (0, 1)))
     for _ in range(2):  # the second time changes nothing
-        await statistics.prune(90)
+        await statistics.prune()
         kept = sorted({sample.at for sample in await samples(db)})
         assert [at for at in kept if at > now - timedelta(hours=48)] == sorted(fine)
         thinned = [at for at in kept if at <= now - timedelta(hours=48)]
@@ -142,23 +142,20 @@ async def test_old_samples_are_thinned_then_dropped(
         assert len(await samples(db)) == 2 * len(kept)
 
 
-async def test_status_events_are_kept_for_as_long_as_is_set(
-    statistics: StatisticsService, db: Database, noon: ManualClock
+async def test_nodes_that_sample_at_once_make_one_sample_of_each_owner(
+    statistics: StatisticsService, db: Database, person: MakePerson
 ) -> None:
-    device = rows.device(1)
-    await put(db, device)
-    now = noon()
-    ages = (0, 6.9, 7.1, 100)
-    made = [rows.status_event(device, DeviceStatus.OFFLINE, now - timedelta(days=n), detail=str(n)) for n in ages]
-    await put(db, *made)
-    await statistics.prune(7)
-    async with db.read() as session:
-        assert set(await session.scalars(sa.select(StatusEvent.detail))) == {"0", "6.9"}
+    ada = await person()
+    await put(db, rows.device(1, user_id=ada.id, status="online", node_id="live"))
+    await asyncio.gather(*(statistics.sample() for _ in range(8)))
+    assert [(s.user_id, s.online, s.total) for s in await samples(db)] == [(0, 0, 0), (ada.id, 1, 1)]
 
 
-async def test_two_that_sample_at_once_make_one_sample(statistics: StatisticsService, db: Database) -> None:
-    await asyncio.gather(*(statistics.sample() for _ in range(8)), return_exceptions=True)
-    assert len(await samples(db)) == 1
+async def test_a_sample_counts_no_device_of_a_node_that_is_gone(statistics: StatisticsService, db: Database) -> None:
+    held_by = ("live", "dead", None)
+    await put(db, *(rows.device(n, status="online", node_id=node) for n, node in enumerate(held_by)))
+    await statistics.sample()
+    assert [(s.user_id, s.online, s.total) for s in await samples(db)] == [(0, 1, 3)]
 
 
 async def test_the_routes(serve: Serve, browse: Browse, person: MakePerson) -> None:
