@@ -21,6 +21,7 @@ from app.clock import Clock, iso, utcnow
 from app.devices.repository import Scope
 from app.devices.service import DeviceService
 from app.errors import DeployXError, Unavailable
+from app.realtime.admission import Admission
 from app.realtime.link import LinkServer, LinkSocket, source_ip
 from app.web.metrics import Metrics
 from deployx_protocol import events
@@ -77,6 +78,7 @@ class DashboardGateway:
         devices: DeviceService,
         origins: Collection[str],
         metrics: Metrics,
+        anonymous_max: int,
         clock: Clock = utcnow,
     ) -> None:
         self._metrics = metrics
@@ -87,16 +89,14 @@ class DashboardGateway:
         self._clock = clock
         self._viewers: dict[str, Viewer] = {}
         self._snapshots: set[asyncio.Task[None]] = set()
-        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._admission = Admission(anonymous_max, CONNECT_DEADLINE_S, self._too_late)
         server.serve(self)
 
     # ------------------------------------------------------------ connections
 
     async def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
-        """Every transport may open for as long as it takes to say who it is."""
-        loop = asyncio.get_running_loop()
-        self._deadlines[eio_sid] = loop.call_later(CONNECT_DEADLINE_S, self._too_late, eio_sid)
-        return True
+        """Admit a transport for as long as it takes to sign in, unless its address has too many that have not."""
+        return self._admission.admit(eio_sid, source_ip(environ))
 
     def _too_late(self, eio_sid: str) -> None:
         self._start(self._server.cut_transport(eio_sid))
@@ -140,9 +140,7 @@ class DashboardGateway:
         if viewer is None:
             await self._server.cut(sid)
             return
-        deadline = self._deadlines.pop(self._server.manager.eio_sid_from_sid(sid, "/"), None)
-        if deadline:
-            deadline.cancel()
+        self._admission.done(self._server.manager.eio_sid_from_sid(sid, "/"))
         log.info("dashboard.connected", user=viewer.principal.email, sid=sid)
         if not viewer.batch:
             await self._join(viewer)
@@ -160,9 +158,7 @@ class DashboardGateway:
 
     async def closed(self, eio_sid: str) -> None:
         """Forget the transport."""
-        deadline = self._deadlines.pop(eio_sid, None)
-        if deadline:
-            deadline.cancel()
+        self._admission.done(eio_sid)
 
     # ------------------------------------------------------------ what they ask
 

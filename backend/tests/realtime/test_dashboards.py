@@ -1,6 +1,7 @@
 """Dashboards: who is let in, what they are shown first, what they hear, and what they never do."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 import sqlalchemy as sa
+import websockets
 
 from app.accounts.auth import COOKIE
 from app.accounts.permissions import Role
@@ -70,6 +72,22 @@ async def test_a_session_cookie_or_a_token_lets_in(serve: Serve, person: MakePer
         pass
     async with RawLink.opened(node.url, UI, additional_headers={"cookie": f"{COOKIE}={ada.cookie}x"}) as link:
         assert await link.enter() == "unauthenticated"
+
+
+async def test_threat_20_whoever_does_not_sign_in_is_cut_off_and_so_many_of_one_address_may_wait(
+    serve: Serve, person: MakePerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.realtime.dashboards.CONNECT_DEADLINE_S", 2.0)
+    node, ada = await serve(anonymous_max=3), await person()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(5):  # who signed in never counts
+            await stack.enter_async_context(RawLink.connected(node.url, UI, auth={"token": ada.token}))
+        silent = [await stack.enter_async_context(RawLink.opened(node.url, UI)) for _ in range(3)]
+        with pytest.raises(websockets.InvalidStatus):
+            await stack.enter_async_context(RawLink.opened(node.url, UI))
+        for link in silent:
+            assert await link.event_or_end() is None
+        await stack.enter_async_context(RawLink.connected(node.url, UI, auth={"token": ada.token}))
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
