@@ -18,6 +18,7 @@ class Device(Base):
     __tablename__ = "devices"
     __table_args__ = (
         sa.Index("ix_devices_user_id", "user_id"),
+        sa.Index("ix_devices_enrollment_token_id", "enrollment_token_id"),
         sa.Index("ix_devices_node_id_status", "node_id", "status"),
         {"sqlite_autoincrement": True, "postgresql_with": {"fillfactor": 70}},
     )
@@ -72,6 +73,7 @@ class Claim(Base):
     __table_args__ = (
         sa.Index("ix_claims_device_id_state", "device_id", "state"),
         sa.Index("ix_claims_public_key", "public_key"),
+        sa.Index("ix_claims_enrollment_token_id", "enrollment_token_id"),
         {"sqlite_autoincrement": True},
     )
 
