@@ -27,6 +27,8 @@ _SETTINGS = {
     "unix_socket_directories": "",
 }
 _PR_SET_PDEATHSIG = 1
+_SHARED_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 2 << 30
 
 
 class PostgresMissing(RuntimeError):
@@ -140,7 +142,7 @@ class PostgresServer:
 def throwaway() -> Iterator[PostgresServer]:
     """A running server, stopped and deleted at the end."""
     # Directly in the temp folder: under root, the user `postgres` could not enter pytest's own (0700).
-    folder = Path(tempfile.mkdtemp(prefix="deployx-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="deployx-postgres-", dir=_memory()))
     server = PostgresServer(folder)
     try:
         server.create()
@@ -149,6 +151,13 @@ def throwaway() -> Iterator[PostgresServer]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """A folder in memory with room for a cluster, or None: a new database takes a tenth of the time there."""
+    if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK):
+        return _SHARED_MEMORY if shutil.disk_usage(_SHARED_MEMORY).free >= _ROOM_BYTES else None
+    return None
 
 
 def _die_with_parent() -> Callable[[], None] | None:
