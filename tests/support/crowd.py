@@ -14,26 +14,31 @@ from tests.support.rawlink import RawLink
 AT_ONCE = 20
 
 
+async def register_as(link: RawLink, number: int) -> None:
+    """Register as the device that ``rows.device(number, public_key=None, trust="unverified")`` describes."""
+    seed = {
+        "agent_id": f"agent-{number:05}",
+        "hostname": f"host-{number:05}",
+        "platform": "Linux-6.1-x86_64",
+        "ip_address": f"192.0.2.{number % 250 + 1}",
+        "machine_id": f"machine-{number:05}",
+    }
+    await link.emit(events.AGENT_REGISTER, seed)
+    await link.event(events.REGISTRATION_SUCCESS)
+
+
 async def main(url: str, first: int, last: int) -> None:
     """Connect and register all, then answer pings for ever."""
     turn = asyncio.Semaphore(AT_ONCE)
     async with AsyncExitStack() as stack:
 
-        async def register(number: int) -> RawLink:
+        async def enter(number: int) -> RawLink:
             async with turn:
                 link = await stack.enter_async_context(RawLink.connected(url))
-                seed = {
-                    "agent_id": f"agent-{number:05}",
-                    "hostname": f"host-{number:05}",
-                    "platform": "Linux-6.1-x86_64",
-                    "ip_address": f"192.0.2.{number % 250 + 1}",
-                    "machine_id": f"machine-{number:05}",
-                }
-                await link.emit(events.AGENT_REGISTER, seed)
-                await link.event(events.REGISTRATION_SUCCESS)
+                await register_as(link, number)
                 return link
 
-        links = await asyncio.gather(*(register(number) for number in range(first, last)))
+        links = await asyncio.gather(*(enter(number) for number in range(first, last)))
         print("ready", flush=True)
         await asyncio.gather(*(link.event("never") for link in links))
 

@@ -44,6 +44,12 @@ class ServerProcess:
         self._read_from = 0
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """Everything that it wrote, over all its starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""

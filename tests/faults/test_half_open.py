@@ -1,0 +1,144 @@
+"""A thousand connections that begin and do not go on: the agents beside them do not notice."""
+
+import asyncio
+import contextlib
+import statistics
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.support import rows
+from tests.support.crowd import register_as
+from tests.support.halfopen import HalfOpen
+from tests.support.memory import forget_peak, resident_mib
+from tests.support.node import eventually
+from tests.support.rawlink import RawLink
+from tests.support.server_process import ServerProcess
+
+AGENTS = range(1, 21)
+HALF_OPEN = 1_000
+ADDRESSES = [f"127.0.1.{number}" for number in range(1, 21)]
+ONE_ADDRESS = ["127.0.2.1"]
+ANONYMOUS_MAX = 60
+DEADLINE_S = 10.0
+"""The server's own, for a request, for a registration."""
+GROWTH_MIB = 64
+MEDIAN_FLOOR_S, P99_FLOOR_S = 0.01, 0.05
+"""Below these a median or a p99 says more about this machine than about the server."""
+BEATS_PER_S = 10
+
+
+class Agents:
+    """Registered agents that ping without a pause."""
+
+    def __init__(self, links: Sequence[RawLink]) -> None:
+        self._links = links
+
+    async def latencies(self, for_s: float) -> list[float]:
+        """How long each pong took, in seconds, over so long a time."""
+        until = asyncio.get_running_loop().time() + for_s
+        each = await asyncio.gather(*(self._beat(link, until) for link in self._links))
+        return [took for one in each for took in one]
+
+    async def _beat(self, link: RawLink, until: float) -> list[float]:
+        loop = asyncio.get_running_loop()
+        took: list[float] = []
+        while loop.time() < until:
+            began = loop.time()
+            assert await link.alive()
+            took.append(loop.time() - began)
+            await asyncio.sleep(1 / BEATS_PER_S)
+        return took
+
+
+@pytest.fixture
+async def server(sqlite_url: str, start_server: StartServer) -> ServerProcess:
+    """A server that knows the agents."""
+    server = await start_server(sqlite_url, enrollment="approval", anonymous_max=ANONYMOUS_MAX)
+    async with server.db.write() as session:
+        session.add_all(rows.device(number, public_key=None, trust="unverified") for number in AGENTS)
+    return server
+
+
+@pytest.fixture
+async def agents(server: ServerProcess) -> AsyncIterator[Agents]:
+    """They are registered."""
+    async with contextlib.AsyncExitStack() as stack:
+        links = [await stack.enter_async_context(RawLink.connected(server.url)) for _ in AGENTS]
+        for number, link in zip(AGENTS, links, strict=True):
+            await register_as(link, number)
+        yield Agents(links)
+
+
+@contextlib.asynccontextmanager
+async def half_open(server: ServerProcess, addresses: Sequence[str]) -> AsyncIterator[HalfOpen]:
+    crowd = HalfOpen(server.port, addresses)
+    try:
+        yield crowd
+    finally:
+        await crowd.close()
+
+
+def assert_not_slower(beside: Sequence[float], baseline: Sequence[float]) -> None:
+    """Less than twice the latencies of the quiet time."""
+    p99_s, p99_before_s = (statistics.quantiles(latencies, n=100)[98] for latencies in (beside, baseline))
+    assert p99_s < 2 * max(p99_before_s, P99_FLOOR_S)
+    assert statistics.median(beside) < 2 * max(statistics.median(baseline), MEDIAN_FLOOR_S)
+
+
+@pytest.mark.serial
+async def test_fault_18_agents_do_not_notice_a_thousand_half_open_connections(
+    server: ServerProcess, agents: Agents
+) -> None:
+    await agents.latencies(0.5)
+    baseline = await agents.latencies(3)
+    resident = resident_mib(server.pid)
+    async with half_open(server, ADDRESSES) as crowd:
+        await crowd.fill(HALF_OPEN)
+        beside = await agents.latencies(4)
+        assert crowd.open_now > HALF_OPEN * 0.9, "nothing was proved about so many"
+        await eventually(lambda: not crowd.open_now, within_s=DEADLINE_S + 10, what="an end of each")
+        assert max(crowd.ended) < DEADLINE_S + 5
+    grown = resident_mib(server.pid, peak=True) - resident
+    assert_not_slower(beside, baseline)
+    assert grown < GROWTH_MIB
+
+
+@pytest.mark.serial
+async def test_fault_18_one_address_cannot_hold_many(server: ServerProcess, agents: Agents) -> None:
+    async with half_open(server, ONE_ADDRESS) as crowd:
+        await crowd.fill(HALF_OPEN)
+
+        def few_are_left() -> bool:
+            return crowd.open_now <= ANONYMOUS_MAX * 2  # those that owe a request, and those that owe a registration
+
+        await eventually(few_are_left, within_s=5, what="the cap")
+        assert min(crowd.ended) < DEADLINE_S / 2
+        async with RawLink.connected(server.url) as other:  # from an address of its own
+            assert await other.alive()
+        assert await agents.latencies(1)
+
+
+@pytest.mark.soak
+@pytest.mark.serial
+@pytest.mark.timeout(300)
+async def test_fault_18_for_a_minute_and_from_new_connections_all_the_time(
+    server: ServerProcess, agents: Agents
+) -> None:
+    baseline = await agents.latencies(10)
+    forget_peak(server.pid)
+    resident = resident_mib(server.pid)
+    async with half_open(server, ADDRESSES) as crowd, asyncio.TaskGroup() as group:
+
+        async def refill() -> None:
+            while True:
+                await crowd.fill(HALF_OPEN)
+                await asyncio.sleep(0.1)
+
+        filling = group.create_task(refill())
+        beside = await agents.latencies(60)
+        filling.cancel()
+    assert crowd.opened > HALF_OPEN * 4
+    assert_not_slower(beside, baseline)
+    assert resident_mib(server.pid, peak=True) - resident < GROWTH_MIB
