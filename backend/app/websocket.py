@@ -10,7 +10,6 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-
 GOODBYE_S = 3.0
 """How long a peer may leave our goodbye unanswered; uvicorn would keep its connection for ten seconds."""
 
