@@ -18,13 +18,6 @@ def model_of(struct: type[Message]) -> type[BaseModel]:
 
 
 @cache
-def list_of(struct: type[Message]) -> type[BaseModel]:
-    """``{items}`` of ``struct``."""
-    fields: dict[str, Any] = {"items": (list[model_of(struct)], ...)}  # type: ignore[misc]
-    return create_model(f"{struct.__name__}List", **fields)
-
-
-@cache
 def page_of(struct: type[Message]) -> type[BaseModel]:
     """``{items, next_cursor}`` of ``struct``; the last page's cursor is null."""
     fields: dict[str, Any] = {"items": (list[model_of(struct)], ...), "next_cursor": (str | None, ...)}  # type: ignore[misc]

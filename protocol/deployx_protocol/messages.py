@@ -264,9 +264,13 @@ class ClaimView(Message, frozen=True, kw_only=True):
 
 
 class ClaimsChanged(Message, frozen=True, kw_only=True):
-    """`claims_changed`: all open claims that this user may answer; it replaces what was known."""
+    """`claims_changed`: the open claims that this user may answer; it replaces what was known.
+
+    The oldest come first. ``more_claims`` is how many there are besides; they come as these are answered.
+    """
 
     claims: list[ClaimView]
+    more_claims: int = 0
 
 
 class SnapshotBegin(Message, frozen=True, kw_only=True):
@@ -285,10 +289,14 @@ class SnapshotDevices(Message, frozen=True, kw_only=True):
 
 
 class SnapshotEnd(Message, frozen=True, kw_only=True):
-    """`snapshot_end`: the pieces are complete; replay what changed since `snapshot_begin` on top of them."""
+    """`snapshot_end`: the pieces are complete; replay what changed since `snapshot_begin` on top of them.
+
+    ``claims`` and ``more_claims`` as in `claims_changed`.
+    """
 
     snapshot_id: str
     claims: list[ClaimView]
+    more_claims: int = 0
 
 
 def _hex(text: str, field: str, length: int) -> None:

@@ -119,10 +119,10 @@ TO_DASHBOARD: Final[dict[str, Message]] = {
         removed=[Removed(id=3, rev=4)],
         seen=[Seen(at="2026-03-01T08:32:00.000Z", ids=[2])],
     ),
-    events.CLAIMS_CHANGED: ClaimsChanged(claims=[CLAIM]),
+    events.CLAIMS_CHANGED: ClaimsChanged(claims=[CLAIM], more_claims=2),
     events.SNAPSHOT_BEGIN: SnapshotBegin(snapshot_id=SNAPSHOT_ID, total=2, server_time="2026-03-01T08:30:05.000Z"),
     events.SNAPSHOT_DEVICES: SnapshotDevices(snapshot_id=SNAPSHOT_ID, devices=[KEYED, FIVE_FIELDS]),
-    events.SNAPSHOT_END: SnapshotEnd(snapshot_id=SNAPSHOT_ID, claims=[CLAIM]),
+    events.SNAPSHOT_END: SnapshotEnd(snapshot_id=SNAPSHOT_ID, claims=[CLAIM], more_claims=3),
     events.SESSION_ENDED: SessionEnded.because(Code.SERVER_SHUTDOWN, "The server is stopping.", 5.0),
 }
 TO_AGENT: Final = {

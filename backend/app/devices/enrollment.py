@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import cursors
 from app.accounts.principal import Principal
 from app.clock import Clock, utcnow
 from app.db import Database
@@ -16,6 +17,8 @@ from app.errors import InvalidInput, NotFound
 from app.settings import Settings
 from app.uow import UnitOfWork
 from deployx_protocol import origins, tokens
+
+_LIST = "enrollment-tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,30 @@ class EnrollmentService:
             unit.session.add(row)
         return NewEnrollmentToken(row, token, f"deployx-agent enroll {token}")
 
-    async def list_tokens(self, principal: Principal) -> list[EnrollmentToken]:
-        """All tokens of this user (an administrator: of everyone), newest first."""
+    async def page(
+        self, principal: Principal, *, limit: int, cursor: str | None, is_open: bool | None = None
+    ) -> tuple[list[EnrollmentToken], str | None]:
+        """A page of this user's tokens (an administrator: of everyone's), newest first, and the cursor of the next.
+
+        ``is_open``: only those that may still admit a machine, or only those that are over. Raises InvalidInput for a
+        bad cursor.
+        """
+        order = (EnrollmentToken.created_at, EnrollmentToken.id)
+        query = _visible(principal)
+        if is_open is not None:
+            query = query.where(_open(self._clock()) if is_open else sa.not_(_open(self._clock())))
+        if cursor:
+            last = zip(cursors.read(cursor, _LIST, (datetime, str)), order, strict=True)
+            query = query.where(
+                sa.tuple_(*order) < sa.tuple_(*(sa.literal(value, column.type) for value, column in last))
+            )
+        query = query.order_by(*(column.desc() for column in order)).limit(limit + 1)
         async with self._db.read() as session:
-            query = _visible(principal).order_by(EnrollmentToken.created_at.desc())
-            return list(await session.scalars(query))
+            rows = list(await session.scalars(query))
+        if len(rows) <= limit:
+            return rows, None
+        last_row = rows[limit - 1]
+        return rows[:limit], cursors.write(_LIST, (last_row.created_at, last_row.id))
 
     async def get(self, principal: Principal, token_id: str) -> tuple[EnrollmentToken, list[Device]]:
         """A token and the devices that enrolled with it. Raises NotFound."""
@@ -102,6 +124,14 @@ async def lock_tokens(session: AsyncSession, presented: set[str]) -> dict[str, E
     query = sa.select(EnrollmentToken).where(EnrollmentToken.token_hash.in_(by_hash))
     rows = await session.scalars(query.order_by(EnrollmentToken.id).with_for_update())
     return {by_hash[row.token_hash]: row for row in rows}
+
+
+def _open(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        EnrollmentToken.revoked_at.is_(None),
+        EnrollmentToken.expires_at > now,
+        EnrollmentToken.uses < EnrollmentToken.max_uses,
+    )
 
 
 def _visible(principal: Principal) -> sa.Select[EnrollmentToken]:

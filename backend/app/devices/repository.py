@@ -1,7 +1,5 @@
 """Reading devices. Every query goes through a ``Scope``, so that nobody is shown what is not theirs."""
 
-import base64
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,9 +8,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import cursors
 from app.accounts.models import User
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.db import UtcTimestamp
 from app.devices.models import Claim, Device, StatusEvent
 from app.errors import InvalidInput
 from deployx_protocol.states import DeviceStatus, Presence, Trust
@@ -103,7 +103,7 @@ async def page(
     down = sort.startswith("-")
     query = narrowed.apply(scope.limit(_with_owner()), live_nodes).add_columns(column)
     if cursor:
-        value, last_id = _read_cursor(cursor, sort)
+        value, last_id = cursors.read(cursor, sort, (_kind(column), int))
         position = sa.tuple_(column, Device.id)
         last = sa.tuple_(sa.literal(value, column.type), sa.literal(last_id))
         query = query.where(position < last if down else position > last)
@@ -113,27 +113,11 @@ async def page(
     if len(found) <= limit:
         return rows, None
     last_device, _, value = found[limit - 1]
-    return rows, _write_cursor(sort, value, last_device.id)
+    return rows, cursors.write(sort, (value, last_device.id))
 
 
-def _write_cursor(sort: str, value: Any, last_id: int) -> str:
-    """Where a page ended: its last row's sorted value *as it was read*, which may have changed since, and its id."""
-    text = value.isoformat() if isinstance(value, datetime) else value
-    return base64.urlsafe_b64encode(json.dumps([sort, text, last_id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, sort: str) -> tuple[Any, int]:
-    try:
-        made_for, text, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if made_for != sort or not isinstance(text, str) or not isinstance(last_id, int) or not 0 < last_id < 2**31:
-            raise ValueError(made_for)
-        if sort.removeprefix("-") in {"last_seen", "created_at"}:
-            return datetime.fromisoformat(text).astimezone(UTC), last_id
-        if b"\x00" in text.encode():  # which fails on half a surrogate pair: databases take neither
-            raise ValueError(text)
-        return text, last_id
-    except (ValueError, TypeError, RecursionError, OverflowError):
-        raise InvalidInput("This cursor does not belong to this list; start again without one.") from None
+def _kind(column: sa.ColumnElement[Any]) -> type:
+    return datetime if isinstance(column.type, UtcTimestamp) else str
 
 
 async def by_ids(session: AsyncSession, ids: Collection[int]) -> list[Row]:
@@ -164,11 +148,19 @@ async def count(session: AsyncSession, scope: Scope) -> int:
     return await session.scalar(scope.limit(sa.select(sa.func.count()).select_from(Device))) or 0
 
 
-async def open_claims(session: AsyncSession, scope: Scope) -> Sequence[tuple[Claim, Device]]:
-    """Claims that nobody has answered, with the device that each is about, oldest first."""
+async def open_claims(
+    session: AsyncSession, scope: Scope, *, after_id: int, limit: int
+) -> Sequence[tuple[Claim, Device]]:
+    """The next claims that nobody has answered, with the device that each is about, oldest first."""
     query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id))
-    rows = await session.execute(query.where(Claim.state == "open").order_by(Claim.id).limit(500))
-    return [(claim, device) for claim, device in rows]
+    query = query.where(Claim.state == "open", Claim.id > after_id)
+    return [(claim, device) for claim, device in await session.execute(query.order_by(Claim.id).limit(limit))]
+
+
+async def count_open_claims(session: AsyncSession, scope: Scope) -> int:
+    """How many claims nobody has answered."""
+    query = sa.select(sa.func.count()).select_from(Claim).join(Device, Claim.device_id == Device.id)
+    return await session.scalar(scope.limit(query).where(Claim.state == "open")) or 0
 
 
 async def claim(session: AsyncSession, scope: Scope, claim_id: int) -> tuple[Claim, Device] | None:

@@ -17,7 +17,7 @@ from app.devices.schemas import (
     DeviceChange,
     EnrollmentTokenDetail,
     EnrollmentTokenInput,
-    EnrollmentTokenList,
+    EnrollmentTokenPage,
     EnrollmentTokenView,
     NewEnrollmentTokenView,
     OnlineOverTime,
@@ -26,13 +26,15 @@ from app.devices.schemas import (
 from app.devices.service import Change, DeviceService
 from app.devices.statistics import StatisticsService, Window
 from app.errors import InvalidInput
-from app.wire import list_of, model_of, page_of, plain
+from app.wire import model_of, page_of, plain
 from deployx_protocol.messages import ClaimView, DeviceView
 from deployx_protocol.states import Presence, Trust
 
 DeviceId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ClaimId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 TokenId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Cursor = Annotated[str, Query(max_length=1000)]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -61,8 +63,8 @@ def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
     async def list_devices(
         *,
         principal: Principal = reader,
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        cursor: Annotated[str | None, Query(max_length=1000)] = None,
+        limit: Limit = 100,
+        cursor: Cursor | None = None,
         q: Text | None = None,
         status: Presence | None = None,
         trust: Trust | None = None,
@@ -99,7 +101,7 @@ def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
         *,
         principal: Principal = reader,
         device_id: DeviceId,
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        limit: Limit = 100,
         cursor: Annotated[str | None, Query(pattern=r"^\d{1,18}$")] = None,
     ) -> StatusEventPage:
         before_id = int(cursor) if cursor else None
@@ -134,9 +136,17 @@ def _admission_routes(auth: Auth, devices: DeviceService, claims: ClaimService) 
     async def reject_device(*, principal: Principal = admitter, device_id: DeviceId) -> None:
         await devices.reject(principal, device_id)
 
-    @routes.get("/claims", summary="Identities in conflict", response_model=list_of(ClaimView), tags=["claims"])
-    async def list_claims(*, principal: Principal = reader) -> dict[str, Any]:
-        return {"items": [plain(view) for view in await devices.claims(Scope.of(principal))]}
+    @routes.get(
+        "/claims",
+        summary="Identities in conflict, oldest first, a page at a time",
+        response_model=page_of(ClaimView),
+        tags=["claims"],
+    )
+    async def list_claims(
+        *, principal: Principal = reader, limit: Limit = 100, cursor: Cursor | None = None
+    ) -> dict[str, Any]:
+        views, following = await devices.claims_page(principal, limit=limit, cursor=cursor)
+        return {"items": [plain(view) for view in views], "next_cursor": following}
 
     @routes.post("/claims/{claim_id}/accept", summary="Admit the claimant", **settled)
     async def accept_claim(
@@ -173,9 +183,16 @@ def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
         )
         return _new_token(made)
 
-    @routes.get("", summary="List enrolment tokens")
-    async def list_tokens(*, principal: Principal = admitter) -> EnrollmentTokenList:
-        return EnrollmentTokenList(items=[_token(row) for row in await service.list_tokens(principal)])
+    @routes.get("", summary="List enrolment tokens, newest first, a page at a time")
+    async def list_tokens(
+        *,
+        principal: Principal = admitter,
+        limit: Limit = 100,
+        cursor: Cursor | None = None,
+        is_open: Annotated[bool | None, Query(alias="open")] = None,
+    ) -> EnrollmentTokenPage:
+        rows, following = await service.page(principal, limit=limit, cursor=cursor, is_open=is_open)
+        return EnrollmentTokenPage(items=[_token(row) for row in rows], next_cursor=following)
 
     @routes.get("/{token_id}", summary="One enrolment token, and who enrolled with it")
     async def read_token(*, principal: Principal = admitter, token_id: TokenId) -> EnrollmentTokenDetail:

@@ -78,10 +78,11 @@ class NewEnrollmentTokenView(EnrollmentTokenView):
     command: str
 
 
-class EnrollmentTokenList(BaseModel):
-    """Enrolment tokens, newest first."""
+class EnrollmentTokenPage(BaseModel):
+    """Enrolment tokens, newest first; the last page's cursor is null."""
 
     items: list[EnrollmentTokenView]
+    next_cursor: str | None
 
 
 class EnrolledDevice(BaseModel):

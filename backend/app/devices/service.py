@@ -1,10 +1,11 @@
 """What people do with devices: look, rename, tag, hand over, accept, reject, delete."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from app import cursors
 from app.accounts.models import User
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
@@ -24,6 +25,9 @@ from deployx_protocol.states import Trust
 TAGS_MAX = 32
 TAG_NAME_MAX = 64
 TAG_VALUE_MAX = 128
+CLAIMS_SHOWN = 500
+"""Claims that a dashboard is told of at a time; the rest is a number, and comes as these are answered."""
+_CLAIMS = "claims"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,14 @@ class Change:
     tags: dict[str, str] | None = None
     user_id: int | None = None
     rev: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClaims:
+    """The oldest open claims, and how many ``more`` there are."""
+
+    views: list[ClaimView]
+    more: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +103,24 @@ class DeviceService:
         async with self._db.read() as session:
             return [self.view(row) for row in await repository.after(session, scope, last_id, limit)]
 
-    async def claims(self, scope: Scope) -> list[ClaimView]:
-        """Open claims, oldest first."""
+    async def claims_page(
+        self, principal: Principal, *, limit: int, cursor: str | None
+    ) -> tuple[list[ClaimView], str | None]:
+        """One page of open claims, oldest first, and the cursor of the next. Raises InvalidInput for a bad cursor."""
+        after_id = cursors.read(cursor, _CLAIMS, (int,))[0] if cursor else 0
         async with self._db.read() as session:
-            rows = await repository.open_claims(session, scope)
+            rows = await repository.open_claims(session, Scope.of(principal), after_id=after_id, limit=limit + 1)
+        views = self._claim_views(rows[:limit])
+        return views, cursors.write(_CLAIMS, (views[-1].id,)) if len(rows) > limit else None
+
+    async def claims(self, scope: Scope) -> OpenClaims:
+        """What a dashboard is told of open claims."""
+        async with self._db.read() as session:
+            rows = await repository.open_claims(session, scope, after_id=0, limit=CLAIMS_SHOWN)
+            total = len(rows) if len(rows) < CLAIMS_SHOWN else await repository.count_open_claims(session, scope)
+        return OpenClaims(self._claim_views(rows), max(0, total - len(rows)))
+
+    def _claim_views(self, rows: Sequence[tuple[Claim, Device]]) -> list[ClaimView]:
         return [claim_view(claim, device, connected=self._here.claim_connected(claim.id)) for claim, device in rows]
 
     async def status_events(

@@ -199,7 +199,8 @@ class DashboardGateway:
                 if not await self._has_read(viewer) or viewer.asked:
                     return
             claims = await self._devices.claims(viewer.scope)
-            await self._emit(viewer, events.SNAPSHOT_END, SnapshotEnd(snapshot_id=snapshot_id, claims=claims))
+            end = SnapshotEnd(snapshot_id=snapshot_id, claims=claims.views, more_claims=claims.more)
+            await self._emit(viewer, events.SNAPSHOT_END, end)
         except Unavailable:
             await self._end(viewer, Code.SERVER_UNAVAILABLE, "The database does not answer. Connecting again helps.")
 
@@ -233,7 +234,8 @@ class DashboardGateway:
     async def send_claims(self) -> None:
         """Tell our own dashboards which claims are open."""
         for scope in {viewer.scope for viewer in self._viewers.values() if viewer.watching and viewer.batch}:
-            message = ClaimsChanged(claims=await self._devices.claims(scope))
+            claims = await self._devices.claims(scope)
+            message = ClaimsChanged(claims=claims.views, more_claims=claims.more)
             await self._server.emit(events.CLAIMS_CHANGED, message.to_json(), room=_room(scope, batch=True))
 
     async def watch_sessions(self) -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx2
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
@@ -28,7 +29,7 @@ async def test_a_token_is_shown_once(serve: Serve, browse: Browse, person: MakeP
     assert (body["max_uses"], body["uses"], body["revoked_at"], lasts) == (3, 0, None, timedelta(minutes=10))
     listed, detail = await client.get(TOKENS), await client.get(f"{TOKENS}/{body['id']}")
     public = {name: value for name, value in body.items() if name not in ("token", "command")}
-    assert listed.json() == {"items": [public]}
+    assert listed.json() == {"items": [public], "next_cursor": None}
     assert detail.json() == public | {"devices": []}
     secret = body["token"].rpartition("_")[2]
     assert all(secret not in answer.text and "hash" not in answer.text for answer in (listed, detail))
@@ -100,4 +101,45 @@ async def test_a_token_that_cannot_be_made(serve: Serve, browse: Browse, person:
     ]
     for body in bad:
         assert (await client.post(TOKENS, json=body)).status_code == 422, body
-    assert (await client.get(TOKENS)).json() == {"items": []}
+    assert (await client.get(TOKENS)).json() == {"items": [], "next_cursor": None}
+
+
+async def test_they_are_listed_in_pages(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve()
+    ada, bob = await person(), await person("bob@example.test", Role.OPERATOR)
+    now = utcnow()
+
+    def row(number: int, **values: Any) -> EnrollmentToken:
+        """Three of each moment, all of them Bob's."""
+        fields: dict[str, Any] = {"name": str(number), "token_hash": str(number), "origin": node.url, "uses": 0}
+        fields |= {"created_at": now + timedelta(seconds=number // 3), "expires_at": now + timedelta(days=1)}
+        return EnrollmentToken(**fields | {"id": f"{number:04}", "user_id": bob.id, "max_uses": 1} | values)
+
+    over = {3: {"uses": 1}, 9: {"revoked_at": now}, 500: {"expires_at": now - timedelta(seconds=1)}}
+    async with node.db.write() as session:
+        session.add_all(row(number, **over.get(number, {})) for number in range(1_100))
+    newest_first = [str(number) for number in reversed(range(1_100))]
+    wanted: list[tuple[dict[str, str], list[str]]] = [
+        ({}, newest_first),
+        ({"open": "true"}, [name for name in newest_first if int(name) not in over]),
+        ({"open": "false"}, [name for name in newest_first if int(name) in over]),
+    ]
+    for somebody in (ada, bob):
+        for query, names in wanted:
+            assert await _all(browse(node, somebody.bearer), query | {"limit": "500"}) == names
+    eve = await person("eve@example.test", Role.OPERATOR)
+    assert await _all(browse(node, eve.bearer), {}) == []
+    for bad in ({"limit": "501"}, {"limit": "0"}, {"cursor": "x"}, {"open": "maybe"}):
+        assert (await browse(node, bob.bearer).get(TOKENS, params=bad)).status_code == 422, bad
+
+
+async def _all(client: httpx2.AsyncClient, query: dict[str, str]) -> list[str]:
+    """The names on every page, in order; each page but the last is full."""
+    names: list[str] = []
+    while True:
+        page = (await client.get(TOKENS, params=query)).json()
+        names += [token["name"] for token in page["items"]]
+        if page["next_cursor"] is None:
+            return names
+        assert len(page["items"]) == int(query["limit"])
+        query = query | {"cursor": page["next_cursor"]}
