@@ -20,11 +20,15 @@ class HintKind(StrEnum):
     REGISTER_AGAIN = "register_again"  # its agent should register anew
     CLAIM_ANSWERED = "claim_answered"  # whoever waits for the answer, and its agent, should register anew
     SIGNED_OUT = "signed_out"  # sessions or tokens of `user_id` ended
+    RUN = "run"  # the run `run_id` is new, or its counts changed
+    TASK = "task"  # the task `task_id` of `run_id` changed, or has more output
+    TASKS_WAITING = "tasks_waiting"  # the device has queued tasks to be sent
+    TASKS_CANCELLED = "tasks_cancelled"  # the device has tasks in flight that someone called off
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One hint. ``device_id`` and ``user_id`` are 0 where they mean nothing.
+    """One hint. Ids are 0 or empty where they mean nothing.
 
     ``rev`` only goes with DEVICE_REMOVED and _MOVED.
     """
@@ -33,6 +37,8 @@ class Hint:
     device_id: int = 0
     user_id: int = 0
     rev: int = 0
+    run_id: str = ""
+    task_id: str = ""
 
 
 Publish = Callable[[Sequence[Hint]], None]

@@ -21,9 +21,18 @@ class Unit:
     session: AsyncSession
     hints: list[Hint] = field(default_factory=list)
 
-    def hint(self, kind: HintKind, device_id: int = 0, *, user_id: int = 0, rev: int = 0) -> None:
+    def hint(
+        self,
+        kind: HintKind,
+        device_id: int = 0,
+        *,
+        user_id: int = 0,
+        rev: int = 0,
+        run_id: str = "",
+        task_id: str = "",
+    ) -> None:
         """Tell the others, once this is committed, where to look."""
-        self.hints.append(Hint(kind, device_id, user_id, rev))
+        self.hints.append(Hint(kind, device_id, user_id, rev, run_id, task_id))
 
 
 class UnitOfWork:
