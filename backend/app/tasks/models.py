@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db import Base, UtcTimestamp
 from app.devices.models import Json
 
+_UNFINISHED = sa.text("state IN ('queued', 'sent', 'accepted', 'running')")
+
 
 class Script(Base):
     """A script, stored once. ``sha256`` is of its bytes, hexadecimal."""
@@ -71,17 +73,17 @@ class Task(Base):
         sa.Index("ix_tasks_run_id_state", "run_id", "state"),
         sa.Index("ix_tasks_device_id_id", "device_id", "id"),
         sa.Index(
-            "ix_tasks_waiting",
+            "ix_tasks_unfinished",
             "device_id",
             "id",
-            sqlite_where=sa.text("state = 'queued'"),
-            postgresql_where=sa.text("state = 'queued'"),
+            sqlite_where=_UNFINISHED,
+            postgresql_where=_UNFINISHED,
         ),
         sa.Index(
             "ix_tasks_deadline_at",
             "deadline_at",
-            sqlite_where=sa.text("state IN ('queued', 'sent', 'accepted', 'running')"),
-            postgresql_where=sa.text("state IN ('queued', 'sent', 'accepted', 'running')"),
+            sqlite_where=_UNFINISHED,
+            postgresql_where=_UNFINISHED,
         ),
     )
 
@@ -109,10 +111,12 @@ class Task(Base):
     output_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     output_lost_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     output_next_seq: Mapped[int] = mapped_column(default=0)
-    """Chunks below this one are stored, without a gap."""
+    """Chunks below this one came, without a gap. One past the quota is counted and not stored."""
     output_chunks: Mapped[int | None]
     """How many there are, once the agent has said so."""
     digest: Mapped[str] = mapped_column(sa.Text, default="")
+    output_deleted_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    """When its output was deleted to keep to the retention; ``output_bytes`` still says how much it was."""
     rev: Mapped[int] = mapped_column(sa.BigInteger, default=1)
 
 
