@@ -118,24 +118,24 @@ def advance(state: TaskState, event: TaskEvent) -> TaskState:
 
 
 class TaskCode(StrEnum):
-    """The ``code`` of a task: why it is what it is, when its state does not say it all."""
+    """The `code` of a task: why it is what it is, when its state does not say it all."""
 
     NONE = ""
     # lost
-    SILENT = "silent"  # no word past its deadline; a late result corrects it
-    JOURNAL_NEW = "journal_new"  # the agent has a new journal
-    JOURNAL_RESTORED = "journal_restored"  # the agent's state was put back to an earlier time
-    NOT_IN_JOURNAL = "not_in_journal"  # the agent does not have what it had accepted
+    SILENT = "silent"  # lost: no word past its deadline; a late result corrects it
+    JOURNAL_NEW = "journal_new"  # lost: the agent has a new journal
+    JOURNAL_RESTORED = "journal_restored"  # lost: the agent's state was put back to an earlier time
+    NOT_IN_JOURNAL = "not_in_journal"  # lost: the agent does not have what it had accepted
     # failed before it started
-    COMMAND_NOT_FOUND = "command_not_found"
-    INTERPRETER_NOT_FOUND = "interpreter_not_found"
-    CWD_NOT_FOUND = "cwd_not_found"
-    USER_NOT_FOUND = "user_not_found"
-    NOT_PERMITTED = "not_permitted"
-    SCRIPT_UNAVAILABLE = "script_unavailable"
-    DISK_FULL = "disk_full"
-    START_FAILED = "start_failed"
-    WRONG_DEVICE = "wrong_device"  # the task names another agent than the one that got it
+    COMMAND_NOT_FOUND = "command_not_found"  # failed: there is no such program
+    INTERPRETER_NOT_FOUND = "interpreter_not_found"  # failed: there is no such interpreter
+    CWD_NOT_FOUND = "cwd_not_found"  # failed: there is no such folder
+    USER_NOT_FOUND = "user_not_found"  # failed: there is no such user
+    NOT_PERMITTED = "not_permitted"  # failed: the agent may not run this, or not as this user
+    SCRIPT_UNAVAILABLE = "script_unavailable"  # failed: the script could not be fetched
+    DISK_FULL = "disk_full"  # failed: the disk has no room for the journal and the output
+    START_FAILED = "start_failed"  # failed: the system did not start it
+    WRONG_DEVICE = "wrong_device"  # failed: the task names another agent than the one that got it
     # interrupted
-    AGENT_STOPPED = "agent_stopped"
-    AGENT_KILLED = "agent_killed"
+    AGENT_STOPPED = "agent_stopped"  # interrupted: the agent was stopped while it ran
+    AGENT_KILLED = "agent_killed"  # interrupted: the agent or its machine ended without notice while it ran

@@ -28,6 +28,8 @@ from deployx_protocol.messages import (
     SnapshotEnd,
 )
 from deployx_protocol.states import CAUSE_TEXT, ClaimKind, Presence, StatusCause, Trust
+from deployx_protocol.task_messages import RunsChanged, RunView, TasksChanged, TaskView
+from deployx_protocol.tasks import TaskCode, TaskState
 
 GOLDEN = Path(__file__).parent / "golden"
 SNAPSHOT_ID = "0f3c2f7f6c1e4a0b9d5e8a7b6c5d4e3f"
@@ -110,6 +112,107 @@ CLAIM = ClaimView(
     created_at="2026-03-01T08:32:00.000Z",
     last_seen="2026-03-01T08:33:00.000Z",
 )
+RUN_ID = "01997a3c-5b00-7c11-8a52-3f0d6b9e4c10"
+DIGEST = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+BY_SELECTOR = RunView(
+    id=RUN_ID,
+    kind="shell",
+    title="uptime && df -h /",
+    selector="platform=linux,role in (web,db)",
+    user_id=1,
+    created_by="admin@example.test",
+    created_at="2026-03-01T08:30:00.000Z",
+    finished_at=None,
+    expires_at="2026-03-02T08:30:00.000Z",
+    timeout_s=3600.0,
+    max_parallel=20,
+    retry_of="01997a3c-0000-7c11-8a52-3f0d6b9e4c0f",
+    total=3,
+    counts={"queued": 1, "running": 1, "failed": 1},
+    rev=5,
+)
+PICKED = RunView(
+    id="01997a30-1000-7a22-9b63-4a1e7cafd521",
+    kind="script",
+    title="#!/bin/sh",
+    selector=None,
+    user_id=None,
+    created_by="operator@example.test",
+    created_at="2026-03-01T07:30:00.000Z",
+    finished_at="2026-03-01T07:30:02.000Z",
+    expires_at="2026-03-02T07:30:00.000Z",
+    timeout_s=60.0,
+    max_parallel=None,
+    retry_of=None,
+    total=1,
+    counts={"succeeded": 1},
+    rev=9,
+)
+WAITING = TaskView(
+    id="01997a3c-5b01-7d33-8c74-5b2f8dbfe632",
+    run_id=RUN_ID,
+    device_id=FIVE_FIELDS.id,
+    device_name=FIVE_FIELDS.device_name,
+    state=TaskState.QUEUED,
+    code="",
+    reason="offline since 08:02",
+    next_event="It is sent when the device returns; it expires on 2 March at 08:30.",
+    exit_code=None,
+    signal=None,
+    created_at="2026-03-01T08:30:00.000Z",
+    sent_at=None,
+    accepted_at=None,
+    started_at=None,
+    finished_at=None,
+    deadline_at="2026-03-02T08:30:00.000Z",
+    duration_s=None,
+    output_bytes=0,
+    output_lost_bytes=0,
+    output_next_seq=0,
+    output_complete=False,
+    digest="",
+    cancel_requested=False,
+    rev=1,
+)
+STARTED = msgspec.structs.replace(
+    WAITING,
+    id="01997a3c-5b01-7d33-8c74-5b2f8dbfe633",
+    device_id=KEYED.id,
+    device_name=KEYED.device_name,
+    state=TaskState.RUNNING,
+    reason="running for 3 s",
+    next_event="It is cancelled in a moment.",
+    sent_at="2026-03-01T08:30:00.100Z",
+    accepted_at="2026-03-01T08:30:00.200Z",
+    started_at="2026-03-01T08:30:00.300Z",
+    deadline_at="2026-03-01T09:32:00.300Z",
+    output_bytes=1024,
+    output_next_seq=4,
+    cancel_requested=True,
+    rev=6,
+)
+ENDED = msgspec.structs.replace(
+    STARTED,
+    id="01997a3c-5b01-7d33-8c74-5b2f8dbfe634",
+    device_id=None,
+    device_name="db-01",
+    state=TaskState.FAILED,
+    code=TaskCode.START_FAILED,
+    reason="ended by signal 9",
+    next_event="",
+    exit_code=137,
+    signal=9,
+    finished_at="2026-03-01T08:30:04.300Z",
+    deadline_at=None,
+    duration_s=4.0,
+    output_bytes=67108864,
+    output_lost_bytes=4096,
+    output_next_seq=2048,
+    output_complete=True,
+    digest=DIGEST,
+    cancel_requested=False,
+    rev=9,
+)
 
 TO_DASHBOARD: Final[dict[str, Message]] = {
     events.DEVICE_STATUS_CHANGED: LEFT,
@@ -124,6 +227,8 @@ TO_DASHBOARD: Final[dict[str, Message]] = {
     events.SNAPSHOT_DEVICES: SnapshotDevices(snapshot_id=SNAPSHOT_ID, devices=[KEYED, FIVE_FIELDS]),
     events.SNAPSHOT_END: SnapshotEnd(snapshot_id=SNAPSHOT_ID, claims=[CLAIM], more_claims=3),
     events.SESSION_ENDED: SessionEnded.because(Code.SERVER_SHUTDOWN, "The server is stopping.", 5.0),
+    events.RUNS_CHANGED: RunsChanged(runs=[BY_SELECTOR, PICKED]),
+    events.TASKS_CHANGED: TasksChanged(run_id=RUN_ID, tasks=[WAITING, STARTED, ENDED]),
 }
 TO_AGENT: Final = {
     events.REGISTRATION_SUCCESS,
@@ -132,11 +237,14 @@ TO_AGENT: Final = {
     events.IDENTITY_SPLIT,
     events.PONG,
     events.SESSION_ENDED,
+    events.TASK_ASSIGNED,
+    events.TASK_CANCEL,
+    events.TASK_ACKNOWLEDGED,
 }
 DIRECTIONS: Final = {
-    "agent_to_server": sorted(events.FROM_AGENT),
+    "agent_to_server": sorted(events.FROM_AGENT | {events.TASK_UPDATES, events.TASK_OUTPUT}),
     "server_to_agent": sorted(TO_AGENT),
-    "dashboard_to_server": sorted(events.FROM_DASHBOARD),
+    "dashboard_to_server": sorted(events.FROM_DASHBOARD | {events.WATCH_RUN, events.UNWATCH_RUN}),
     "server_to_dashboard": sorted(TO_DASHBOARD),
 }
 
@@ -193,7 +301,7 @@ def test_the_examples_show_every_field() -> None:
                 queue.append(inner)
                 if inner is not None and inner != [] and inner != {}:
                     shown.add((type(value).__name__, field))
-    assert told >= {messages.DeviceView, messages.ClaimView, messages.Removed, messages.Seen}
+    assert told >= {messages.DeviceView, messages.ClaimView, messages.Removed, messages.Seen, RunView, TaskView}
     assert shown == {(struct.__name__, field) for struct in told for field in struct.__struct_fields__}
 
 

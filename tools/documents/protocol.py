@@ -1,9 +1,10 @@
 """`docs/protocol.md`: every event with its payload, and what the two ends agree on besides."""
 
 import ast
+from collections.abc import Iterable
 
 from deployx_agent.connection.machine import TRANSITIONS
-from deployx_protocol import PROTOCOL_VERSION, codes, limits, signing, states
+from deployx_protocol import PROTOCOL_VERSION, codes, limits, signing, states, tasks
 from documents.source import (
     PROTOCOL,
     ROOT,
@@ -18,7 +19,8 @@ from documents.source import (
     sections,
 )
 
-_MESSAGES = PROTOCOL / "messages.py"
+_MESSAGES = {**classes(PROTOCOL / "messages.py"), **classes(PROTOCOL / "task_messages.py")}
+_TASKS = PROTOCOL / "tasks.py"
 _MACHINE = ROOT / "agent" / "deployx_agent" / "connection" / "machine.py"
 _TYPES = {
     "str": "text",
@@ -26,8 +28,22 @@ _TYPES = {
     "int": "whole number",
     "bool": "true or false",
     "Counter": "whole number from 0",
+    "Seconds": "number from 0",
+    "Stream": "1 (stdout) or 2 (stderr)",
+    "dict[str, str]": "object of text",
+    "dict[str, int]": "object of whole numbers",
 }
-_FROM_PEERS = ("AgentRegister", "RegistrationAck", "Ping", "AgentLeaving")
+_FROM_PEERS = (
+    "AgentRegister",
+    "RegistrationAck",
+    "Ping",
+    "AgentLeaving",
+    "TaskUpdate",
+    "TaskUpdates",
+    "OutputChunk",
+    "TaskOutput",
+    "WatchRun",
+)
 _EXITS = {
     codes.EXIT_UNAVAILABLE: "tries again, after `retry_after_s` if it is given",
     codes.EXIT_TEMPFAIL: "exits 75, does not try again",
@@ -55,20 +71,22 @@ ISO 8601 in UTC with `Z`; durations are seconds. Unknown fields are ignored.
 An event that asks for an acknowledgement gets `{{ok: true, data}}` or `{{ok: false, error: {{code, message}}}}`.
 
 A dashboard that connects with `auth: {{batch: true}}` sends `watch`, gets a snapshot in pieces, and hears of changes in
-`devices_changed` and `claims_changed`. Any other client hears `device_status_changed` from the moment it is connected.
+`devices_changed`, `claims_changed` and `runs_changed`; of the tasks of a run it hears in `tasks_changed` after
+`watch_run`. Any other client hears `device_status_changed` from the moment it is connected.
 """
 
 
 def render() -> str:
     """The whole page."""
-    found = classes(_MESSAGES)
     parts = [
         _HEAD,
-        _events(found),
-        _objects(found),
+        _events(_MESSAGES),
+        _objects(_MESSAGES),
         _codes(),
         _words(),
         _agent_states(),
+        _task_states(),
+        _output_frames(),
         _signing(),
         _tokens(),
         _limits(),
@@ -78,7 +96,7 @@ def render() -> str:
 
 def _events(found: dict[str, Class]) -> str:
     directions = sections(PROTOCOL / "events.py")
-    structs = {item.doc.split("`")[1]: item for item in found.values() if item.doc.startswith("`")}
+    structs = {name: item for item in found.values() for name in _names(item)}
     names = [item for item in constants(PROTOCOL / "events.py") if directions.get(item.name, "").count("→")]
     names = [item for item in names if item.value.startswith("'")]
     table = ["## Events", "", "| Event | Direction |", "|---|---|"]
@@ -95,10 +113,13 @@ def _events(found: dict[str, Class]) -> str:
     return "\n".join(table) + "\n\n" + "\n".join(bodies)
 
 
+def _names(struct: Class) -> list[str]:
+    """The events that carry this struct, which its docstring begins with; none if it is a part of others."""
+    return struct.doc.partition(": ")[0].split("`")[1::2] if struct.doc.startswith("`") else []
+
+
 def _objects(found: dict[str, Class]) -> str:
-    inner = [
-        item for item in found.values() if not item.doc.startswith("`") and item.name not in ("Message", "Refused")
-    ]
+    inner = [item for item in found.values() if not _names(item) and item.name not in ("Message", "Refused")]
     bodies = [f"### {item.name}\n\n{item.doc}\n\n{_fields(item, found)}\n" for item in inner]
     return "## Objects in payloads\n\n" + "\n".join(bodies)
 
@@ -127,15 +148,14 @@ def _type(written: str) -> str:
 def _one_type(written: str) -> str:
     if written == "None":
         return "null"
-    if written == "dict[str, str]":
-        return "object of text"
-    if written.startswith("list["):
-        return f"list of {_one_type(written[5:-1])}"
     if written in _TYPES:
         return _TYPES[written]
-    struct = classes(_MESSAGES).get(written)
-    event = struct.doc.split("`")[1] if struct and struct.doc.startswith("`") else ""
-    return f"[{written}](#{event or written.lower()})"
+    if written.startswith("list["):
+        return f"list of {_one_type(written[5:-1])}"
+    if written.startswith("Annotated["):
+        return _one_type(written[10:].partition(",")[0])
+    names = _names(_MESSAGES[written]) if written in _MESSAGES else []
+    return f"[{written}](#{names[0] if names else written.lower()})"
 
 
 def _if_absent(field: Field) -> str:
@@ -199,12 +219,38 @@ def _word(enum: str, member: Member) -> str:
 
 
 def _agent_states() -> str:
-    rows = [f"| `{m.value}` | {_sentence(m.doc)} | {_arrows(m.value)} |" for m in members(_MACHINE, "State")]
-    return "## The agent's states\n\n| State | Means | Arrows |\n|---|---|---|\n" + "\n".join(rows)
+    return "## The agent's states\n\n" + _states(
+        members(_MACHINE, "State"), [(*way, after) for way, after in TRANSITIONS.items()]
+    )
 
 
-def _arrows(state: str) -> str:
-    return ", ".join(f"`{event}` → `{after}`" for (before, event), after in TRANSITIONS.items() if before == state)
+def _task_states() -> str:
+    ways = [(*way, after) for way, after in tasks.TRANSITIONS.items()]
+    note = next(item for item in constants(_TASKS) if item.name == "TRANSITIONS")
+    parts = ["## Tasks", module_doc(_TASKS)]
+    parts += ["### TaskState", _states(members(_TASKS, "TaskState"), ways), note.doc]
+    for name in ("TaskEvent", "TaskCode"):
+        rows = [f"| `{m.value}` | {_sentence(m.doc or _as_state(m.value))} |" for m in members(_TASKS, name) if m.value]
+        doc = classes(_TASKS)[name].doc
+        parts += [f"### {name}", doc, "| Value | Means |\n|---|---|\n" + "\n".join(rows)]
+    return "\n\n".join(parts)
+
+
+def _as_state(event: str) -> str:
+    return f"the agent reports `{event}`"
+
+
+def _states(found: list[Member], ways: Iterable[tuple[str, str, str]]) -> str:
+    rows = [f"| `{item.value}` | {_sentence(item.doc)} | {_arrows(item.value, ways)} |" for item in found]
+    return "| State | Means | Arrows |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def _arrows(state: str, ways: Iterable[tuple[str, str, str]]) -> str:
+    return ", ".join(f"`{event}` → `{after}`" for before, event, after in ways if before == state)
+
+
+def _output_frames() -> str:
+    return f"## Output\n\n{module_doc(PROTOCOL / 'frames.py')}"
 
 
 def _signing() -> str:

@@ -11,13 +11,18 @@
  * @typedef {import("./rows").Schemas} Schemas
  */
 import { applyChanges, countAll, same } from "./rows";
+import { putRuns, putTasks } from "./runs";
 
-/** The one event that the dashboard sends. */
+/** What the dashboard sends. */
 export const WATCH = "watch";
+export const WATCH_RUN = "watch_run";
+export const UNWATCH_RUN = "unwatch_run";
 
 /** What an answer of the REST API is told to the store as. */
 export const DEVICES_CHANGED = "devices_changed";
 export const CLAIMS_CHANGED = "claims_changed";
+export const RUNS_CHANGED = "runs_changed";
+export const TASKS_CHANGED = "tasks_changed";
 
 /** Asks for a snapshot: changes that arrive while one is on its way must outlive it. @param {Draft} draft @param {string} name @param {any} payload */
 function keep(draft, name, payload) {
@@ -38,6 +43,7 @@ export const EVENTS = {
   [CLAIMS_CHANGED](draft, payload) {
     keep(draft, CLAIMS_CHANGED, payload);
     draft.state.claims = payload.claims;
+    draft.state.moreClaims = payload.more_claims;
   },
 
   snapshot_begin(draft, payload) {
@@ -62,6 +68,7 @@ export const EVENTS = {
     state.devices = sameRowsKept(staging.rows, state.devices);
     state.tombstones = new Map([...state.tombstones].filter(([id]) => !staging.rows.has(id)));
     state.claims = payload.claims;
+    state.moreClaims = payload.more_claims;
     state.counts = countAll(state.devices.values());
     state.staging = null;
     state.snapshots += 1;
@@ -71,6 +78,14 @@ export const EVENTS = {
     draft.silent = true; // whoever watched was told when these arrived
     for (const [name, kept] of staging.buffer) EVENTS[name](draft, kept);
     draft.silent = silent;
+  },
+
+  [RUNS_CHANGED](draft, payload) {
+    putRuns(draft, payload.runs);
+  },
+
+  [TASKS_CHANGED](draft, payload) {
+    putTasks(draft, payload.run_id, payload.tasks);
   },
 
   session_ended(draft, payload) {
@@ -103,7 +118,7 @@ function sameRowsKept(fresh, before) {
  */
 export function reduce(state, events) {
   /** @type {Draft} */
-  const draft = { state: { ...state }, touched: new Set(), transitions: [], silent: false, ownRows: false };
+  const draft = { state: { ...state }, touched: new Set(), transitions: [], ended: [], silent: false, ownRows: false };
   for (const [name, payload] of events) EVENTS[name]?.(draft, payload);
   if (same(draft.state.counts, state.counts)) draft.state.counts = state.counts;
   return draft;

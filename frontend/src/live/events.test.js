@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { SOURCE, at, device, golden } from "../test-support";
-import { EVENTS, WATCH, reduce } from "./events";
+import { EVENTS, UNWATCH_RUN, WATCH, WATCH_RUN, reduce } from "./events";
 import { countAll, emptyState } from "./rows";
 
 /** @typedef {import("./rows").LiveState} LiveState */
@@ -29,7 +29,7 @@ const after = (state, ...events) => reduce(state, events).state;
 describe("the names", () => {
   it("are those of the wire, in both directions", () => {
     expect(Object.keys(EVENTS).sort()).toEqual(EVENT_NAMES.server_to_dashboard);
-    expect([WATCH]).toEqual(EVENT_NAMES.dashboard_to_server);
+    expect([UNWATCH_RUN, WATCH, WATCH_RUN].sort()).toEqual(EVENT_NAMES.dashboard_to_server);
   });
 
   it("stand in no other file", () => {
@@ -61,6 +61,7 @@ describe("the wire's examples", () => {
     expect([...state.devices.values()]).toEqual(sent);
     expect(state.devices.size).toBe(golden("snapshot_begin").total);
     expect(state.claims).toEqual(golden("snapshot_end").claims);
+    expect(state.moreClaims).toBe(3);
     expect(state.serverTime).toBe(golden("snapshot_begin").server_time);
     expect(state.counts).toEqual({ ...countAll([]), total: 2, online: 1, offline: 1, unverified: 1 });
     expect(transitions).toEqual([]);
@@ -101,6 +102,7 @@ describe("the wire's examples", () => {
       ["session_ended", golden("session_ended")],
     );
     expect(state.claims).toEqual(golden("claims_changed").claims);
+    expect(state.moreClaims).toBe(2);
     expect(state.ended).toEqual(golden("session_ended"));
     expect(after(state, ["snapshot_begin", golden("snapshot_begin")]).ended).toBeNull();
   });

@@ -10,7 +10,7 @@
  */
 import { io } from "socket.io-client";
 import { createAtom } from "../lib/atom";
-import { EVENTS, WATCH } from "./events";
+import { EVENTS, UNWATCH_RUN, WATCH, WATCH_RUN } from "./events";
 import { advance, retryDelayMs } from "./linkStates";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -40,6 +40,8 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
   let socket = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
+  /** Who watches which run: id of the run → what each wants to hear. @type {Map<string, Set<() => void>>} */
+  const watched = new Map();
 
   /** @param {import("./linkStates").LinkEvent} event @param {Partial<Link>} [more] @returns {boolean} whether it meant something */
   function happen(event, more = {}) {
@@ -78,6 +80,11 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
     if (!document.hidden) retry();
   }
 
+  /** From the answer on nothing of the run is missed; a connection that ends first begins anew. @param {string} runId */
+  function watch(runId) {
+    socket?.emit(WATCH_RUN, { run_id: runId }, () => watched.get(runId)?.forEach((begun) => begun()));
+  }
+
   /** @param {import("socket.io-client").Socket} opened */
   function listen(opened) {
     for (const name of Object.keys(EVENTS)) opened.on(name, (payload) => store.dispatch(name, payload));
@@ -85,6 +92,7 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
       if (!happen("connected")) return;
       timer = setTimeout(() => lose("The list of devices did not arrive in time."), SYNC_TIMEOUT_MS);
       opened.emit(WATCH, {});
+      for (const runId of watched.keys()) watch(runId);
     });
     opened.on("connect_error", (error) => lose(refusals[error.message] ?? "The server cannot be reached."));
     opened.on("disconnect", () => {
@@ -102,6 +110,25 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
     get: atom.get,
     subscribe: atom.subscribe,
     set: atom.set,
+    /**
+     * Hears of every task of a run until the returned function is called, over as many connections as it takes.
+     *
+     * @param {string} runId
+     * @param {() => void} begun called each time the server tells from now on: what was read before may be old
+     */
+    watchRun(runId, begun) {
+      const others = watched.get(runId);
+      watched.set(runId, new Set(others).add(begun));
+      if (!others && socket?.connected) watch(runId);
+      return () => {
+        const left = new Set(watched.get(runId));
+        left.delete(begun);
+        if (left.size > 0) return void watched.set(runId, left);
+        watched.delete(runId);
+        if (socket?.connected) socket.emit(UNWATCH_RUN, { run_id: runId });
+        store.forgetTasks(runId);
+      };
+    },
     /** Attempt at once. */
     retry,
     start() {

@@ -1,7 +1,7 @@
 /** The link with a socket whose other end is the test: when it is live, lost, tried again, and what it says meanwhile. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { at, device, golden } from "../test-support";
-import { EVENTS, WATCH } from "./events";
+import { EVENTS, UNWATCH_RUN, WATCH, WATCH_RUN } from "./events";
 import { createLink } from "./link";
 import { createStore } from "./store";
 
@@ -12,6 +12,7 @@ function createSocket() {
   /** @type {Map<string, (payload?: any) => void>} */
   let listeners = new Map();
   return {
+    connected: false,
     connect: vi.fn(),
     disconnect: vi.fn(),
     emit: vi.fn(),
@@ -264,4 +265,55 @@ describe("a link that is stopped", () => {
       expect(socket.connect).toHaveBeenCalledOnce();
     },
   );
+});
+
+describe("a run that is watched", () => {
+  it("is asked for at once, over each connection again, and no longer when nobody looks", () => {
+    const { socket, link, goLive, store } = page();
+    goLive();
+    socket.connected = true;
+    const begun = vi.fn();
+    const stop = link.watchRun("run-1", begun);
+    expect(socket.emit.mock.calls.at(-1)?.slice(0, 2)).toEqual([WATCH_RUN, { run_id: "run-1" }]);
+    expect(begun).not.toHaveBeenCalled();
+    socket.emit.mock.calls.at(-1)?.[2]({ ok: true, data: null });
+    expect(begun).toHaveBeenCalledTimes(1);
+
+    socket.connected = false;
+    socket.says("disconnect", "transport close");
+    vi.advanceTimersByTime(1000);
+    socket.connected = true;
+    socket.says("connect");
+    expect(socket.emit.mock.calls.slice(-2).map(([name]) => name)).toEqual([WATCH, WATCH_RUN]);
+    socket.emit.mock.calls.at(-1)?.[2]({ ok: true, data: null });
+    expect(begun).toHaveBeenCalledTimes(2);
+
+    socket.says("tasks_changed", { ...golden("tasks_changed"), run_id: "run-1" });
+    vi.advanceTimersByTime(16);
+    expect(store.get().tasks.size).toBe(1);
+    stop();
+    expect(socket.emit.mock.calls.at(-1)).toEqual([UNWATCH_RUN, { run_id: "run-1" }]);
+    expect(store.get().tasks.size).toBe(0);
+  });
+
+  it("is asked for once, however many look, and given up with the last of them", () => {
+    const { socket, link, goLive } = page();
+    goLive();
+    socket.connected = true;
+    const stops = [link.watchRun("run-1", vi.fn()), link.watchRun("run-1", vi.fn())];
+    expect(socket.emit.mock.calls.filter(([name]) => name === WATCH_RUN)).toHaveLength(1);
+    stops[0]();
+    expect(socket.emit.mock.calls.filter(([name]) => name === UNWATCH_RUN)).toHaveLength(0);
+    stops[1]();
+    expect(socket.emit.mock.calls.filter(([name]) => name === UNWATCH_RUN)).toHaveLength(1);
+  });
+
+  it("waits for the connection where there is none yet", () => {
+    const { socket, link } = page();
+    link.watchRun("run-1", vi.fn());
+    link.start();
+    expect(socket.emit).not.toHaveBeenCalled();
+    socket.says("connect");
+    expect(socket.emit.mock.calls.map(([name]) => name)).toEqual([WATCH, WATCH_RUN]);
+  });
 });

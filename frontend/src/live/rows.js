@@ -14,10 +14,13 @@
  * @typedef {object} LiveState
  * @property {Map<number, Device>} devices
  * @property {Map<number, number>} tombstones id of a removed device → the `rev` it was removed at
- * @property {Claim[]} claims
+ * @property {Claim[]} claims the oldest open ones
+ * @property {number} moreClaims how many are open besides
  * @property {Counts} counts
  * @property {Staging | null} staging the snapshot that is arriving
  * @property {number} snapshots how many have arrived whole; nothing is known before the first
+ * @property {Map<string, import("./runs").Run>} runs those that changed while this page was open, the newest
+ * @property {Map<string, Map<string, import("./runs").Task>>} tasks id of a watched run → its tasks that changed meanwhile
  * @property {string | null} serverTime
  * @property {Schemas["SessionEnded"] | null} ended why the server is about to close the connection
  *
@@ -25,6 +28,7 @@
  * @property {LiveState} state
  * @property {Set<number> | "all"} touched ids of rows that differ from before
  * @property {Transition[]} transitions what people are told about
+ * @property {import("./runs").Run[]} ended runs that were not over before
  * @property {boolean} silent whether transitions go unmentioned
  * @property {boolean} ownRows whether `state.devices` is already this draft's own copy
  */
@@ -45,9 +49,12 @@ export const emptyState = () => ({
   devices: new Map(),
   tombstones: new Map(),
   claims: [],
+  moreClaims: 0,
   counts: noCounts(),
   staging: null,
   snapshots: 0,
+  runs: new Map(),
+  tasks: new Map(),
   serverTime: null,
   ended: null,
 });

@@ -62,13 +62,26 @@ export function createStore({ schedule = nextFrame } = {}) {
       queue = [];
       const before = state;
       state = emptyState();
-      const draft = { state, touched: /** @type {"all"} */ ("all"), transitions: [], silent: true, ownRows: false };
+      const draft = {
+        state,
+        touched: /** @type {"all"} */ ("all"),
+        transitions: [],
+        ended: [],
+        silent: true,
+        ownRows: false,
+      };
       listeners.forEach((listener) => listener(draft, before));
     },
     /** The connection ended: half a snapshot is worth nothing, and neither old removals nor the reason bind the next. */
     dropConnection() {
       flush();
       state = { ...state, staging: null, tombstones: new Map(), ended: null };
+    },
+    /** Nobody looks at this run any longer. @param {string} runId */
+    forgetTasks(runId) {
+      flush();
+      if (!state.tasks.has(runId)) return;
+      state = { ...state, tasks: new Map([...state.tasks].filter(([id]) => id !== runId)) };
     },
     /** @param {Listener} listener */
     subscribe(listener) {
