@@ -198,7 +198,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Identities in conflict */
+        /** Identities in conflict, oldest first, a page at a time */
         get: operations["list_claims_api_v1_claims_get"];
         put?: never;
         post?: never;
@@ -283,7 +283,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List enrolment tokens */
+        /** List enrolment tokens, newest first, a page at a time */
         get: operations["list_tokens_api_v1_enrollment_tokens_get"];
         put?: never;
         /** Make an enrolment token; it is shown once */
@@ -402,10 +402,12 @@ export interface components {
             /** Last Seen */
             last_seen: string;
         };
-        /** ClaimViewList */
-        ClaimViewList: {
+        /** ClaimViewPage */
+        ClaimViewPage: {
             /** Items */
             items: components["schemas"]["ClaimView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * Counts
@@ -569,12 +571,14 @@ export interface components {
             origin?: string | null;
         };
         /**
-         * EnrollmentTokenList
-         * @description Enrolment tokens, newest first.
+         * EnrollmentTokenPage
+         * @description Enrolment tokens, newest first; the last page's cursor is null.
          */
-        EnrollmentTokenList: {
+        EnrollmentTokenPage: {
             /** Items */
             items: components["schemas"]["EnrollmentTokenView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * EnrollmentTokenView
@@ -1420,7 +1424,10 @@ export interface operations {
     };
     list_claims_api_v1_claims_get: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1433,7 +1440,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ClaimViewList"];
+                    "application/json": components["schemas"]["ClaimViewPage"];
                 };
             };
             /** @description The request cannot be answered */
@@ -1630,7 +1637,11 @@ export interface operations {
     };
     list_tokens_api_v1_enrollment_tokens_get: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                open?: boolean | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1643,7 +1654,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EnrollmentTokenList"];
+                    "application/json": components["schemas"]["EnrollmentTokenPage"];
                 };
             };
             /** @description The request cannot be answered */

@@ -16,6 +16,7 @@ const devicesOf = (state) => state.devices;
 /** @param {{ compact: boolean, onShowPending: () => void }} props `compact`: there is little room */
 export function Attention({ compact, onShowPending }) {
   const claims = useLive((state) => state.claims);
+  const moreClaims = useLive((state) => state.moreClaims);
   const pendingCount = useLive((state) => state.counts.pending);
   const [everything, setEverything] = useState(false);
   if (claims.length + pendingCount === 0) return null;
@@ -48,6 +49,11 @@ export function Attention({ compact, onShowPending }) {
         ))}
         {pendingCount > 0 && <Pending most={Math.min(50, most - claims.length)} />}
       </ul>
+      {moreClaims > 0 && (
+        <p className="muted" data-testid="more-claims">
+          {plural(moreClaims, "more conflict follows", "more conflicts follow")} as these are answered.
+        </p>
+      )}
     </section>
   );
 }

@@ -7,7 +7,7 @@ import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { Time } from "../../components/Time";
 import { useActOff } from "../devices/useActOff";
-import { ANSWERS, KINDS, answerClaim } from "./claims";
+import { ANSWERS, KINDS, answerClaim, answersTo } from "./claims";
 import classes from "./Attention.module.css";
 
 /** @param {{ claim: import("../../live/rows").Claim }} props */
@@ -31,7 +31,7 @@ export function ClaimCard({ claim }) {
         </div>
       </div>
       <div className={classes.actions}>
-        {answers.map((name, index) => (
+        {answersTo(claim).map((name, index) => (
           <Tooltip key={name} label={ANSWERS[name].hint} disabled={off !== null}>
             <span>
               <OffButton

@@ -15,6 +15,9 @@ export const ANSWERS = {
   reject: { label: "Dismiss", hint: "Nothing changes; who asked stays refused." },
 };
 
+/** A client without a key has nothing by which it could be known again, so it can only be turned away. */
+const WITHOUT_KEY = /** @type {Answer[]} */ (["reject"]);
+
 /** @type {Record<Claim["kind"], { title: string, explain: (claim: Claim) => string, answers: Answer[] }>} */
 export const KINDS = {
   reinstalled: {
@@ -29,16 +32,19 @@ export const KINDS = {
     explain: ({ device_name }) =>
       `${device_name} came back with its key, but more than half of its hardware is different. Either the disk moved to another ` +
       "machine, or this is a copy. It gets no work until you answer.",
-    answers: ["moved", "split", "reject"],
+    answers: ["moved", "split"],
   },
   cloned: {
     title: "Two machines with one identity",
     explain: ({ device_name }) =>
       `Two agents use the key of ${device_name} at the same time, as happens when a virtual machine is copied. Both get no work until ` +
       "you answer. Splitting makes the copy a device of its own.",
-    answers: ["split", "moved", "reject"],
+    answers: ["split", "moved"],
   },
 };
+
+/** The answers that the server takes, the likeliest first. @param {Claim} claim */
+export const answersTo = ({ kind, keyed }) => (keyed ? KINDS[kind].answers : WITHOUT_KEY);
 
 /** @param {Claim} claim @param {Answer} answer */
 export async function answerClaim(claim, answer) {
@@ -49,5 +55,6 @@ export async function answerClaim(claim, answer) {
       : api.POST(`/api/v1/claims/{claim_id}/${answer}`, { params }),
   );
   if (device) store.dispatch(DEVICES_CHANGED, { devices: [device] });
-  store.dispatch(CLAIMS_CHANGED, { claims: store.get().claims.filter(({ id }) => id !== claim.id) });
+  const { claims, moreClaims } = store.get();
+  store.dispatch(CLAIMS_CHANGED, { claims: claims.filter(({ id }) => id !== claim.id), more_claims: moreClaims });
 }

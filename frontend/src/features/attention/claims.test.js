@@ -11,7 +11,7 @@ const answers = vi.hoisted(() => {
 });
 
 const { store } = await import("../../live");
-const { ANSWERS, KINDS, answerClaim } = await import("./claims");
+const { ANSWERS, KINDS, answerClaim, answersTo } = await import("./claims");
 
 /** @type {Claim} */
 const CLAIM = golden("claims_changed").claims[0];
@@ -21,7 +21,7 @@ const json = (status, body) => Response.json(body, { status });
 
 /** @param {any[]} claims */
 function know(...claims) {
-  store.dispatch("claims_changed", { claims });
+  store.dispatch("claims_changed", { claims, more_claims: 7 });
   store.flush();
 }
 
@@ -58,6 +58,7 @@ describe("each answer", () => {
     await answerClaim(CLAIM, "accept");
     store.flush();
     expect(store.get().claims.map(({ id }) => id)).toEqual([2]);
+    expect(store.get().moreClaims).toBe(7);
     expect(store.get().devices.get(12)?.device_name).toBe("new");
   });
 
@@ -84,9 +85,14 @@ describe("each kind of claim", () => {
   it.each(Object.entries(KINDS))("%s names the device and offers answers that are explained", (kind, of) => {
     const text = of.explain({ ...CLAIM, kind: /** @type {Claim["kind"]} */ (kind), device_name: "web-1" });
     expect(text).toContain("web-1");
-    expect(of.answers).toContain("reject");
+    expect(of.answers.includes("reject")).toBe(kind === "reinstalled"); // the others are in quarantine until settled
     expect(of.answers.length).toBeGreaterThan(1);
     for (const answer of of.answers) expect(ANSWERS[answer].label && ANSWERS[answer].hint).toBeTruthy();
+  });
+
+  it("leaves a client without a key no way but out", () => {
+    expect(answersTo({ ...CLAIM, kind: "reinstalled", keyed: true })).toEqual(["merge", "accept", "reject"]);
+    expect(answersTo({ ...CLAIM, kind: "reinstalled", keyed: false })).toEqual(["reject"]);
   });
 
   it("is one that the wire knows, and none is missing", () => {

@@ -1,5 +1,5 @@
 /** Enrolment tokens as the server keeps them. The secret comes once, in the answer to `createToken`. */
-import { queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, ask } from "../../lib/api";
 
 /** @typedef {import("../../lib/api-schema").components["schemas"]} Schemas */
@@ -9,10 +9,21 @@ import { api, ask } from "../../lib/api";
 
 export const TOKENS_KEY = ["enrollment-tokens"];
 
-export const tokensQuery = queryOptions({
-  queryKey: [...TOKENS_KEY, "all"],
-  queryFn: () => ask(api.GET("/api/v1/enrollment-tokens")),
-});
+const PAGE = 100;
+
+/** Newest first, a page at a time. @param {boolean} open those that may still admit a machine, else those that are over */
+export const tokensQuery = (open) =>
+  infiniteQueryOptions({
+    queryKey: [...TOKENS_KEY, open ? "open" : "over"],
+    queryFn: ({ pageParam }) =>
+      ask(
+        api.GET("/api/v1/enrollment-tokens", {
+          params: { query: { open, limit: PAGE, ...(pageParam && { cursor: pageParam }) } },
+        }),
+      ),
+    initialPageParam: /** @type {string | undefined} */ (undefined),
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
 
 /** @param {string} id */
 export const tokenQuery = (id) =>

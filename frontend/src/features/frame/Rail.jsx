@@ -12,7 +12,7 @@ const PLACES = [
 
 export function Rail() {
   const path = useRouterState({ select: ({ location }) => location.pathname });
-  const waiting = useLive((state) => state.counts.pending + state.claims.length);
+  const waiting = useLive((state) => state.counts.pending + state.claims.length + state.moreClaims);
   return (
     <nav className={classes.rail} aria-label="Main">
       <div className={classes.brand}>

@@ -1,7 +1,7 @@
 /** The tokens with which machines may still join, and those that are spent. */
 import { useState, useSyncExternalStore } from "react";
 import { Button } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { Time } from "../../components/Time";
@@ -16,13 +16,7 @@ import classes from "./Tokens.module.css";
 const WORDS = { used: "used up", expired: "expired", revoked: "revoked" };
 
 export function EnrollmentTokens() {
-  const tokens = useQuery(tokensQuery);
   const [everything, setEverything] = useState(false);
-  const minute = useSyncExternalStore(onTick, () => Math.floor(now() / 60_000) * 60_000);
-  const items = (tokens.data?.items ?? []).map((token) => ({ token, state: stateOf(token, minute) }));
-  const open = items.filter(({ state }) => state === "open");
-  const over = items.length - open.length;
-  const shown = everything ? items : open;
   return (
     <div className={classes.tokens} data-testid="enrollment-tokens">
       <div className={classes.head}>
@@ -31,21 +25,39 @@ export function EnrollmentTokens() {
           Add device
         </Button>
       </div>
-      <TokenList
-        query={tokens.data ? { ...tokens, data: { items: shown } } : tokens}
-        label="Enrolment tokens"
-        empty="No enrolment token is open."
-      >
-        {shown.map(({ token, state }) => (
-          <Row key={token.id} token={token} state={state} />
+      <Tokens open label="Enrolment tokens" empty="No enrolment token is open." />
+      {everything && <Tokens open={false} label="Enrolment tokens that are over" empty="No enrolment token is over." />}
+      <Button className={classes.more} variant="subtle" size="compact-sm" onClick={() => setEverything(!everything)}>
+        {everything ? "Hide those that are over" : "Show those that are over"}
+      </Button>
+    </div>
+  );
+}
+
+/** @param {{ open: boolean, label: string, empty: string }} props */
+function Tokens({ open, label, empty }) {
+  const tokens = useInfiniteQuery(tokensQuery(open));
+  const minute = useSyncExternalStore(onTick, () => Math.floor(now() / 60_000) * 60_000);
+  const items = tokens.data?.pages.flatMap((page) => page.items);
+  return (
+    <>
+      <TokenList query={{ ...tokens, data: items && { items } }} label={label} empty={empty}>
+        {items?.map((token) => (
+          <Row key={token.id} token={token} state={stateOf(token, minute)} />
         ))}
       </TokenList>
-      {over > 0 && (
-        <Button className={classes.more} variant="subtle" size="compact-sm" onClick={() => setEverything(!everything)}>
-          {everything ? "Hide those that are over" : `Show ${plural(over, "that is", "that are")} over`}
+      {tokens.hasNextPage && (
+        <Button
+          className={classes.more}
+          variant="subtle"
+          size="compact-sm"
+          loading={tokens.isFetchingNextPage}
+          onClick={() => tokens.fetchNextPage()}
+        >
+          Show older ones
         </Button>
       )}
-    </div>
+    </>
   );
 }
 
