@@ -308,6 +308,223 @@ export interface components {
             /** @default 0 */
             more_claims: number;
         };
+        /**
+         * OutputChunk
+         * @description A piece of output. `seq` counts the chunks of a task from 0, both streams together, in the order they came.
+         */
+        OutputChunk: {
+            seq: number;
+            stream: number;
+            data: string;
+        };
+        /**
+         * OutputSaved
+         * @description Every chunk below `next_seq` is committed.
+         */
+        OutputSaved: {
+            task_id: string;
+            next_seq: number;
+        };
+        /**
+         * RunView
+         * @description A run: one request, one task for each device.
+         */
+        RunView: {
+            id: string;
+            kind: string;
+            title: string;
+            selector: string | null;
+            user_id: number | null;
+            created_by: string;
+            created_at: string;
+            finished_at: string | null;
+            expires_at: string;
+            timeout_s: number;
+            max_parallel: number | null;
+            retry_of: string | null;
+            total: number;
+            counts: {
+                [key: string]: number;
+            };
+            rev: number;
+        };
+        /**
+         * RunsChanged
+         * @description `runs_changed`: runs that are new or whose counts changed in one tick; the greater `rev` is true.
+         */
+        RunsChanged: {
+            runs: components["schemas"]["RunView"][];
+        };
+        /**
+         * Script
+         * @description A script, fetched by its hash from `GET /api/agent/v1/scripts/{sha256}` unless the agent has it already.
+         */
+        Script: {
+            sha256: string;
+            size: number;
+            interpreter: string[];
+            /** @default [] */
+            args: string[];
+        };
+        /**
+         * Task
+         * @description One task. Exactly one of `argv`, `shell` and `script` is set.
+         */
+        Task: {
+            task_id: string;
+            agent_id: string;
+            /** @default null */
+            argv: string[] | null;
+            /** @default null */
+            shell: string | null;
+            /** @default null */
+            script: components["schemas"]["Script"] | null;
+            /** @default  */
+            run_as: string;
+            /** @default  */
+            cwd: string;
+            /** @default {} */
+            env: {
+                [key: string]: string;
+            };
+            timeout_s: number;
+            expires_in_s: number;
+            output_quota_bytes: number;
+            /** @default false */
+            known: boolean;
+        };
+        /**
+         * TaskAcknowledged
+         * @description `task_acknowledged`: what is committed, so that the agent may forget it. `unknown` are tasks that the server does
+         *         not have (its database was put back to an earlier time, or the device was deleted): forget them as well.
+         */
+        TaskAcknowledged: {
+            /** @default [] */
+            updates: components["schemas"]["UpdateSaved"][];
+            /** @default [] */
+            output: components["schemas"]["OutputSaved"][];
+            /** @default [] */
+            unknown: string[];
+        };
+        /**
+         * UpdateSaved
+         * @description One report that is committed.
+         */
+        UpdateSaved: {
+            task_id: string;
+            state: components["schemas"]["TaskState"];
+        };
+        /**
+         * TaskState
+         * @description The column ``tasks.state``.
+         * @enum {unknown}
+         */
+        TaskState: "accepted" | "cancelled" | "expired" | "failed" | "interrupted" | "lost" | "queued" | "running" | "sent" | "succeeded" | "timed_out";
+        /**
+         * TaskAssigned
+         * @description `task_assigned`: journal each, then report it `accepted`. A repeat is answered from the journal.
+         */
+        TaskAssigned: {
+            tasks: components["schemas"]["Task"][];
+        };
+        /**
+         * TaskCancel
+         * @description `task_cancel`: end these, whole process groups; a task that is over is reported again, one never heard of is
+         *         reported `cancelled` and refused from then on.
+         */
+        TaskCancel: {
+            task_ids: string[];
+        };
+        /**
+         * TaskOutput
+         * @description `task_output`: chunks of one task, in order, within the preview; what is beyond goes over HTTP.
+         */
+        TaskOutput: {
+            task_id: string;
+            chunks: components["schemas"]["OutputChunk"][];
+        };
+        /**
+         * TaskUpdate
+         * @description What happened to a task. It is repeated until `task_acknowledged` names it.
+         */
+        TaskUpdate: {
+            task_id: string;
+            state: components["schemas"]["TaskState"];
+            /** @default 0 */
+            ago_s: number;
+            /** @default  */
+            code: string;
+            /** @default  */
+            message: string;
+            /** @default null */
+            exit_code: number | null;
+            /** @default null */
+            signal: number | null;
+            /** @default null */
+            duration_s: number | null;
+            /** @default 0 */
+            chunks: number;
+            /** @default 0 */
+            stdout_bytes: number;
+            /** @default 0 */
+            stderr_bytes: number;
+            /** @default 0 */
+            lost_bytes: number;
+            /** @default  */
+            digest: string;
+        };
+        /**
+         * TaskUpdates
+         * @description `task_updates`: reports, oldest first.
+         */
+        TaskUpdates: {
+            updates: components["schemas"]["TaskUpdate"][];
+        };
+        /**
+         * TaskView
+         * @description A task: what one device was asked, and what became of it.
+         */
+        TaskView: {
+            id: string;
+            run_id: string;
+            device_id: number | null;
+            device_name: string;
+            state: components["schemas"]["TaskState"];
+            code: string;
+            reason: string;
+            next_event: string;
+            exit_code: number | null;
+            signal: number | null;
+            created_at: string;
+            sent_at: string | null;
+            accepted_at: string | null;
+            started_at: string | null;
+            finished_at: string | null;
+            deadline_at: string | null;
+            duration_s: number | null;
+            output_bytes: number;
+            output_lost_bytes: number;
+            output_next_seq: number;
+            output_complete: boolean;
+            digest: string;
+            cancel_requested: boolean;
+            rev: number;
+        };
+        /**
+         * TasksChanged
+         * @description `tasks_changed`: tasks of a run that this dashboard watches.
+         */
+        TasksChanged: {
+            run_id: string;
+            tasks: components["schemas"]["TaskView"][];
+        };
+        /**
+         * WatchRun
+         * @description `watch_run` and `unwatch_run`: from now on, or no longer, tell of every task of this run.
+         */
+        WatchRun: {
+            run_id: string;
+        };
     };
     responses: never;
     parameters: never;

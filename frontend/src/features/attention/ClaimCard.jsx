@@ -13,7 +13,7 @@ import classes from "./Attention.module.css";
 /** @param {{ claim: import("../../live/rows").Claim }} props */
 export function ClaimCard({ claim }) {
   const off = useActOff();
-  const { title, explain, answers } = KINDS[claim.kind];
+  const { title, explain } = KINDS[claim.kind];
   const answer = useMutation({
     mutationFn: (/** @type {import("./claims").Answer} */ given) => answerClaim(claim, given),
   });
