@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from deployx_protocol import origins
+from deployx_protocol import limits, origins
 
 PING_TIMEOUT = 60  # seconds
 PING_INTERVAL = 25  # seconds
@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     """How long the devices of a server that crashed stay as they were, so that their agents can come back."""
     anonymous_max: int = Field(default=200, ge=1)
     """How many connections of one address may be waiting to register, to sign in, or to send a request."""
+    output_quota_bytes: int = Field(default=64 << 20, ge=0, le=limits.OUTPUT_QUOTA_MAX_BYTES)
+    """How much of a task's output is kept where its run does not say; the task goes on past it, the loss is said."""
     status_retention_days: int = Field(default=90, ge=1)
     """How many days of status changes are kept."""
     claim_retention_days: int = Field(default=90, ge=1)

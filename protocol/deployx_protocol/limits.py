@@ -31,6 +31,10 @@ COMMAND_MAX_BYTES: Final = 16_384
 SCRIPT_MAX_BYTES: Final = 1_048_576
 ENV_MAX: Final = 64
 ENV_MAX_BYTES: Final = 16_384
+RUN_TIMEOUT_MAX_S: Final = 7 * 86_400
+RUN_EXPIRES_MAX_S: Final = 30 * 86_400
+OUTPUT_QUOTA_MAX_BYTES: Final = 1 << 30
+"""The most output of one task that may be kept."""
 TASK_CODE_MAX: Final = 64
 TASK_MESSAGE_MAX: Final = 500
 CHUNK_MAX_BYTES: Final = 32_768

@@ -9,8 +9,8 @@ from enum import StrEnum
 class Role(StrEnum):
     """What a user is."""
 
-    VIEWER = "viewer"  # looks at own devices
-    OPERATOR = "operator"  # also adds, changes and removes them
+    VIEWER = "viewer"  # looks at own devices and runs
+    OPERATOR = "operator"  # also adds, changes and removes devices, and runs commands on them
     ADMIN = "admin"  # also sees everyone's
 
 
@@ -24,12 +24,14 @@ class Permission(StrEnum):
     DEVICES_ENROLL = "devices:enroll"  # enrolment tokens; accept and reject
     DEVICES_ASSIGN = "devices:assign"  # give a device to another user
     DEVICES_ALL = "devices:all"  # everyone's devices, not only one's own
+    RUNS_READ = "runs:read"  # see runs, their tasks and output, and one's saved commands
+    RUNS_WRITE = "runs:write"  # preview, start, cancel and repeat runs; save commands
     USERS_READ = "users:read"
     METRICS_READ = "metrics:read"
 
 
-_VIEWER = frozenset({Permission.ACCOUNT_OWN, Permission.TOKENS_OWN, Permission.DEVICES_READ})
-_OPERATOR = _VIEWER | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL}
+_VIEWER = frozenset({Permission.ACCOUNT_OWN, Permission.TOKENS_OWN, Permission.DEVICES_READ, Permission.RUNS_READ})
+_OPERATOR = _VIEWER | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL, Permission.RUNS_WRITE}
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,

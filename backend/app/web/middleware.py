@@ -16,7 +16,13 @@ from app.web import policy, problems
 from app.web.metrics import Metrics
 
 MAX_BODY_BYTES = 65_536
-"""No route of the API takes more. ``FastAPI(max_body_size=…)`` would answer in plain text, without our headers."""
+"""No route takes more, but for those below. ``FastAPI(max_body_size=…)`` would answer in plain text, without our
+headers."""
+LARGER_BODIES = {
+    "/api/v1/runs": 4 << 20,  # a script of the largest size as JSON, and a command that is too long, to say so
+    "/api/v1/saved-commands": 4 << 20,
+}
+"""Path prefix → the largest body there, in bytes."""
 
 log = structlog.get_logger()
 
@@ -45,7 +51,7 @@ class RequestFrame:
             await send(message)
 
         begun = time.perf_counter()
-        bounded = _Bounded(receive, Headers(scope=scope).get("content-length", ""))
+        bounded = _Bounded(receive, Headers(scope=scope).get("content-length", ""), _max_body_bytes(scope["path"]))
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, bounded, framed)
@@ -63,9 +69,10 @@ class RequestFrame:
 class _Bounded:
     """A request's body, until it is too large: then HTTPException 413, which becomes a problem further in."""
 
-    def __init__(self, receive: Receive, declared: str) -> None:
+    def __init__(self, receive: Receive, declared: str, max_bytes: int) -> None:
         self._receive = receive
-        self._too_large = declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES
+        self._max_bytes = max_bytes
+        self._too_large = declared.isdecimal() and int(declared[:20]) > max_bytes
         self._received = 0
 
     async def __call__(self) -> Message:
@@ -74,9 +81,13 @@ class _Bounded:
             raise HTTPException(413)
         message = await self._receive()
         self._received += len(message.get("body", b""))
-        if self._received > MAX_BODY_BYTES:
+        if self._received > self._max_bytes:
             raise HTTPException(413)
         return message
+
+
+def _max_body_bytes(path: str) -> int:
+    return next((limit for prefix, limit in LARGER_BODIES.items() if path.startswith(prefix)), MAX_BODY_BYTES)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
