@@ -102,16 +102,33 @@ class PostgresServer:
         self._process.wait(timeout=30)
         self._process = None
 
-    def create_database(self) -> str:
+    def create_database(self, tablespace: str = "pg_default") -> str:
         """A new, empty database; returns its `postgresql+asyncpg://` URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", tablespace, name)
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
         """Remove what `create_database` made, even while clients are connected."""
         name = url.rpartition("/")[2]
         self._run("dropdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "--if-exists", "-f", name)
+
+    @contextlib.contextmanager
+    def tablespace(self, folder: Path) -> Iterator[str]:
+        """The name of a tablespace in ``folder``; its databases must be dropped before the block ends."""
+        inside = folder / "tablespace"
+        inside.mkdir()
+        if self._as_user:
+            shutil.chown(inside, "postgres", "postgres")
+        name = f"space_{uuid.uuid4().hex[:12]}"
+        self._sql(f"CREATE TABLESPACE {name} LOCATION '{inside}'")
+        try:
+            yield name
+        finally:
+            self._sql(f"DROP TABLESPACE {name}")
+
+    def _sql(self, statement: str) -> None:
+        self._run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-q", "-c", statement, "postgres")
 
     @property
     def _data(self) -> Path:
