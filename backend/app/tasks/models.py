@@ -100,7 +100,7 @@ class Task(Base):
     created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     sent_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     sent_epoch: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    """The device's session that it was handed to last."""
+    """The device's session for which it was claimed."""
     accepted_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     started_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)

@@ -1,0 +1,166 @@
+"""Which tasks go to which session: what is queued is claimed for it, what it may not have heard is sent again.
+
+Invariants: a task is claimed (`queued → sent`) only for the session that its device's row names, under a lock on that
+row, so that of two servers never both send it; only for a trusted device; and never beyond what its run or its device
+may have in flight. What was claimed is sent after the commit, and, since nobody can know whether that was heard, again
+to the next session, until the agent has given a receipt.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clock import Clock, utcnow
+from app.db import Database
+from app.tasks import assignment, lifecycle, repository, settling
+from app.tasks.models import Run, Task
+from app.uow import UnitOfWork
+from deployx_protocol import task_messages
+from deployx_protocol.tasks import TaskEvent, TaskState
+
+log = structlog.get_logger()
+
+DEVICE_MAX = 50
+"""How many tasks of one device may be in flight; the agent runs a few of them at a time."""
+CLAIM_MAX = 500
+"""How many tasks one transaction claims."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A session that takes tasks. ``again``: it may not have heard of what is in flight."""
+
+    device_id: int
+    epoch: int
+    again: bool = False
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What a session is sent: tasks, oldest first, and the ids of those to end. ``left`` says that more is queued."""
+
+    device_id: int
+    epoch: int
+    tasks: list[task_messages.Task] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    left: bool = False
+
+
+class DeliveryService:
+    """Delivery by one node."""
+
+    def __init__(self, uow: UnitOfWork, db: Database, *, node_id: str, clock: Clock = utcnow) -> None:
+        self._uow = uow
+        self._db = db
+        self._node_id = node_id
+        self._clock = clock
+
+    async def deliver_many(self, claimants: Sequence[Claimant]) -> list[Delivery]:
+        """What each of ``claimants`` is to be sent, committed. Those with nothing are left out. Raises Unavailable."""
+        async with self._db.read() as session:  # most have nothing: they need no lock
+            busy = await repository.with_unfinished(session, {one.device_id for one in claimants})
+        found = {one.device_id: Delivery(one.device_id, one.epoch) for one in claimants if one.device_id in busy}
+        if not found:
+            return []
+        now = self._clock()
+        async with self._uow.begin() as unit:
+            epochs = {delivery.device_id: delivery.epoch for delivery in found.values()}
+            agents = await repository.lock_sessions(unit.session, self._node_id, epochs)
+            again = {one.device_id for one in claimants if one.again and one.device_id in agents}
+            if again:
+                await _repeat(unit.session, {id: agents[id] for id in again}, found, now)
+            claimed = await _claimable(unit.session, agents, found, now)
+            moved: list[Task] = []
+            for task, run in claimed:
+                assert task.device_id is not None
+                moved.append(task)
+                if not assignment.fits(run):
+                    lifecycle.end(task, TaskEvent.CANCEL, now, message="It is too large to be sent to an agent.")
+                    log.error("task.too_large", task_id=task.id, run_id=run.id)
+                    continue
+                lifecycle.send(task, run, epochs[task.device_id], now)
+                told = assignment.message(task, run, agents[task.device_id], known=False, now=now)
+                found[task.device_id].tasks.append(told)
+            await repository.save_tasks(unit.session, moved)
+            await settling.settle(unit, moved, now)
+        return [one for one in found.values() if one.tasks or one.cancelled or one.left]
+
+    async def cancelled_many(self, device_ids: Collection[int]) -> dict[int, list[str]]:
+        """Device id → ids of its tasks in flight that someone called off. Raises Unavailable."""
+        found: dict[int, list[str]] = defaultdict(list)
+        async with self._db.read() as session:
+            for ids in repository.chunks(device_ids):
+                query = sa.select(Task.device_id, Task.id).where(
+                    Task.device_id.in_(ids), repository.FLYING, Task.cancel_requested_at.is_not(None)
+                )
+                for device_id, task_id in await session.execute(query.order_by(Task.id)):
+                    found[device_id or 0].append(task_id)
+        return found
+
+    async def waiting_here(self) -> set[int]:
+        """The devices connected to this node for which tasks are queued. Raises Unavailable."""
+        async with self._db.read() as session:
+            return await repository.waiting_here(session, self._node_id)
+
+
+async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int, Delivery], now: datetime) -> None:
+    """What these devices have in flight without having started it, and what they are to end."""
+    for ids in repository.chunks(sorted(agents)):
+        query = sa.select(Task, Run).join(Run, Task.run_id == Run.id).where(Task.device_id.in_(ids), repository.FLYING)
+        for task, run in await session.execute(query.order_by(Task.id)):
+            assert task.device_id is not None
+            delivery = found[task.device_id]
+            if task.cancel_requested_at is not None:
+                delivery.cancelled.append(task.id)
+            elif task.state != TaskState.RUNNING:
+                known = task.state == TaskState.ACCEPTED
+                told = assignment.message(task, run, agents[task.device_id], known=known, now=now)
+                delivery.tasks.append(told)
+
+
+async def _claimable(
+    session: AsyncSession, agents: Collection[int], found: dict[int, Delivery], now: datetime
+) -> list[tuple[Task, Run]]:
+    """Queued tasks of ``agents``, locked, oldest first, as many as devices and runs have places for."""
+    candidates = await _oldest_queued(session, agents, now)
+    rooms = await repository.count_flying(session, Task.device_id, agents)
+    runs = await repository.lock_runs(session, {run_id for _, run_id, _ in candidates})
+    limited = [run.id for run in runs.values() if run.max_parallel is not None]
+    flying = await repository.count_flying(session, Task.run_id, limited)
+    chosen: list[str] = []
+    for task_id, run_id, device_id in candidates:
+        if rooms.get(device_id, 0) >= DEVICE_MAX or run_id not in runs:
+            continue
+        limit = runs[run_id].max_parallel
+        if limit is not None and flying.get(run_id, 0) >= limit:
+            continue
+        if len(chosen) >= CLAIM_MAX:
+            found[device_id].left = True
+            continue
+        chosen.append(task_id)
+        rooms[device_id] = rooms.get(device_id, 0) + 1
+        flying[run_id] = flying.get(run_id, 0) + 1
+    tasks = await repository.lock_tasks(session, chosen, repository.QUEUED)
+    return [(tasks[id], runs[tasks[id].run_id]) for id in sorted(tasks)]
+
+
+async def _oldest_queued(
+    session: AsyncSession, device_ids: Collection[int], now: datetime
+) -> list[tuple[str, str, int]]:
+    """(task, run, device) of the oldest queued tasks of each device, oldest first, whose time is not over."""
+    rows: list[tuple[str, str, int]] = []
+    for ids in repository.chunks(sorted(device_ids)):
+        place = sa.func.row_number().over(partition_by=Task.device_id, order_by=Task.id).label("place")
+        ranked = (
+            sa.select(Task.id, Task.run_id, Task.device_id, place)
+            .where(Task.device_id.in_(ids), repository.QUEUED, Task.deadline_at > now)
+            .subquery()
+        )
+        query = sa.select(ranked.c.id, ranked.c.run_id, ranked.c.device_id).where(ranked.c.place <= DEVICE_MAX)
+        rows += [(id, run_id, device_id) for id, run_id, device_id in await session.execute(query)]
+    return sorted(rows)

@@ -1,0 +1,79 @@
+"""How a task's row changes with each event: pure, on the row alone. The table of states is the protocol's.
+
+Invariants: what is not final has a ``deadline_at``, what is final has none; a report changes nothing twice, whatever
+order and number it comes in; nothing moves a task whose journal is gone.
+"""
+
+from datetime import datetime, timedelta
+
+from app.tasks.models import Run, Task
+from deployx_protocol.task_messages import TaskUpdate
+from deployx_protocol.tasks import FINAL, TRANSITIONS, TaskCode, TaskEvent, TaskState, advance
+
+GRACE = timedelta(seconds=120)
+"""How long past the moment at which an agent ends a task by itself the server waits for word of it."""
+_FORGOTTEN = frozenset({TaskCode.JOURNAL_NEW, TaskCode.JOURNAL_RESTORED})
+
+
+def forgotten(task: Task) -> bool:
+    """Whether it was in flight when its agent's journal went: whoever speaks of it speaks from an earlier time."""
+    return task.state == TaskState.LOST and task.code in _FORGOTTEN
+
+
+def send(task: Task, run: Run, epoch: int, now: datetime) -> None:
+    """It is handed to the session ``epoch`` of its device."""
+    task.state = advance(TaskState(task.state), TaskEvent.SEND)
+    task.sent_at, task.sent_epoch = now, epoch
+    task.deadline_at = run.expires_at + GRACE
+
+
+def end(task: Task, event: TaskEvent, now: datetime, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
+    """The server ends it: EXPIRE, CANCEL, GO_SILENT or FORGET."""
+    unsent = task.state == TaskState.QUEUED
+    task.state = advance(TaskState(task.state), event)
+    task.code, task.message = code, message
+    task.finished_at, task.deadline_at = now, None
+    if unsent:
+        task.output_chunks = 0
+
+
+def report(task: Task, run: Run, update: TaskUpdate, now: datetime) -> bool:
+    """Apply what its agent says; False if that changes nothing.
+
+    A report about a task that is still queued is believed: this database was put back to an earlier time.
+    """
+    state = TaskState(task.state)
+    if state is TaskState.QUEUED:
+        state = TaskState.SENT
+        task.sent_at = now
+    if forgotten(task) or (state is TaskState.LOST and task.code != TaskCode.SILENT):
+        return False
+    following = TRANSITIONS.get((state, TaskEvent(update.state.value)))
+    if following is None:
+        return False
+    earliest = task.sent_at or task.created_at
+    at = max(now - timedelta(seconds=update.ago_s), earliest)
+    task.state, task.code, task.message = following, update.code, update.message
+    task.finished_at = None
+    if following is TaskState.ACCEPTED:
+        task.accepted_at = task.accepted_at or at
+        task.deadline_at = run.expires_at + GRACE
+        return True
+    task.accepted_at = task.accepted_at or at
+    if following is TaskState.RUNNING:
+        task.started_at = task.started_at or at
+        task.deadline_at = task.started_at + timedelta(seconds=run.timeout_s) + GRACE
+        return True
+    assert following in FINAL
+    _finish(task, update, at)
+    return True
+
+
+def _finish(task: Task, update: TaskUpdate, at: datetime) -> None:
+    task.finished_at, task.deadline_at = at, None
+    task.exit_code, task.signal, task.duration_s = update.exit_code, update.signal, update.duration_s
+    if update.duration_s is not None and task.started_at is None:
+        task.started_at = max(at - timedelta(seconds=update.duration_s), task.accepted_at or at)
+    task.output_chunks = update.chunks
+    task.output_lost_bytes += update.lost_bytes
+    task.digest = update.digest

@@ -1,0 +1,140 @@
+"""What agents say about their tasks, a batch at a time: reports and output, committed before they are acknowledged.
+
+Invariant: whoever speaks for a device speaks of that device's tasks only, whatever ids it names. What comes again, late
+or in another order is acknowledged and changes nothing; output has no gaps, because a chunk that is not the next one
+is not taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.clock import Clock, utcnow
+from app.tasks import lifecycle, repository, settling
+from app.tasks.models import Run, Task, TaskOutput
+from app.uow import Unit, UnitOfWork
+from deployx_protocol.frames import Frame
+from deployx_protocol.task_messages import OutputSaved, TaskUpdate, UpdateSaved
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Reports of one device, oldest first."""
+
+    device_id: int
+    updates: Sequence[TaskUpdate]
+
+    @property
+    def task_ids(self) -> set[str]:
+        """The tasks it is about."""
+        return {update.task_id for update in self.updates}
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """Output of one task of a device, in the order of its chunks."""
+
+    device_id: int
+    task_id: str
+    frames: Sequence[Frame]
+
+    @property
+    def task_ids(self) -> set[str]:
+        """The task it is about."""
+        return {self.task_id}
+
+
+@dataclass(slots=True)
+class Saved:
+    """What is committed of one item. ``unknown`` are tasks that this device does not have, ``foreign`` those of them
+    that are another's."""
+
+    updates: list[UpdateSaved] = field(default_factory=list)
+    output: list[OutputSaved] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+class ReportService:
+    """Saves what agents say."""
+
+    def __init__(self, uow: UnitOfWork, clock: Clock = utcnow) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def save_many(self, items: Sequence[Reported | Printed]) -> list[Saved]:
+        """What became of each, committed. Raises Unavailable; then nothing was written."""
+        async with self._uow.begin() as unit:
+            named = {task_id for item in items for task_id in item.task_ids}
+            tasks, runs = await repository.lock_with_runs(unit.session, named)
+            batch = _Batch(tasks, runs, self._clock())
+            saved = [batch.take(item) for item in items]
+            await batch.write(unit)
+        return saved
+
+
+class _Batch:
+    """The rows that one batch of items touches, and what it changes."""
+
+    def __init__(self, tasks: dict[str, Task], runs: dict[str, Run], now: datetime) -> None:
+        self._tasks = tasks
+        self._runs = runs
+        self._now = now
+        self._moved: dict[str, Task] = {}
+        self._grown: dict[str, Task] = {}
+        self._chunks: list[dict[str, Any]] = []
+
+    def take(self, item: Reported | Printed) -> Saved:
+        """Apply one item to the rows; what may be acknowledged of it once they are committed."""
+        saved = Saved()
+        for task_id in sorted(item.task_ids):
+            task = self._tasks.get(task_id)
+            if task is None or task.device_id != item.device_id:
+                saved.unknown.append(task_id)
+                if task is not None:
+                    saved.foreign.append(task_id)
+        if isinstance(item, Reported):
+            for update in item.updates:
+                if update.task_id not in saved.unknown:
+                    self._report(self._tasks[update.task_id], update)
+                    saved.updates.append(UpdateSaved(task_id=update.task_id, state=update.state))
+        elif not saved.unknown:
+            next_seq = self._store(self._tasks[item.task_id], item.frames)
+            saved.output.append(OutputSaved(task_id=item.task_id, next_seq=next_seq))
+        return saved
+
+    def _report(self, task: Task, update: TaskUpdate) -> None:
+        if lifecycle.report(task, self._runs[task.run_id], update, self._now):
+            self._moved[task.id] = task
+
+    def _store(self, task: Task, frames: Sequence[Frame]) -> int:
+        """Take the frames that come next; the seq that is wanted then."""
+        if lifecycle.forgotten(task):
+            return max((frame.seq + 1 for frame in frames), default=task.output_next_seq)
+        for frame in frames:
+            if frame.seq > task.output_next_seq:
+                break
+            if frame.seq == task.output_next_seq:
+                self._append(task, frame)
+        return task.output_next_seq
+
+    def _append(self, task: Task, frame: Frame) -> None:
+        room = max(0, self._runs[task.run_id].output_quota_bytes - task.output_bytes)
+        data = frame.data[:room]
+        if data:
+            self._chunks.append({"task_id": task.id, "seq": frame.seq, "stream": frame.stream, "data": data})
+        task.output_next_seq += 1
+        task.output_bytes += len(data)
+        task.output_lost_bytes += len(frame.data) - len(data)
+        self._grown[task.id] = task
+
+    async def write(self, unit: Unit) -> None:
+        """Write what changed."""
+        await repository.save_tasks(unit.session, {**self._moved, **self._grown}.values())
+        if self._chunks:
+            await (await unit.session.connection()).execute(sa.insert(TaskOutput), self._chunks)
+        await settling.settle(unit, self._moved.values(), self._now)
+        settling.hint_tasks(unit, [task for task in self._grown.values() if task.id not in self._moved])

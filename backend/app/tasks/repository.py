@@ -1,0 +1,146 @@
+"""Rows of runs and tasks for whoever moves tasks along: delivery, reports, the reaper, registrations, cancellation.
+
+Invariant: a transaction takes its locks in this order: devices, runs, tasks; of each kind by id. So two servers on one
+PostgreSQL never wait for each other in a circle. The runs come before their tasks because whoever changes a task
+changes its run's ``rev`` as well (``settling.py``).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.devices.models import Device
+from app.tasks.models import Run, Task
+from deployx_protocol.states import DeviceStatus, Trust
+from deployx_protocol.tasks import FINAL, IN_FLIGHT, TaskState
+
+CHUNK = 500
+Item = TypeVar("Item")
+
+
+def _states(states: Iterable[TaskState]) -> list[sa.ColumnElement[str]]:
+    # Literals, not parameters: a partial index is only used by a query that names its condition.
+    return [sa.literal_column(f"'{state.value}'") for state in TaskState if state in states]
+
+
+UNFINISHED: sa.ColumnElement[bool] = Task.state.in_(_states(frozenset(TaskState) - FINAL))
+"""Neither final nor forgotten: what the partial indexes of ``tasks`` hold."""
+QUEUED: sa.ColumnElement[bool] = sa.and_(UNFINISHED, Task.state == sa.literal_column("'queued'"))
+FLYING: sa.ColumnElement[bool] = sa.and_(UNFINISHED, Task.state.in_(_states(IN_FLIGHT)))
+
+
+def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
+    """``items`` in pieces that fit a statement."""
+    listed = list(items)
+    return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+
+
+async def lock_sessions(session: AsyncSession, node_id: str, epochs: Mapping[int, int]) -> dict[int, str]:
+    """Device id → agent id of those of ``epochs`` (device id → session epoch) whose row says that this session is the
+    one, here and now, and that the device may be given work. They cannot register elsewhere until the commit."""
+    found: dict[int, str] = {}
+    for ids in chunks(sorted(epochs)):
+        query = sa.select(Device.id, Device.agent_id, Device.session_epoch).where(
+            Device.id.in_(ids),
+            Device.status == DeviceStatus.ONLINE,
+            Device.trust == Trust.TRUSTED,
+            Device.node_id == node_id,
+        )
+        rows = await session.execute(query.order_by(Device.id).with_for_update(key_share=True))
+        found |= {row.id: row.agent_id for row in rows if row.session_epoch == epochs[row.id]}
+    return found
+
+
+async def lock_runs(session: AsyncSession, run_ids: Collection[str]) -> dict[str, Run]:
+    """The runs with these ids, detached."""
+    found: dict[str, Run] = {}
+    for ids in chunks(sorted(set(run_ids))):
+        query = sa.select(Run).where(Run.id.in_(ids)).order_by(Run.id).with_for_update(key_share=True)
+        found |= {run.id: run for run in await session.scalars(query)}
+    for run in found.values():
+        session.expunge(run)
+    return found
+
+
+async def lock_tasks(
+    session: AsyncSession, task_ids: Collection[str], *conditions: sa.ColumnElement[bool]
+) -> dict[str, Task]:
+    """The tasks with these ids that still meet ``conditions`` once they are locked, detached: see ``save_tasks``."""
+    found: dict[str, Task] = {}
+    for ids in chunks(sorted(set(task_ids))):
+        query = sa.select(Task).where(Task.id.in_(ids), *conditions).order_by(Task.id).with_for_update(key_share=True)
+        found |= {task.id: task for task in await session.scalars(query)}
+    for task in found.values():
+        session.expunge(task)
+    return found
+
+
+async def lock_with_runs(
+    session: AsyncSession, task_ids: Collection[str], *conditions: sa.ColumnElement[bool]
+) -> tuple[dict[str, Task], dict[str, Run]]:
+    """The tasks with these ids that meet ``conditions``, and the runs of all of them, locked in order."""
+    runs_of: set[str] = set()
+    for ids in chunks(set(task_ids)):
+        runs_of.update(await session.scalars(sa.select(Task.run_id).where(Task.id.in_(ids)).distinct()))
+    runs = await lock_runs(session, runs_of)
+    return await lock_tasks(session, task_ids, *conditions), runs
+
+
+async def with_unfinished(session: AsyncSession, device_ids: Collection[int]) -> set[int]:
+    """Which of these devices have a task that is not over."""
+    found: set[int] = set()
+    for ids in chunks(device_ids):
+        unfinished = sa.exists().where(Task.device_id == Device.id, UNFINISHED)
+        found.update(await session.scalars(sa.select(Device.id).where(Device.id.in_(ids), unfinished)))
+    return found
+
+
+async def waiting_here(session: AsyncSession, node_id: str) -> set[int]:
+    """The trusted devices that are connected to this node and have queued tasks."""
+    queued = sa.exists().where(Task.device_id == Device.id, QUEUED)
+    query = sa.select(Device.id).where(
+        Device.node_id == node_id, Device.status == DeviceStatus.ONLINE, Device.trust == Trust.TRUSTED, queued
+    )
+    return set(await session.scalars(query))
+
+
+async def count_flying(session: AsyncSession, column: Any, ids: Collection[Any]) -> dict[Any, int]:
+    """How many tasks are in flight for each of ``ids``, which are values of ``column`` (of tasks)."""
+    found: dict[Any, int] = {}
+    for piece in chunks(ids):
+        query = sa.select(column, sa.func.count()).where(column.in_(piece), FLYING).group_by(column)
+        found |= {row[0]: row[1] for row in await session.execute(query)}
+    return found
+
+
+_MOVABLE = (
+    *(
+        "state",
+        "code",
+        "message",
+        "exit_code",
+        "signal",
+        "duration_s",
+        "digest",
+        "sent_at",
+        "sent_epoch",
+        "accepted_at",
+    ),
+    *("started_at", "finished_at", "deadline_at", "cancel_requested_at"),
+    *("output_bytes", "output_lost_bytes", "output_next_seq", "output_chunks"),
+)
+_TASKS = Task.__table__
+_SAVE = (
+    sa.update(Task)
+    .where(_TASKS.c.id == sa.bindparam("b_id"))
+    .values({**{name: sa.bindparam(f"b_{name}", type_=_TASKS.c[name].type) for name in _MOVABLE}, "rev": Task.rev + 1})
+)
+
+
+async def save_tasks(session: AsyncSession, tasks: Iterable[Task]) -> None:
+    """Write what was changed on detached ``tasks``, which this transaction has locked; their ``rev`` grows by one."""
+    rows = [{"b_id": task.id, **{f"b_{name}": getattr(task, name) for name in _MOVABLE}} for task in tasks]
+    if rows:
+        await (await session.connection()).execute(_SAVE, rows)
