@@ -1,7 +1,8 @@
 """Every error that the server means to raise, and how it reads outside.
 
     DeployXError
-    ├ InvalidInput 422   Unauthenticated 401   Forbidden 403   NotFound 404   TooManyAttempts 429
+    ├ InvalidInput 422 ── InvalidSelector
+    ├ Unauthenticated 401   Forbidden 403   NotFound 404   TooManyAttempts 429
     ├ InsecureTransport 400   PreconditionFailed 412
     ├ Conflict 409 ── IllegalTransition
     └ Unavailable 503 (retryable)
@@ -30,6 +31,16 @@ class InvalidInput(DeployXError):
     """What was sent cannot be used."""
 
     status, code, title = 422, "invalid_input", "The input cannot be used"
+
+
+class InvalidSelector(InvalidInput):
+    """A selector that cannot be read. ``position`` counts its characters from 1."""
+
+    code, title = "invalid_selector", "The selector cannot be used"
+
+    def __init__(self, message: str, position: int | None = None, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.position = position
 
 
 class InsecureTransport(DeployXError):

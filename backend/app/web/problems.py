@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.errors import DeployXError, InvalidInput
+from app.errors import DeployXError, InvalidInput, InvalidSelector
 
 MEDIA_TYPE = "application/problem+json"
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
@@ -45,6 +45,8 @@ class Problem(BaseModel):
     code: str
     request_id: str
     errors: list[FieldError] | None = None
+    position: int | None = None
+    """Of a selector: which of its characters the detail speaks of, from 1."""
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -77,7 +79,16 @@ async def _deployx_error(request: Request, error: Exception) -> Response:
         headers["www-authenticate"] = "Bearer"
     if error.status >= 500:
         log.warning("request.failed", code=error.specific_code, cause=repr(error.__cause__ or error))
-    return _answer(_id(request), error.status, error.specific_code, error.title, error.message, headers=headers)
+    position = error.position if isinstance(error, InvalidSelector) else None
+    return _answer(
+        _id(request),
+        error.status,
+        error.specific_code,
+        error.title,
+        error.message,
+        headers=headers,
+        position=position,
+    )
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -111,8 +122,11 @@ def _answer(
     *,
     headers: dict[str, str] | None = None,
     errors: list[FieldError] | None = None,
+    position: int | None = None,
 ) -> Response:
-    problem = Problem(title=title, status=status, detail=detail, code=code, request_id=request_id, errors=errors)
+    problem = Problem(
+        title=title, status=status, detail=detail, code=code, request_id=request_id, errors=errors, position=position
+    )
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
