@@ -34,7 +34,11 @@ from app.realtime.presence import PresenceLoop
 from app.realtime.publisher import Publisher
 from app.realtime.sessions import Sessions
 from app.realtime.supervision import supervised
+from app.realtime.tasks import TaskGateway
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
+from app.tasks.delivery import DeliveryService
+from app.tasks.reaper import ReaperService
+from app.tasks.reports import ReportService
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
 from app.web.middleware import RequestFrame
@@ -78,7 +82,15 @@ def create_app(settings: Settings) -> FastAPI:
     loop = PresenceLoop(
         registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=agents.register_again
     )
-    agents.use(loop)
+    work = TaskGateway(
+        agent_server,
+        sessions,
+        DeliveryService(uow, db, node_id=node_id),
+        ReportService(uow),
+        ReaperService(uow, db),
+        counted,
+    )
+    agents.use(loop, work)
 
     dashboard_server = LinkServer(
         allowed=events.FROM_DASHBOARD,
@@ -98,6 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     publisher = Publisher(devices, dashboards)
     bus.subscribe(agents.hinted)
+    bus.subscribe(work.hinted)
     bus.subscribe(publisher.hinted)
     housekeeping = Housekeeping(accounts, statistics, RetentionService(db, settings))
 
@@ -118,6 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(supervised("presence", loop.run)),
+                group.create_task(supervised("tasks", work.run)),
                 group.create_task(supervised("publisher", publisher.run)),
                 group.create_task(supervised("dashboards", dashboards.watch_sessions)),
                 group.create_task(supervised("housekeeping", housekeeping.run)),

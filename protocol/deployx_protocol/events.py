@@ -47,5 +47,5 @@ RESERVED: Final = frozenset(
 )
 """Names that a peer may never send as an event: libraries give them a meaning of their own."""
 
-FROM_AGENT: Final = frozenset({AGENT_REGISTER, REGISTRATION_ACK, PING, AGENT_LEAVING})
+FROM_AGENT: Final = frozenset({AGENT_REGISTER, REGISTRATION_ACK, PING, AGENT_LEAVING, TASK_UPDATES, TASK_OUTPUT})
 FROM_DASHBOARD: Final = frozenset({WATCH})

@@ -33,6 +33,8 @@ class Registered:
     generation: int
     epoch: int
     came_online: bool
+    http_token: str = ""
+    """What the session authenticates with over HTTP; its hash is in the row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Invariant: a batch is one transaction, and later registrations of a batch see wh
 the loaded rows. A connection hears of its registration only after the commit.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import structlog
@@ -15,10 +16,13 @@ from app.devices.models import Claim, Device, EnrollmentToken, StatusEvent
 from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration
 from app.devices.rows import Rows
 from app.hints import HintKind
+from app.tasks.forgetting import forget_many
 from app.uow import UnitOfWork
+from deployx_protocol import tokens
 from deployx_protocol.codes import Code
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.states import DeviceStatus, StatusCause, Trust
+from deployx_protocol.tasks import TaskCode
 
 log = structlog.get_logger()
 
@@ -37,7 +41,9 @@ class RegistrationService:
         messages = [registration.message for registration in registrations]
         async with self._uow.begin() as unit:
             rows = await Rows.load(unit, messages, self._node_id, self._clock())
-            return [await self._register(rows, registration) for registration in registrations]
+            outcomes = [await self._register(rows, registration) for registration in registrations]
+            await forget_many(unit, rows.forgotten, rows.now)
+        return outcomes
 
     async def _register(self, rows: Rows, registration: Registration) -> Outcome:
         message = registration.message
@@ -109,6 +115,10 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
         case _:
             await rows.follow_names(device, message)
             device.fingerprint = message.fingerprint
+    if device.journal_id and message.journal_id != device.journal_id:
+        rows.forgotten[device.id] = TaskCode.JOURNAL_NEW
+    elif judgement.lineage in (Lineage.BEHIND, Lineage.FORKED):
+        rows.forgotten[device.id] = TaskCode.JOURNAL_RESTORED
     return await _online(rows, registration, device)
 
 
@@ -176,8 +186,10 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
     device.session_epoch += 1
     device.rev += 1
-    generation = 0
+    generation, http_token = 0, ""
     if message.keyed:
+        http_token = tokens.new_secret()
+        device.http_token_hash = hashlib.sha256(http_token.encode()).hexdigest()
         generation = identity.issue_generation(device, message.generation)
         rows.boots[device.id] = message.boot_id
     came_online = device.status != DeviceStatus.ONLINE
@@ -193,6 +205,7 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
         generation=generation,
         epoch=device.session_epoch,
         came_online=came_online,
+        http_token=http_token,
     )
 
 

@@ -11,6 +11,7 @@ from app.hints import HintKind
 from app.uow import Unit
 from deployx_protocol import limits
 from deployx_protocol.messages import AgentRegister
+from deployx_protocol.tasks import TaskCode
 
 
 class Rows:
@@ -28,6 +29,8 @@ class Rows:
         self.claims: list[Claim] = []
         self.boots: dict[int, str] = {}
         """Boot id of whoever registered in this batch, by device: live as soon as it is committed."""
+        self.forgotten: dict[int, TaskCode] = {}
+        """Devices whose agents no longer know what they had been given, and why."""
 
     @classmethod
     async def load(cls, unit: Unit, messages: Sequence[AgentRegister], node_id: str, now: datetime) -> "Rows":

@@ -20,6 +20,7 @@ from app.realtime import credentials
 from app.realtime.link import LinkServer, source_ip
 from app.realtime.presence import PresenceLoop
 from app.realtime.sessions import AgentSession, Sessions
+from app.realtime.tasks import TaskGateway
 from app.settings import Settings
 from app.web.metrics import Metrics
 from deployx_protocol import events, limits
@@ -46,10 +47,11 @@ PROBE_S = 3.0
 REGISTRATIONS_MAX = 20
 """How often one connection may fail to register, by its own fault, before it is cut."""
 SHUTDOWN_RETRY_S = 2.0
+_NO_ROOM = ("busy", "The server has too much to save. Say it again in a moment.")
 
 
 class AgentGateway:
-    """The agents' side of the server. Made before the PresenceLoop that it writes through, and given it by ``use``."""
+    """The agents' side of the server. Made before the parts that it hands things to, and given them by ``use``."""
 
     def __init__(
         self, server: LinkServer, sessions: Sessions, settings: Settings, metrics: Metrics, clock: Clock = utcnow
@@ -60,6 +62,7 @@ class AgentGateway:
         self._settings = settings
         self._clock = clock
         self._presence: PresenceLoop
+        self._work: TaskGateway
         self._anonymous: Counter[str] = Counter()
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._addresses: dict[str, str] = {}
@@ -68,12 +71,14 @@ class AgentGateway:
             events.PING: self._ping,
             events.REGISTRATION_ACK: self._acknowledged,
             events.AGENT_LEAVING: self._leaving,
+            events.TASK_UPDATES: self._task_updates,
+            events.TASK_OUTPUT: self._task_output,
         }
         server.serve(self)
 
-    def use(self, presence: PresenceLoop) -> None:
-        """Write through ``presence``."""
-        self._presence = presence
+    def use(self, presence: PresenceLoop, work: TaskGateway) -> None:
+        """Write through ``presence``; hand what is about tasks to ``work``."""
+        self._presence, self._work = presence, work
 
     # ------------------------------------------------------------ connections
 
@@ -104,6 +109,7 @@ class AgentGateway:
         if session is None:
             return
         self._sessions.remove(session)
+        self._work.disconnected(session)
         self._metrics.agent_connections.labels("open").dec()
         cause, detail = self._why(session, reason)
         log.info(
@@ -200,6 +206,12 @@ class AgentGateway:
         session.leaving = decode(payload if payload is not None else {}, AgentLeaving).reason
         return _accepted()
 
+    async def _task_updates(self, session: AgentSession, payload: Any) -> dict[str, Any]:
+        return _accepted() if await self._work.updates(session, payload) else _refusal(*_NO_ROOM)
+
+    async def _task_output(self, session: AgentSession, payload: Any) -> dict[str, Any]:
+        return _accepted() if await self._work.output(session, payload) else _refusal(*_NO_ROOM)
+
     # ------------------------------------------------------------ registration
 
     async def _register(self, session: AgentSession, payload: Any) -> dict[str, Any]:
@@ -295,9 +307,12 @@ class AgentGateway:
                     generation=outcome.generation,
                     heartbeat_interval_s=self._settings.heartbeat_interval_s,
                     server_time=iso(self._clock()),
+                    http_token=outcome.http_token if isinstance(outcome, Registered) else "",
                 )
                 await self._emit(session, events.REGISTRATION_SUCCESS, success)
                 self._log_registered(session, outcome)
+                if isinstance(outcome, Registered):
+                    self._work.registered(session)
                 return _accepted(success)
             case Contested():
                 raise AssertionError("a contest is settled before it is answered")

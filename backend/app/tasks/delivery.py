@@ -9,7 +9,7 @@ to the next session, until the agent has given a receipt.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -17,10 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock, utcnow
 from app.db import Database
+from app.devices.models import Device
 from app.tasks import assignment, lifecycle, repository, settling
 from app.tasks.models import Run, Task
 from app.uow import UnitOfWork
 from deployx_protocol import task_messages
+from deployx_protocol.states import DeviceStatus
 from deployx_protocol.tasks import TaskEvent, TaskState
 
 log = structlog.get_logger()
@@ -101,6 +103,22 @@ class DeliveryService:
                 for device_id, task_id in await session.execute(query.order_by(Task.id)):
                     found[device_id or 0].append(task_id)
         return found
+
+    async def ending_here(self, older_than_s: float) -> set[int]:
+        """The devices here whose tasks were called off so long ago and are not over. Raises Unavailable."""
+        query = (
+            sa.select(Task.device_id)
+            .join(Device, Task.device_id == Device.id)
+            .where(
+                Device.node_id == self._node_id,
+                Device.status == DeviceStatus.ONLINE,
+                repository.FLYING,
+                Task.cancel_requested_at < self._clock() - timedelta(seconds=older_than_s),
+            )
+            .distinct()
+        )
+        async with self._db.read() as session:
+            return {device_id for device_id in await session.scalars(query) if device_id}
 
     async def waiting_here(self) -> set[int]:
         """The devices connected to this node for which tasks are queued. Raises Unavailable."""

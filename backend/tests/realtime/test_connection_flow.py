@@ -1,5 +1,6 @@
 """The specification's flow from end to end: register, be seen, keep alive, leave; every step on a real socket."""
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +40,10 @@ async def test_a_registration_makes_a_row_with_every_column(serve: Serve, agent:
 async def test_registration_success_says_what_the_agent_needs(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval", heartbeat_interval_s=7.5)
     success = await agent(node).start()
-    assert success.keys() == {"agent_id", "trust", "generation", "heartbeat_interval_s", "server_time"}
+    said = {"agent_id", "trust", "generation", "heartbeat_interval_s", "server_time", "http_token"}
+    assert success.keys() == said
+    [row] = await node.devices()
+    assert row.http_token_hash == hashlib.sha256(success["http_token"].encode()).hexdigest()
     assert success["heartbeat_interval_s"] == 7.5
     assert success["generation"] == 1
     assert abs(datetime.fromisoformat(success["server_time"]) - utcnow()) < timedelta(seconds=5)

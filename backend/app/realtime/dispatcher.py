@@ -1,0 +1,188 @@
+"""Hands tasks to the agents of this node: as soon as a hint says that some wait, and when their agents register.
+
+Invariant: what is sent was claimed in the database before, for exactly the session that it is sent to. Whatever is
+lost on the way (a hint, an event, this process) is found again: by the poll, by the time that a receipt takes, by the
+next registration.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import structlog
+
+from app.errors import Unavailable
+from app.hints import Hint, HintKind
+from app.realtime.sessions import AgentSession, Sessions
+from app.tasks import assignment
+from app.tasks.delivery import Claimant, Delivery, DeliveryService
+from deployx_protocol import events
+from deployx_protocol.messages import Message
+from deployx_protocol.task_messages import TaskCancel
+
+log = structlog.get_logger()
+
+DEVICES_MAX = 200
+"""For how many devices one transaction claims."""
+CANCELS_MAX = 500
+POLL_S = 5.0
+RECEIPT_S = 15.0
+"""How long an agent may take to say that it has a task, or that it ended one, before it is told again."""
+RETRY_S = 0.5
+
+Emit = Callable[[AgentSession, str, Message], Awaitable[None]]
+
+
+class Dispatcher:
+    """Delivery to the sessions of this node. ``sent`` is told how many tasks went out."""
+
+    def __init__(
+        self, delivery: DeliveryService, sessions: Sessions, emit: Emit, sent: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._delivery = delivery
+        self._sessions = sessions
+        self._emit = emit
+        self._sent = sent
+        self._ready: set[AgentSession] = set()
+        self._due: dict[int, bool] = {}
+        """Device id → whether it may not have heard of what is in flight."""
+        self._ending: set[int] = set()
+        self._unheard: dict[int, dict[str, float]] = {}
+        """Device id → task id → when it was sent, for those without a receipt."""
+        self._work = asyncio.Event()
+
+    def registered(self, session: AgentSession) -> None:
+        """The agent knows that it is registered: it is sent what waits, and again what it may not have heard."""
+        self._ready.add(session)
+        self._want(session.device_id, again=True)
+
+    def gone(self, session: AgentSession) -> None:
+        """The connection is closed."""
+        self._ready.discard(session)
+        if self._session(session.device_id) is None:
+            self._unheard.pop(session.device_id, None)
+
+    def heard(self, device_id: int, task_ids: Collection[str]) -> None:
+        """The agent has spoken of these tasks, so it has them."""
+        waiting = self._unheard.get(device_id, {})
+        for task_id in task_ids:
+            waiting.pop(task_id, None)
+
+    def hinted(self, hints: Sequence[Hint]) -> None:
+        """Take note of what concerns the agents connected here."""
+        for hint in hints:
+            match hint.kind:
+                case HintKind.TASKS_WAITING if self._session(hint.device_id):
+                    self._want(hint.device_id)
+                case HintKind.TASKS_CANCELLED if self._session(hint.device_id):
+                    self._ending.add(hint.device_id)
+                    self._work.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._deliver_forever())
+            group.create_task(self._every(POLL_S, self._poll))
+            group.create_task(self._every(RECEIPT_S / 3, self._remind))
+
+    def _want(self, device_id: int, *, again: bool = False) -> None:
+        self._due[device_id] = again or self._due.get(device_id, False)
+        self._work.set()
+
+    def _session(self, device_id: int) -> AgentSession | None:
+        session = self._sessions.by_device.get(device_id)
+        return session if session in self._ready else None
+
+    # ------------------------------------------------------------ tasks
+
+    async def _deliver_forever(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                while self._due or self._ending:
+                    await self._deliver()
+                    await self._end()
+            except Unavailable:
+                await asyncio.sleep(RETRY_S)
+                self._work.set()
+
+    async def _deliver(self) -> None:
+        taken = {device_id: self._due.pop(device_id) for device_id in list(self._due)[:DEVICES_MAX]}
+        sessions = {device_id: self._session(device_id) for device_id in taken}
+        claimants = [Claimant(id, session.epoch, taken[id]) for id, session in sessions.items() if session]
+        if not claimants:
+            return
+        try:
+            deliveries = await self._delivery.deliver_many(claimants)
+        except BaseException:
+            for device_id, again in taken.items():
+                self._want(device_id, again=again)
+            raise
+        for delivery in deliveries:
+            await self._send(delivery)
+
+    async def _send(self, delivery: Delivery) -> None:
+        session = self._session(delivery.device_id)
+        if session is None or session.epoch != delivery.epoch:
+            return  # its next registration is sent all of this again
+        if delivery.left:
+            self._want(delivery.device_id)
+        for batch in assignment.batches(delivery.tasks):
+            await self._emit(session, events.TASK_ASSIGNED, batch)
+        unheard = self._unheard.setdefault(delivery.device_id, {})
+        unheard |= dict.fromkeys((task.task_id for task in delivery.tasks if not task.known), time.monotonic())
+        await self._emit_cancel(session, delivery.cancelled)
+        self._sent(len(delivery.tasks))
+        log.info(
+            "tasks.sent",
+            agent_id=session.agent_id,
+            tasks=len(delivery.tasks),
+            again=sum(task.known for task in delivery.tasks),
+            cancelled=len(delivery.cancelled),
+        )
+
+    # ------------------------------------------------------------ their end
+
+    async def _end(self) -> None:
+        ending = list(self._ending)[:CANCELS_MAX]
+        if not ending:
+            return
+        cancelled = await self._delivery.cancelled_many(ending)
+        self._ending.difference_update(ending)
+        for device_id, task_ids in cancelled.items():
+            session = self._session(device_id)
+            if session:
+                await self._emit_cancel(session, task_ids)
+
+    async def _emit_cancel(self, session: AgentSession, task_ids: Sequence[str]) -> None:
+        for start in range(0, len(task_ids), CANCELS_MAX):
+            await self._emit(
+                session, events.TASK_CANCEL, TaskCancel(task_ids=list(task_ids[start : start + CANCELS_MAX]))
+            )
+
+    # ------------------------------------------------------------ nets
+
+    async def _poll(self) -> None:
+        for device_id in await self._delivery.waiting_here():
+            if self._session(device_id):
+                self._want(device_id)
+
+    async def _remind(self) -> None:
+        late = time.monotonic() - RECEIPT_S
+        for device_id, waiting in list(self._unheard.items()):
+            if waiting and min(waiting.values()) > late:
+                continue
+            del self._unheard[device_id]
+            if waiting:
+                self._want(device_id, again=True)
+        self._ending |= await self._delivery.ending_here(RECEIPT_S)
+        self._work.set()
+
+    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await step()
+            except Unavailable:
+                continue  # whoever writes has said so; the next turn asks again

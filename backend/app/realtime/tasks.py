@@ -1,0 +1,169 @@
+"""The part of the agents' gateway that is about tasks: what agents say of them, and what they are told.
+
+Invariants: an agent speaks for the device of its own connection, never for one that a payload names; it hears
+`task_acknowledged` after the commit and only then, so that what is lost before is said again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from app.complaints import Complaints
+from app.errors import NotFound, Unavailable
+from app.realtime.dispatcher import Dispatcher
+from app.realtime.inbox import Inbox
+from app.realtime.link import LinkServer
+from app.realtime.sessions import AgentSession, Sessions
+from app.realtime.supervision import supervised
+from app.tasks.delivery import DeliveryService
+from app.tasks.reaper import ReaperService
+from app.tasks.reports import Printed, Reported, ReportService, Saved
+from app.web.metrics import Metrics
+from deployx_protocol import events
+from deployx_protocol.checks import decode
+from deployx_protocol.frames import Frame
+from deployx_protocol.messages import Message
+from deployx_protocol.task_messages import OutputSaved, TaskAcknowledged, TaskOutput, TaskUpdates, UpdateSaved
+
+log = structlog.get_logger()
+
+REAP_S = 3.0
+POST_S = 20.0
+"""How long a request with output waits for its commit."""
+ACKNOWLEDGED_MAX = 150
+"""How many entries of a kind one acknowledgement has at most: far below the size of a message."""
+
+
+class TaskGateway:
+    """Runs until cancelled; ``registered`` and ``disconnected`` are told by the gateway that it is part of."""
+
+    def __init__(
+        self,
+        server: LinkServer,
+        sessions: Sessions,
+        delivery: DeliveryService,
+        reports: ReportService,
+        reaper: ReaperService,
+        metrics: Metrics,
+    ) -> None:
+        self._server = server
+        self._reaper = reaper
+        self._metrics = metrics
+        self._dispatcher = Dispatcher(delivery, sessions, self._emit, metrics.tasks_sent.inc)
+        self._inbox = Inbox(reports.save_many, self._acknowledge)
+        self._saved: dict[AgentSession, list[Saved]] = {}
+        self._complaints = Complaints("task.refused")
+        self.hinted = self._dispatcher.hinted
+        self.registered = self._dispatcher.registered
+        self.disconnected = self._dispatcher.gone
+
+    async def run(self) -> None:
+        """Deliver, save and reap, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervised("tasks.inbox", self._inbox.run))
+            group.create_task(supervised("tasks.dispatcher", self._dispatcher.run))
+            group.create_task(supervised("tasks.reaper", self._reap_forever))
+
+    # ------------------------------------------------------------ what agents say
+
+    async def updates(self, session: AgentSession, payload: Any) -> bool:
+        """`task_updates`; False if there is no room for it now. Raises InvalidPayload."""
+        updates = decode(payload, TaskUpdates).updates
+        self._dispatcher.heard(session.device_id, [update.task_id for update in updates])
+        return self._take(session, Reported(session.device_id, updates))
+
+    async def output(self, session: AgentSession, payload: Any) -> bool:
+        """`task_output`; False if there is no room for it now. Raises InvalidPayload."""
+        message = decode(payload, TaskOutput)
+        frames = [Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in message.chunks]
+        return self._take(session, Printed(session.device_id, message.task_id, frames))
+
+    async def post(self, device_id: int, task_id: str, frames: Sequence[Frame], source_ip: str) -> int:
+        """Output that came over HTTP: the seq that is wanted next, once it is committed.
+
+        Raises NotFound for a task that the device does not have, Unavailable when it cannot be saved now.
+        """
+        answered: asyncio.Future[Saved | None] = asyncio.get_running_loop().create_future()
+
+        def answer(saved: Saved | None) -> None:
+            if not answered.done():
+                answered.set_result(saved)
+
+        item = Printed(device_id, task_id, frames)
+        if not self._inbox.take(item, answer):
+            self._metrics.task_intake_full.inc()
+            raise Unavailable("The server has too much output to save. Send it again in a moment.", retry_after_s=2)
+        try:
+            async with asyncio.timeout(POST_S):
+                saved = await answered
+        except TimeoutError:
+            raise Unavailable("The database does not answer. Send it again in a moment.", retry_after_s=5) from None
+        if saved is None:
+            raise Unavailable("The server failed to save this; it was logged.", retry_after_s=30)
+        self._count(item, saved, device_id, source_ip)
+        if saved.unknown:
+            raise NotFound("This device has no such task.")
+        return saved.output[0].next_seq
+
+    def _take(self, session: AgentSession, item: Reported | Printed) -> bool:
+        if self._inbox.take(item, partial(self._answered, session, item)):
+            return True
+        self._metrics.task_intake_full.inc()
+        return False
+
+    def _answered(self, session: AgentSession, item: Reported | Printed, saved: Saved | None) -> None:
+        if saved is None:
+            return
+        self._count(item, saved, session.device_id, session.source_ip)
+        self._saved.setdefault(session, []).append(saved)
+
+    def _count(self, item: Reported | Printed, saved: Saved, device_id: int, source_ip: str) -> None:
+        for update in saved.updates:
+            self._metrics.task_reports.labels(update.state.value).inc()
+        if isinstance(item, Printed) and not saved.unknown:
+            self._metrics.task_output_bytes.inc(sum(len(frame.data) for frame in item.frames))
+        for task_id in saved.foreign:
+            self._complaints.note(source_ip, f"device {device_id} spoke of {task_id}, which is another device's")
+
+    # ------------------------------------------------------------ what they are told
+
+    async def _acknowledge(self) -> None:
+        saved, self._saved = self._saved, {}
+        for session, answers in saved.items():
+            updates = [update for one in answers for update in one.updates]
+            output = {entry.task_id: entry for one in answers for entry in one.output}
+            unknown = sorted({task_id for one in answers for task_id in one.unknown})
+            for message in _pieces(updates, list(output.values()), unknown):
+                await self._emit(session, events.TASK_ACKNOWLEDGED, message)
+
+    async def _emit(self, session: AgentSession, event: str, message: Message) -> None:
+        if not session.closed:
+            await self._server.emit(event, message.to_json(), to=session.sid)
+
+    # ------------------------------------------------------------ deadlines
+
+    async def _reap_forever(self) -> None:
+        while True:
+            try:
+                for state, count in (await self._reaper.reap()).items():
+                    self._metrics.tasks_reaped.labels(state).inc(count)
+            except Unavailable:
+                pass  # asked again at the next turn; whoever writes has said so
+            await asyncio.sleep(REAP_S)
+
+
+def _pieces(
+    updates: Sequence[UpdateSaved], output: Sequence[OutputSaved], unknown: Sequence[str]
+) -> list[TaskAcknowledged]:
+    longest = max(len(updates), len(output), len(unknown))
+    return [
+        TaskAcknowledged(
+            updates=list(updates[start : start + ACKNOWLEDGED_MAX]),
+            output=list(output[start : start + ACKNOWLEDGED_MAX]),
+            unknown=list(unknown[start : start + ACKNOWLEDGED_MAX]),
+        )
+        for start in range(0, longest, ACKNOWLEDGED_MAX)
+    ]

@@ -1,0 +1,56 @@
+"""What the tests of tasks share: a server that trusts, and agents whose tasks the tests do by hand."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.devices.models import Device
+from deployx_protocol.states import Trust
+from tests.support.machines import Machine
+from tests.support.node import RunningNode, Serve
+from tests.support.peers import Peer
+from tests.support.work import Enter, WorkPeer
+
+
+@pytest.fixture
+async def node(serve: Serve) -> RunningNode:
+    """A server on each kind of database."""
+    return await serve(enrollment="approval")
+
+
+@pytest.fixture
+async def enter(node: RunningNode, peers: list[Peer]) -> Enter:
+    """A trusted agent that is connected, and the id of its device: `await enter()`, or again with its machine.
+
+    ``before`` is called with the device id when the device is trusted and away, before the agent connects.
+    """
+
+    async def start(
+        machine: Machine | None = None,
+        *,
+        before: Callable[[int], Awaitable[Any]] | None = None,
+        at: RunningNode | None = None,
+        **changes: Any,
+    ) -> tuple[WorkPeer, int]:
+        url = (at or node).url
+        if machine is None:
+            machine = Machine()
+            first = WorkPeer(url, machine)
+            await first.start()
+            await first.close()
+            await node.status(machine.agent_id, "offline")
+            async with node.db.write() as session:
+                await session.execute(
+                    sa.update(Device).where(Device.agent_id == machine.agent_id).values(trust=Trust.TRUSTED)
+                )
+        device_id = (await node.device(machine.agent_id)).id
+        if before:
+            await before(device_id)
+        peer = WorkPeer(url, machine)
+        peers.append(peer)
+        await peer.start(**changes)
+        return peer, device_id
+
+    return start
