@@ -13,7 +13,8 @@ def utcnow() -> datetime:
 
 def iso(moment: datetime) -> str:
     """``moment`` as the wire has it, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def iso_or_none(moment: datetime | None) -> str | None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import make_url
@@ -77,6 +78,7 @@ class Database:
                 pool_timeout=POOL_TIMEOUT_S,
                 pool_pre_ping=True,
                 pool_use_lifo=True,
+                json_deserializer=msgspec.json.decode,
                 connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
             )
 
@@ -140,6 +142,7 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         poolclass=sa.pool.AsyncAdaptedQueuePool,
+        json_deserializer=msgspec.json.decode,
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
 

@@ -18,6 +18,9 @@ from app.errors import InvalidInput
 from deployx_protocol.states import DeviceStatus, Presence, Trust
 
 Row = tuple[Device, str | None]
+_UNSEEN = {"fingerprint", "generation_forks"}
+_SEEN = [column for column in Device.__table__.columns if column.name not in _UNSEEN]
+"""What views are made of, without an object for each row: a snapshot of ten thousand takes half the time."""
 Rows = TypeVar("Rows", bound=sa.Select[*tuple[Any, ...]])
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,6 +85,11 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+def _seen() -> sa.Select[*tuple[Any, ...]]:
+    """Columns to make views of, and ``owner``, the e-mail address of the user a device belongs to."""
+    return sa.select(*_SEEN, User.email.label("owner")).join(User, Device.user_id == User.id, isouter=True)
+
+
 def _with_owner() -> sa.Select[Device, str]:
     return sa.select(Device, User.email).join(User, Device.user_id == User.id, isouter=True)
 
@@ -120,20 +128,19 @@ def _kind(column: sa.ColumnElement[Any]) -> type:
     return datetime if isinstance(column.type, UtcTimestamp) else str
 
 
-async def by_ids(session: AsyncSession, ids: Collection[int]) -> list[Row]:
+async def by_ids(session: AsyncSession, ids: Collection[int]) -> list[sa.Row[*tuple[Any, ...]]]:
     """The devices with these ids, whoever's they are: for the publisher, which limits by scope itself."""
-    found: list[Row] = []
+    found: list[sa.Row[*tuple[Any, ...]]] = []
     wanted = sorted(ids)
     for start in range(0, len(wanted), 500):
-        query = _with_owner().where(Device.id.in_(wanted[start : start + 500]))
-        found += [(device, email) for device, email in await session.execute(query)]
+        found += await session.execute(_seen().where(Device.id.in_(wanted[start : start + 500])))
     return found
 
 
-async def after(session: AsyncSession, scope: Scope, last_id: int, limit: int) -> list[Row]:
+async def after(session: AsyncSession, scope: Scope, last_id: int, limit: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     """The next ``limit`` devices by id: the pieces of a snapshot."""
-    query = scope.limit(_with_owner()).where(Device.id > last_id).order_by(Device.id).limit(limit)
-    return [(device, email) for device, email in await session.execute(query)]
+    query = scope.limit(_seen()).where(Device.id > last_id).order_by(Device.id).limit(limit)
+    return (await session.execute(query)).all()
 
 
 async def one(session: AsyncSession, scope: Scope, device_id: int, *, lock: bool = False) -> Row | None:

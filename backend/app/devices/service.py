@@ -91,7 +91,9 @@ class DeviceService:
     async def by_ids(self, ids: Collection[int]) -> list[DeviceView]:
         """Devices whoever's they are: for the publisher, which limits by scope itself."""
         async with self._db.read() as session:
-            return [self.view(row) for row in await repository.by_ids(session, ids)]
+            rows = await repository.by_ids(session, ids)
+        live = self._here.live_nodes()
+        return [device_view(row, row.owner, live) for row in rows]
 
     async def count(self, scope: Scope) -> int:
         """How many devices ``scope`` has."""
@@ -101,7 +103,9 @@ class DeviceService:
     async def after(self, scope: Scope, last_id: int, limit: int) -> list[DeviceView]:
         """The next devices by id."""
         async with self._db.read() as session:
-            return [self.view(row) for row in await repository.after(session, scope, last_id, limit)]
+            rows = await repository.after(session, scope, last_id, limit)
+        live = self._here.live_nodes()
+        return [device_view(row, row.owner, live) for row in rows]
 
     async def claims_page(
         self, principal: Principal, *, limit: int, cursor: str | None

@@ -1,6 +1,9 @@
 """Rows as people and dashboards see them."""
 
 from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
 
 from app.clock import iso, iso_or_none
 from app.devices.models import Claim, Device
@@ -8,15 +11,17 @@ from deployx_protocol.messages import ClaimView, DeviceStatusChanged, DeviceView
 from deployx_protocol.states import ClaimKind, DeviceStatus, Presence, StatusCause, Trust
 
 
-def presence_of(device: Device, live_nodes: Collection[str]) -> Presence:
+def presence_of(device: Device | sa.Row[*tuple[Any, ...]], live_nodes: Collection[str]) -> Presence:
     """What to call a device's status: unknown while its row is held by a server that is gone."""
     if device.status == DeviceStatus.ONLINE and device.node_id not in live_nodes:
         return Presence.UNKNOWN
     return Presence(device.status)
 
 
-def device_view(device: Device, owner: str | None, live_nodes: Collection[str]) -> DeviceView:
-    """A device in full. ``owner`` is the e-mail address of the user it belongs to."""
+def device_view(
+    device: Device | sa.Row[*tuple[Any, ...]], owner: str | None, live_nodes: Collection[str]
+) -> DeviceView:
+    """A device in full, from its object or its columns. ``owner`` is the e-mail address of the user it belongs to."""
     return DeviceView(
         id=device.id,
         agent_id=device.agent_id,
@@ -80,5 +85,5 @@ def claim_view(claim: Claim, device: Device, *, connected: bool) -> ClaimView:
     )
 
 
-def _cause(device: Device) -> StatusCause | None:
+def _cause(device: Device | sa.Row[*tuple[Any, ...]]) -> StatusCause | None:
     return StatusCause(device.status_cause) if device.status_cause else None
