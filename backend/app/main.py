@@ -36,6 +36,8 @@ from app.realtime.sessions import Sessions
 from app.realtime.supervision import supervised
 from app.realtime.tasks import TaskGateway
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
+from app.tasks import agent_routes
+from app.tasks.agent_access import AgentAccess
 from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
 from app.tasks.reports import ReportService
@@ -160,6 +162,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(account_routes.router(accounts, auth))
     app.include_router(device_routes.router(auth, devices, claims, enrollment, statistics))
+    app.include_router(agent_routes.router(AgentAccess(db), work.post))
     app.include_router(health.router(db))
     app.include_router(metrics.router(counted, auth))
     app.include_router(docs.router())

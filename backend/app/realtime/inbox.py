@@ -20,8 +20,8 @@ log = structlog.get_logger()
 
 ITEMS_MAX = 200
 BATCH_MAX_BYTES = 4 << 20
-DEVICE_MAX_BYTES = 2 << 20
-WAITING_MAX_BYTES = 32 << 20
+DEVICE_MAX_BYTES = 8 << 20
+WAITING_MAX_BYTES = 48 << 20
 RETRY_S = 0.5
 _ITEM_BYTES = 400
 """What an item takes besides the bytes of its output, roughly."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web import policy, problems
 from app.web.metrics import Metrics
+from deployx_protocol import limits
 
 MAX_BODY_BYTES = 65_536
 """No route takes more, but for those below. ``FastAPI(max_body_size=…)`` would answer in plain text, without our
@@ -21,6 +22,7 @@ headers."""
 LARGER_BODIES = {
     "/api/v1/runs": 4 << 20,  # a script of the largest size as JSON, and a command that is too long, to say so
     "/api/v1/saved-commands": 4 << 20,
+    "/api/agent/v1/tasks/": limits.OUTPUT_POST_MAX_BYTES,
 }
 """Path prefix → the largest body there, in bytes."""
 

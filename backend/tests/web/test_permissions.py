@@ -16,6 +16,7 @@ from app.clock import utcnow
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
+from app.tasks.agent_access import AgentAccess
 from tests.support.node import Serve
 from tests.support.server import PASSWORD, Browse, MakePerson, Person
 
@@ -57,6 +58,8 @@ def routes() -> Iterator[tuple[str, str, list[Requires]]]:
     """Method, path and guards of every HTTP route of the whole application, mounted sockets aside."""
     app = create_app(Settings(database_url="sqlite+aiosqlite:///:memory:"))
     for route in iter_route_contexts(app.routes):
+        if str(route.path).startswith("/api/agent/"):
+            continue
         for method in sorted(route.methods or ()):
             yield method, str(route.path), list(_guards(getattr(route, "dependant", None)))
 
@@ -249,3 +252,14 @@ async def test_threat_22_neither_does_an_administrators(
 def test_permissions_have_names_that_the_routes_use() -> None:
     used = {guard.permission for _, _, guards in routes() for guard in guards}
     assert set(Permission) - used == {Permission.DEVICES_ALL, Permission.DEVICES_ASSIGN}
+
+
+def test_every_route_for_agents_asks_which_device_speaks() -> None:
+    app = create_app(Settings(database_url="sqlite+aiosqlite:///:memory:"))
+    found = [route for route in iter_route_contexts(app.routes) if str(route.path).startswith("/api/agent/")]
+    assert len(found) == 2
+    for route in found:
+        dependencies = getattr(route, "dependant", None)
+        assert dependencies
+        guards = [inner.call for inner in dependencies.dependencies if isinstance(inner.call, AgentAccess)]
+        assert len(guards) == 1, route.path
