@@ -6,6 +6,7 @@ surrogates, NaN and integers beyond 64 bit through, so they are refused here, be
 
 import ipaddress
 import math
+import re
 import unicodedata
 from typing import Any, TypeVar
 
@@ -92,6 +93,14 @@ def printable(text: str, field: str, longest: int, *, empty: bool = False) -> st
 
 
 _UNREADABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def is_uuid(text: Any) -> bool:
+    """Whether ``text`` is a UUID in lower case with its hyphens; so it can also name a file."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def ip_address(text: str, field: str) -> str:

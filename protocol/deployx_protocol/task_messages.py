@@ -60,6 +60,9 @@ class Task(Message, frozen=True, kw_only=True):
     known: bool = False
     """The server has the agent's receipt: an agent that does not know the task answers `lost` and never runs it."""
 
+    def __post_init__(self) -> None:
+        _task_id(self.task_id)
+
 
 class TaskAssigned(Message, frozen=True, kw_only=True):
     """`task_assigned`: journal each, then report it `accepted`. A repeat is answered from the journal."""
@@ -256,5 +259,5 @@ class WatchRun(Message, frozen=True, kw_only=True):
 
 
 def _task_id(text: str) -> None:
-    if len(text) != limits.ID_LENGTH or not all(character in "0123456789abcdef-" for character in text):
+    if not checks.is_uuid(text):
         raise InvalidPayload("The id of a task or run is not a UUID in lower case.")
