@@ -13,7 +13,7 @@ import {
 } from "@tanstack/react-router";
 import { meQuery, safeTarget } from "./features/auth/session";
 import { searchFrom } from "./features/devices/view";
-import { forgetEverything, onLinkSignedOut } from "./live";
+import { forgetEverything, link, onLinkSignedOut } from "./live";
 import { onSignedOut } from "./lib/api";
 import { asProblem } from "./lib/problem";
 import { parseSearch, stringifySearch } from "./lib/search";
@@ -44,6 +44,7 @@ const frame = createRoute({
       if (asProblem(error).status !== 401) throw error;
       throw redirect({ to: "/sign-in", search: nextOf(location.href), replace: true });
     }
+    link.start(); // the list is on its way while the page is still being made
   },
   component: lazyRouteComponent(() => import("./pages/Signed"), "Signed"),
 });

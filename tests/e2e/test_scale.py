@@ -1,4 +1,4 @@
-"""Ten thousand devices in one browser: the first list is there in two seconds, and a thousand changes drop no frame."""
+"""Ten thousand devices in one browser: the whole list is there in 1.5 seconds, a thousand changes drop no frame."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.support.server_process import ServerProcess
 
 DEVICES = 10_000
 CROWD = range(1, 1_001)
-FIRST_LIST_S = 2.0
+WHOLE_LIST_S = 1.5
 FRAME_MS = 100
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +30,12 @@ _MEASURE = """() => {
   };
   requestAnimationFrame((now) => { last = now; requestAnimationFrame(tick); });
 }"""
+
+_SHOWN = """(count) =>
+  document.querySelector('[data-testid="device-row"]') &&
+  document.querySelector('[data-testid="list-count"]')?.textContent === count &&
+  performance.now()"""
+"""When there are rows, and all are counted: ms since the page was asked for."""
 
 _AT_REST = "() => window.__gaps.length >= 60 && Math.max(...window.__gaps.slice(-60)) < 50"
 """A second of frames in time: what the first list had to do is done."""
@@ -66,19 +72,15 @@ async def crowd(stocked: ServerProcess) -> AsyncIterator[asyncio.subprocess.Proc
 
 @pytest.mark.serial
 @pytest.mark.timeout(300)
-async def test_the_first_list_of_ten_thousand_is_there_in_two_seconds(
+async def test_the_whole_list_of_ten_thousand_is_there_in_a_second_and_a_half(
     stocked: ServerProcess, open_screen: OpenScreen
 ) -> None:
     screen = await open_screen(stocked.url)
     await screen.sign_in(await stocked.sign_in())
     await expect(screen.page.get_by_test_id("count-offline")).to_have_text(f"{DEVICES:,}")
-    took: list[float] = []
-    for _ in range(3):  # the best of three: what else this machine does is not the dashboard's
-        await screen.page.reload(wait_until="commit")
-        await expect(screen.page.get_by_test_id("device-row").first).to_be_visible()
-        took.append(await screen.page.evaluate("() => performance.now()") / 1000)
-        await expect(screen.page.get_by_test_id("list-count")).to_have_text(f"{DEVICES:,} devices")
-    assert min(took) <= FIRST_LIST_S, took
+    await screen.page.reload(wait_until="commit")
+    took = await screen.page.wait_for_function(_SHOWN, arg=f"{DEVICES:,} devices", polling="raf")
+    assert await took.json_value() / 1000 <= WHOLE_LIST_S
 
 
 @pytest.mark.serial

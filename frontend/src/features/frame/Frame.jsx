@@ -1,7 +1,5 @@
 /** What surrounds every page of a signed-in user. */
-import { useEffect } from "react";
 import { Outlet } from "@tanstack/react-router";
-import { link } from "../../live";
 import { LinkBanner } from "./LinkBanner";
 import { PaletteHost } from "./PaletteHost";
 import { Rail } from "./Rail";
@@ -11,7 +9,6 @@ import { TopBar } from "./TopBar";
 import classes from "./Frame.module.css";
 
 export function Frame() {
-  useEffect(() => link.start(), []);
   return (
     <div className={classes.frame}>
       <a className={classes.skip} href="#main">
