@@ -11,11 +11,11 @@ from deployx_protocol.messages import ClaimView, DeviceStatusChanged, DeviceView
 from deployx_protocol.states import ClaimKind, DeviceStatus, Presence, StatusCause, Trust
 
 
-def presence_of(device: Device | sa.Row[*tuple[Any, ...]], live_nodes: Collection[str]) -> Presence:
+def presence(status: str, node_id: str | None, live_nodes: Collection[str]) -> Presence:
     """What to call a device's status: unknown while its row is held by a server that is gone."""
-    if device.status == DeviceStatus.ONLINE and device.node_id not in live_nodes:
+    if status == DeviceStatus.ONLINE and node_id not in live_nodes:
         return Presence.UNKNOWN
-    return Presence(device.status)
+    return Presence(status)
 
 
 def device_view(
@@ -31,7 +31,7 @@ def device_view(
         ip_address=device.ip_address,
         source_ip=device.source_ip,
         machine_id=device.machine_id,
-        status=presence_of(device, live_nodes),
+        status=presence(device.status, device.node_id, live_nodes),
         status_cause=_cause(device),
         status_detail=device.status_detail,
         status_since=iso_or_none(device.status_since),

@@ -6,7 +6,7 @@ What a request asks for is judged in ``work.py``, where each refusal has a code 
 import base64
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.accounts.schemas import Input, Line, Timestamp
 from app.wire import model_of
@@ -21,12 +21,18 @@ LISTED_MAX = 500
 RETRIED = tuple(state for state in TaskState if state in FINAL and state is not TaskState.SUCCEEDED)
 
 
+class Described(BaseModel):
+    """The docstrings of fields are their descriptions in OpenAPI."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
 def _bounds(least: float, most: float) -> dict[str, Any]:
     """Says in OpenAPI what ``work.py`` holds."""
     return {"json_schema_extra": {"minimum": least, "maximum": most}}
 
 
-class Action(Input):
+class Action(Input, Described):
     """What to run: exactly one of `command`, `shell` and `script`, and how."""
 
     command: list[str] | None = None
@@ -55,7 +61,7 @@ class Action(Input):
     """How much output is kept of each task; null: the server's setting."""
 
 
-class Targets(Input):
+class Targets(Input, Described):
     """Which devices: exactly one of `selector` and `device_ids`."""
 
     selector: str | None = None
@@ -68,7 +74,7 @@ class RunRequest(Action):
     targets: Targets
 
 
-class TargetDevice(BaseModel):
+class TargetDevice(Described):
     """A device that a run reaches."""
 
     id: int
@@ -76,16 +82,17 @@ class TargetDevice(BaseModel):
     status: Presence
 
 
-class ExcludedDevice(BaseModel):
+class ExcludedDevice(Described):
     """A device that was asked for and gets no task."""
 
-    id: int
+    id: int | None
+    """null when it was deleted since the run that is repeated."""
     device_name: str
     """Empty when there is no such device, or it is not yours."""
     why: str
 
 
-class RunPreview(BaseModel):
+class RunPreview(Described):
     """What a run with these targets would reach. At most 500 devices of each kind are listed; all are counted."""
 
     total: int
@@ -112,7 +119,7 @@ class SavedCommandInput(Input):
     request: Action
 
 
-class SavedCommandView(BaseModel):
+class SavedCommandView(Described):
     """A command that its user keeps."""
 
     id: str
@@ -124,13 +131,13 @@ class SavedCommandView(BaseModel):
     created_at: Timestamp
 
 
-class SavedCommandList(BaseModel):
+class SavedCommandList(Described):
     """One user's saved commands, by name."""
 
     items: list[SavedCommandView]
 
 
-class OutputGroup(BaseModel):
+class OutputGroup(Described):
     """Tasks that ended alike and printed the same. `digest` is empty where nothing was reported."""
 
     digest: str
@@ -141,7 +148,7 @@ class OutputGroup(BaseModel):
     sample_task_id: str
 
 
-class OutputGroupList(BaseModel):
+class OutputGroupList(Described):
     """The largest groups first, at most 500."""
 
     items: list[OutputGroup]
@@ -149,7 +156,7 @@ class OutputGroupList(BaseModel):
     """How many tasks are in groups that are not listed."""
 
 
-class OutputChunkView(BaseModel):
+class OutputChunkView(Described):
     """A piece of output. `stream` is 1 (stdout) or 2 (stderr); `data` is base64 of the bytes."""
 
     seq: int
@@ -162,7 +169,7 @@ class OutputChunkView(BaseModel):
         return cls(seq=seq, stream=stream, data=base64.b64encode(data).decode())
 
 
-class OutputPage(BaseModel):
+class OutputPage(Described):
     """Chunks in order. Read on from `next_seq`; `complete`: there is nothing more, and nothing more is expected."""
 
     chunks: list[OutputChunkView]
@@ -172,40 +179,48 @@ class OutputPage(BaseModel):
     """Older output than `chunks` was deleted by now, as the server's retention says."""
 
 
-def _with(name: str, base: type[BaseModel], doc: str, **fields: Any) -> type[BaseModel]:
-    return create_model(name, __base__=base, __doc__=doc, **fields)
+def _with(name: str, base: type[BaseModel], doc: str, fields: dict[str, Any]) -> type[BaseModel]:
+    required: dict[str, Any] = {field: (kind, ...) for field, kind in fields.items()}
+    made: type[BaseModel] = create_model(name, __base__=base, __doc__=doc, **required)
+    return made
 
 
 RUN_STARTED = _with(
     "RunStarted",
     model_of(RunView),
     "A run that was committed, and whom it leaves out (at most 500 are listed).",
-    excluded_total=(int, ...),
-    excluded=(list[ExcludedDevice], ...),
+    {
+        "excluded_total": int,
+        "excluded": list[ExcludedDevice],
+    },
 )
 RUN_DETAIL = _with(
     "RunDetail",
     model_of(RunView),
     "A run and what was asked for. The values of the environment are not shown.",
-    command=(list[str] | None, ...),
-    shell=(str | None, ...),
-    script=(str | None, ...),
-    script_sha256=(str | None, ...),
-    interpreter=(list[str], ...),
-    args=(list[str], ...),
-    user=(str, ...),
-    cwd=(str, ...),
-    env_names=(list[str], ...),
-    expires_s=(float, ...),
-    output_quota_bytes=(int, ...),
-    cancelled_at=(str | None, ...),
+    {
+        "command": list[str] | None,
+        "shell": str | None,
+        "script": str | None,
+        "script_sha256": str | None,
+        "interpreter": list[str],
+        "args": list[str],
+        "user": str,
+        "cwd": str,
+        "env_names": list[str],
+        "expires_s": float,
+        "output_quota_bytes": int,
+        "cancelled_at": str | None,
+    },
 )
 DEVICE_TASK = _with(
     "DeviceTask",
     model_of(TaskView),
     "A task with what its run is about.",
-    run_title=(str, ...),
-    created_by=(str, ...),
+    {
+        "run_title": str,
+        "created_by": str,
+    },
 )
 DEVICE_TASK_PAGE = create_model(
     "DeviceTaskPage",

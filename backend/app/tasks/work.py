@@ -90,8 +90,17 @@ def _check_text(action: Action) -> None:
     texts += [(name, part) for name, parts in lists.items() for part in parts]
     texts += [("env", part) for pair in action.env.items() for part in pair]
     for name, text in texts:
-        if text and "\x00" in text:
-            raise InvalidInput(f"`{name}` contains a NUL character, which no program can be given.", code="nul_byte")
+        check_characters(name, text or "")
+
+
+def check_characters(name: str, text: str) -> None:
+    """Raises InvalidInput for what neither a program nor a database can be given."""
+    if "\x00" in text:
+        raise InvalidInput(f"`{name}` contains a NUL character, which no program can be given.", code="nul_byte")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"`{name}` contains half of a surrogate pair, which is no text.", code="not_text") from None
 
 
 def _what(action: Action) -> tuple[str, str, list[str]]:

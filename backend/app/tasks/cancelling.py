@@ -1,0 +1,72 @@
+"""Calling tasks off: what waits on the server ends at once, what a device has is ended by the device, which says so."""
+
+from collections.abc import Collection
+
+import structlog
+
+from app.accounts.principal import Principal
+from app.clock import Clock, utcnow
+from app.devices.repository import Scope
+from app.errors import IllegalTransition, NotFound
+from app.hints import HintKind
+from app.tasks import lifecycle, repository, runs_repository, settling
+from app.tasks.models import Task
+from app.uow import Unit, UnitOfWork
+from deployx_protocol.tasks import FINAL, TaskEvent, TaskState
+
+log = structlog.get_logger()
+
+
+class Cancelling:
+    """Cancels within what a principal may see. A second request changes nothing."""
+
+    def __init__(self, uow: UnitOfWork, clock: Clock = utcnow) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def cancel_run(self, principal: Principal, run_id: str) -> None:
+        """Call off every task of a run that is not over. Raises NotFound, IllegalTransition when the run is over."""
+        async with self._uow.begin() as unit:
+            if not await runs_repository.visible(unit.session, Scope.of(principal), run_id):
+                raise NotFound("There is no such run.")
+            run = (await repository.lock_runs(unit.session, [run_id])).get(run_id)
+            if run is None:
+                raise NotFound("There is no such run.")
+            if run.finished_at is not None:
+                raise IllegalTransition("This run is over; there is nothing to cancel.")
+            await runs_repository.mark_cancelled(unit.session, run_id, self._clock())
+            await self._cancel(unit, await runs_repository.unfinished(unit.session, run_id))
+            unit.hint(HintKind.RUN, run_id=run_id)
+        log.info("run.cancelled", run_id=run_id, user_id=principal.user_id)
+
+    async def cancel_task(self, principal: Principal, task_id: str) -> None:
+        """Call one task off. Raises NotFound, IllegalTransition when it is over."""
+        async with self._uow.begin() as unit:
+            task = await runs_repository.task(unit.session, Scope.of(principal), task_id)
+            if task is None:
+                raise NotFound("There is no such task.")
+            if task.state in FINAL:
+                raise IllegalTransition(f"This task is {task.state.replace('_', ' ')}; there is nothing to cancel.")
+            unit.session.expunge(task)  # it is read again once it is locked
+            await repository.lock_runs(unit.session, [task.run_id])
+            await self._cancel(unit, [task_id])
+        log.info("task.cancelled", task_id=task_id, user_id=principal.user_id)
+
+    async def _cancel(self, unit: Unit, task_ids: Collection[str]) -> None:
+        now = self._clock()
+        ended: list[Task] = []
+        asked: list[Task] = []
+        for ids in repository.chunks(sorted(task_ids)):
+            for task in (await repository.lock_tasks(unit.session, ids, repository.UNFINISHED)).values():
+                if task.state == TaskState.QUEUED:
+                    lifecycle.end(task, TaskEvent.CANCEL, now)
+                    ended.append(task)
+                elif task.cancel_requested_at is None:
+                    task.cancel_requested_at = now
+                    asked.append(task)
+        await repository.save_tasks(unit.session, [*ended, *asked])
+        if ended:
+            await settling.settle(unit, ended, now)
+        settling.hint_tasks(unit, asked)
+        for device_id in sorted({task.device_id for task in asked if task.device_id}):
+            unit.hint(HintKind.TASKS_CANCELLED, device_id)

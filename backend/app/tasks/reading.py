@@ -1,0 +1,124 @@
+"""Runs and tasks as a principal, or the publisher, reads them."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from app.accounts.principal import Principal
+from app.db import Database
+from app.devices.repository import Scope
+from app.devices.service import DeviceService
+from app.errors import NotFound
+from app.tasks import runs_repository as repository
+from app.tasks.models import Run, Task
+from app.tasks.runs_repository import RunFilter, TaskFilter
+from app.tasks.schemas import OutputGroup, OutputGroupList
+from app.tasks.views import TaskRow, request_of, run_view, task_view
+from deployx_protocol.task_messages import RunView, TaskView
+from deployx_protocol.tasks import TaskState
+
+
+class WorkReader:
+    """Everything raises NotFound for what is not the principal's to see."""
+
+    def __init__(self, db: Database, devices: DeviceService, live_nodes: Callable[[], Collection[str]]) -> None:
+        self._db = db
+        self._devices = devices
+        self._live_nodes = live_nodes
+
+    async def runs(
+        self, principal: Principal, narrowed: RunFilter, *, limit: int, cursor: str | None
+    ) -> tuple[list[RunView], str | None]:
+        """One page of runs, newest first. Raises InvalidInput for a bad cursor."""
+        async with self._db.read() as session:
+            rows, following = await repository.page(session, Scope.of(principal), narrowed, limit=limit, cursor=cursor)
+            counts = await repository.counts(session, [run.id for run in rows])
+        return [run_view(run, counts[run.id]) for run in rows], following
+
+    async def run(self, principal: Principal, run_id: str) -> RunView:
+        """One run."""
+        async with self._db.read() as session:
+            run = _run(await repository.run(session, Scope.of(principal), run_id))
+            return run_view(run, (await repository.counts(session, [run_id]))[run_id])
+
+    async def detail(self, principal: Principal, run_id: str) -> tuple[RunView, dict[str, Any]]:
+        """One run, and what it was asked to do."""
+        async with self._db.read() as session:
+            run = _run(await repository.run(session, Scope.of(principal), run_id))
+            script = await repository.script(session, run.script_sha256) if run.script_sha256 else None
+            counts = await repository.counts(session, [run_id])
+        return run_view(run, counts[run_id]), request_of(run, script)
+
+    async def tasks(
+        self, principal: Principal, run_id: str, narrowed: TaskFilter, *, limit: int, cursor: str | None
+    ) -> tuple[list[TaskView], str | None]:
+        """One page of a run's tasks, in the order of their devices' names when it was started."""
+        async with self._db.read() as session:
+            _run(await repository.run(session, Scope.of(principal), run_id))
+            rows, following = await repository.tasks_of_run(
+                session, run_id, narrowed, self._live_nodes(), limit=limit, cursor=cursor
+            )
+        return [task_view(row) for row in rows], following
+
+    async def task(self, principal: Principal, task_id: str) -> TaskView:
+        """One task."""
+        async with self._db.read() as session:
+            rows = await repository.task_rows(session, Scope.of(principal), self._live_nodes(), Task.id == task_id)
+        if not rows:
+            raise NotFound("There is no such task.")
+        return task_view(rows[0])
+
+    async def device_tasks(
+        self, principal: Principal, device_id: int, *, limit: int, cursor: str | None
+    ) -> tuple[list[TaskRow], str | None]:
+        """One page of a device's tasks, newest first, of the runs that the principal sees."""
+        await self._devices.get(principal, device_id)
+        async with self._db.read() as session:
+            return await repository.tasks_of_device(
+                session, Scope.of(principal), device_id, self._live_nodes(), limit=limit, cursor=cursor
+            )
+
+    async def output_groups(self, principal: Principal, run_id: str) -> OutputGroupList:
+        """Which tasks of a run ended alike and printed the same."""
+        async with self._db.read() as session:
+            _run(await repository.run(session, Scope.of(principal), run_id))
+            rows, more = await repository.output_groups(session, run_id)
+        return OutputGroupList(items=[_group(*row) for row in rows], more=more)
+
+    # ------------------------------------------------------------ for the publisher and the dashboards' gateway
+
+    async def may_see(self, scope: Scope, run_id: str) -> bool:
+        """Whether there is such a run in ``scope``."""
+        async with self._db.read() as session:
+            return await repository.visible(session, scope, run_id)
+
+    async def by_ids(self, run_ids: Collection[str]) -> list[RunView]:
+        """Runs whoever's they are: for the publisher, which limits by scope itself."""
+        async with self._db.read() as session:
+            rows = await repository.runs(session, run_ids)
+            counts = await repository.counts(session, [run.id for run in rows])
+        return [run_view(run, counts[run.id]) for run in rows]
+
+    async def tasks_by_ids(self, task_ids: Collection[str]) -> list[TaskView]:
+        """Tasks whoever's they are: for those who watch their run, which was checked."""
+        async with self._db.read() as session:
+            rows = await repository.task_rows(session, Scope(None), self._live_nodes(), Task.id.in_(sorted(task_ids)))
+        return [task_view(row) for row in rows]
+
+
+def _run(found: Run | None) -> Run:
+    if found is None:
+        raise NotFound("There is no such run.")
+    return found
+
+
+def _group(
+    digest: str, state: str, exit_code: int | None, signal: int | None, count: int, sample_task_id: str
+) -> OutputGroup:
+    return OutputGroup(
+        digest=digest,
+        state=TaskState(state),
+        exit_code=exit_code,
+        signal=signal,
+        count=count,
+        sample_task_id=sample_task_id,
+    )

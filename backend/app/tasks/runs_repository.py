@@ -1,0 +1,292 @@
+"""Reading runs and tasks, and writing a new run. Every query goes through whose runs may be seen.
+
+Invariant: a user sees the runs that they started, someone with ``Permission.DEVICES_ALL`` sees all: ``mine``.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from app import cursors
+from app.devices.models import Device
+from app.devices.repository import Scope
+from app.devices.views import presence
+from app.tasks import repository
+from app.tasks.models import Run, Script, Task
+from app.tasks.reasons import Circumstances, DeviceNow
+from app.tasks.views import TaskRow
+from deployx_protocol.tasks import FINAL, TaskState
+
+Rows = TypeVar("Rows", bound=sa.Select[*tuple[Any, ...]])
+_INSERTED = 1_000
+_GOOD = (TaskState.SUCCEEDED, TaskState.CANCELLED)
+_BAD = tuple(state.value for state in TaskState if state in FINAL and state not in _GOOD)
+GROUPS_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """What a list of runs may be narrowed to; None leaves a matter open. ``state``: active, finished or failed."""
+
+    state: str | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What a list of tasks may be narrowed to."""
+
+    states: Collection[TaskState] = ()
+    digest: str | None = None
+    search: str | None = None
+
+
+def mine(scope: Scope, query: Rows) -> Rows:
+    """``query``, which selects from runs, without those that ``scope`` may not see."""
+    return query if scope.user_id is None else query.where(Run.user_id == scope.user_id)
+
+
+# ---------------------------------------------------------------- runs
+
+
+async def run(session: AsyncSession, scope: Scope, run_id: str) -> Run | None:
+    """A run, if it exists in this scope."""
+    return await session.scalar(mine(scope, sa.select(Run).where(Run.id == run_id)))
+
+
+async def visible(session: AsyncSession, scope: Scope, run_id: str) -> bool:
+    """Whether a run exists in this scope."""
+    return await session.scalar(mine(scope, sa.select(Run.id).where(Run.id == run_id))) is not None
+
+
+async def runs(session: AsyncSession, run_ids: Collection[str]) -> list[Run]:
+    """The runs with these ids, whoever's they are: for the publisher, which limits by scope itself."""
+    found: list[Run] = []
+    for ids in repository.chunks(sorted(run_ids)):
+        found += await session.scalars(sa.select(Run).where(Run.id.in_(ids)))
+    return found
+
+
+async def by_key(session: AsyncSession, user_id: int, key: str) -> Run | None:
+    """The run that this user started under an idempotency key."""
+    return await session.scalar(sa.select(Run).where(Run.user_id == user_id, Run.idempotency_key == key))
+
+
+async def page(
+    session: AsyncSession, scope: Scope, narrowed: RunFilter, *, limit: int, cursor: str | None
+) -> tuple[list[Run], str | None]:
+    """One page of runs, newest first, and the cursor of the next. Raises InvalidInput."""
+    query = mine(scope, sa.select(Run))
+    if narrowed.state == "active":
+        query = query.where(Run.finished_at.is_(None))
+    elif narrowed.state:
+        query = query.where(Run.finished_at.is_not(None))
+    if narrowed.state == "failed":
+        query = query.where(sa.exists().where(Task.run_id == Run.id, Task.state.in_(_BAD)))
+    if narrowed.search:
+        found = (_contains(Run.title, narrowed.search), _contains(Run.created_by, narrowed.search))
+        query = query.where(sa.or_(*found))
+    if cursor:
+        query = query.where(Run.id < cursors.read(cursor, "runs", (str,))[0])
+    rows = list(await session.scalars(query.order_by(Run.id.desc()).limit(limit + 1)))
+    return _cut(rows, limit, "runs")
+
+
+async def counts(session: AsyncSession, run_ids: Collection[str]) -> dict[str, dict[str, int]]:
+    """Run id → task state → how many tasks are in it."""
+    found: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
+    for ids in repository.chunks(run_ids):
+        query = sa.select(Task.run_id, Task.state, sa.func.count()).where(Task.run_id.in_(ids))
+        for run_id, state, count in await session.execute(query.group_by(Task.run_id, Task.state)):
+            found[run_id][state] = count
+    return found
+
+
+async def script(session: AsyncSession, sha256: str) -> bytes | None:
+    """A script's bytes."""
+    return await session.scalar(sa.select(Script.body).where(Script.sha256 == sha256))
+
+
+async def keep_script(session: AsyncSession, row: Script) -> None:
+    """Store a script unless it is there, and keep it there until this transaction ends."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(Script).values(sha256=row.sha256, body=row.body, created_at=row.created_at)
+    await session.execute(insert.on_conflict_do_nothing())
+    kept = sa.select(Script.sha256).where(Script.sha256 == row.sha256).with_for_update(read=True, key_share=True)
+    await session.execute(kept)
+
+
+async def mark_cancelled(session: AsyncSession, run_id: str, now: datetime) -> None:
+    """Someone called the whole run off."""
+    at = sa.func.coalesce(Run.cancelled_at, sa.literal(now, Run.cancelled_at.type))
+    values = {"cancelled_at": at, "rev": Run.rev + 1}
+    await session.execute(
+        sa.update(Run).where(Run.id == run_id).values(values).execution_options(synchronize_session=False)
+    )
+
+
+async def insert_tasks(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Write new tasks, a thousand at a time, so that whoever else uses this process is not kept waiting."""
+    connection = await session.connection()
+    for start in range(0, len(rows), _INSERTED):
+        await connection.execute(sa.insert(Task), rows[start : start + _INSERTED])
+
+
+# ---------------------------------------------------------------- tasks
+
+
+async def task(session: AsyncSession, scope: Scope, task_id: str) -> Task | None:
+    """A task, if its run exists in this scope."""
+    return await session.scalar(mine(scope, sa.select(Task).join(Run)).where(Task.id == task_id))
+
+
+async def unfinished(session: AsyncSession, run_id: str) -> list[str]:
+    """The ids of a run's tasks that are not over."""
+    return list(await session.scalars(sa.select(Task.id).where(Task.run_id == run_id, repository.UNFINISHED)))
+
+
+async def ended(session: AsyncSession, run_id: str, states: Collection[TaskState]) -> list[tuple[int | None, str]]:
+    """(device id, device name) of a run's tasks in ``states``, in their order."""
+    query = sa.select(Task.device_id, Task.device_name).where(Task.run_id == run_id, Task.state.in_(_values(states)))
+    return [(device_id, name) for device_id, name in await session.execute(query.order_by(Task.id))]
+
+
+async def devices_of(session: AsyncSession, run_id: str) -> set[int | None]:
+    """The ids of the devices that a run reaches."""
+    return set(await session.scalars(sa.select(Task.device_id).where(Task.run_id == run_id)))
+
+
+async def task_rows(
+    session: AsyncSession, scope: Scope, live_nodes: Collection[str], *conditions: sa.ColumnElement[bool]
+) -> list[TaskRow]:
+    """Tasks with what their views need, by id."""
+    return await _rows(session, mine(scope, _with_circumstances()).where(*conditions).order_by(Task.id), live_nodes)
+
+
+async def tasks_of_run(
+    session: AsyncSession,
+    run_id: str,
+    narrowed: TaskFilter,
+    live_nodes: Collection[str],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[TaskRow], str | None]:
+    """One page of a run's tasks, in the order of its devices' names. Whether the run may be seen was checked."""
+    query = _with_circumstances().where(Task.run_id == run_id)
+    if narrowed.states:
+        query = query.where(Task.state.in_(_values(narrowed.states)))
+    if narrowed.digest is not None:
+        query = query.where(Task.digest == narrowed.digest)
+    if narrowed.search:
+        query = query.where(_contains(Task.device_name, narrowed.search))
+    if cursor:
+        query = query.where(Task.id > cursors.read(cursor, "tasks", (str,))[0])
+    rows = await _rows(session, query.order_by(Task.id).limit(limit + 1), live_nodes)
+    return _cut(rows, limit, "tasks")
+
+
+async def tasks_of_device(
+    session: AsyncSession,
+    scope: Scope,
+    device_id: int,
+    live_nodes: Collection[str],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[TaskRow], str | None]:
+    """One page of a device's tasks, newest first, of the runs that may be seen."""
+    query = mine(scope, _with_circumstances()).where(Task.device_id == device_id)
+    if cursor:
+        query = query.where(Task.id < cursors.read(cursor, "device tasks", (str,))[0])
+    rows = await _rows(session, query.order_by(Task.id.desc()).limit(limit + 1), live_nodes)
+    return _cut(rows, limit, "device tasks")
+
+
+async def output_groups(session: AsyncSession, run_id: str) -> tuple[list[Any], int]:
+    """(digest, state, exit code, signal, count, a task's id) of a run's tasks that are over, the largest groups first;
+    and how many tasks are in groups beyond ``GROUPS_MAX``."""
+    alike = (Task.digest, Task.state, Task.exit_code, Task.signal)
+    count = sa.func.count().label("tasks")
+    over = (Task.run_id == run_id, Task.state.in_(_values(FINAL)))
+    query = sa.select(*alike, count, sa.func.min(Task.id).label("sample_task_id")).where(*over).group_by(*alike)
+    rows = list(
+        await session.execute(query.order_by(count.desc(), sa.literal_column("sample_task_id")).limit(GROUPS_MAX))
+    )
+    total = await session.scalar(sa.select(sa.func.count()).select_from(Task).where(*over)) or 0
+    return rows, total - sum(row.tasks for row in rows)
+
+
+def _with_circumstances() -> sa.Select[*tuple[Any, ...]]:
+    older = aliased(Task)
+    behind = (
+        sa.select(sa.func.count())
+        .where(older.device_id == Task.device_id, older.id < Task.id, older.state == sa.literal_column("'queued'"))
+        .scalar_subquery()
+    )
+    return (
+        sa.select(
+            Task,
+            Run.title,
+            Run.created_by,
+            Run.expires_at,
+            Run.timeout_s,
+            Run.max_parallel,
+            Device.status,
+            Device.node_id,
+            Device.status_since,
+            Device.trust,
+            sa.case((Task.state == TaskState.QUEUED, behind), else_=0).label("behind"),
+        )
+        .join(Run, Task.run_id == Run.id)
+        .join(Device, Task.device_id == Device.id, isouter=True)
+    )
+
+
+async def _rows(
+    session: AsyncSession, query: sa.Select[*tuple[Any, ...]], live_nodes: Collection[str]
+) -> list[TaskRow]:
+    found = list(await session.execute(query))
+    limited = {row.Task.run_id for row in found if row.max_parallel is not None and row.Task.state == TaskState.QUEUED}
+    flying = await repository.count_flying(session, Task.run_id, limited)
+    return list(_task_rows(found, flying, live_nodes))
+
+
+def _task_rows(found: Sequence[Any], flying: dict[Any, int], live_nodes: Collection[str]) -> Iterator[TaskRow]:
+    for row in found:
+        device = None
+        if row.status is not None:
+            device = DeviceNow(presence(row.status, row.node_id, live_nodes), row.status_since, row.trust)
+        circumstances = Circumstances(
+            expires_at=row.expires_at,
+            timeout_s=row.timeout_s,
+            max_parallel=row.max_parallel,
+            device=device,
+            behind=row.behind,
+            in_flight=flying.get(row.Task.run_id, 0),
+        )
+        yield TaskRow(row.Task, circumstances, row.title, row.created_by)
+
+
+Item = TypeVar("Item", Run, TaskRow)
+
+
+def _cut(rows: list[Item], limit: int, made_for: str) -> tuple[list[Item], str | None]:
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], cursors.write(made_for, (last.id if isinstance(last, Run) else last.task.id,))
+
+
+def _values(states: Collection[TaskState]) -> list[str]:
+    return [state.value for state in states]
+
+
+def _contains(column: Any, text: str) -> sa.ColumnElement[bool]:
+    return sa.func.lower(column).contains(text.lower(), autoescape=True)

@@ -1,0 +1,165 @@
+"""Which devices a run reaches, and which it leaves out and why: the same answer for a preview and for the run itself.
+
+Invariant: only trusted devices with a key are reached, and only those that the user may see. A device that is not
+theirs is answered exactly as one that does not exist.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts.principal import Principal
+from app.devices.models import Device
+from app.devices.repository import Scope
+from app.devices.views import presence
+from app.errors import InvalidInput
+from app.groups import targets as groups
+from app.groups.parsing import parse
+from app.tasks.schemas import DEVICE_IDS_MAX, Targets
+from app.tasks.work import Work, check_characters
+from deployx_protocol.states import Presence, Trust
+
+_PIECE = 1_000
+_NOT_THERE = "There is no such device."
+_WHY = {
+    Trust.PENDING: "pending: accept it first",
+    Trust.QUARANTINED: "quarantined: answer its claim first",
+    Trust.UNVERIFIED: "no key: presence only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device that gets a task."""
+
+    id: int
+    device_name: str
+    status: Presence
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A device that was asked for and gets none. ``id`` is None when it was deleted."""
+
+    id: int | None
+    device_name: str
+    why: str
+
+
+@dataclass(slots=True)
+class Reach:
+    """All of a request's devices, by name."""
+
+    targets: list[Target] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def online(self) -> int:
+        """How many are online."""
+        return sum(target.status is Presence.ONLINE for target in self.targets)
+
+
+def check(targets: Targets) -> None:
+    """Raises InvalidInput unless there is exactly one way to choose, of a size that can be served."""
+    if (targets.selector is None) == (targets.device_ids is None):
+        raise InvalidInput("`targets` needs one of `selector` and `device_ids`.", code="ambiguous_targets")
+    if targets.device_ids is not None and len(targets.device_ids) > DEVICE_IDS_MAX:
+        raise _too_many()
+    check_characters("selector", targets.selector or "")
+
+
+async def reach(
+    session: AsyncSession, principal: Principal, targets: Targets, live_nodes: Collection[str], *, lock: bool = False
+) -> Reach:
+    """The devices of ``targets``. With ``lock`` none of them is deleted until the transaction ends.
+
+    Raises InvalidInput for a selector that cannot be read, or too many devices.
+    """
+    check(targets)
+    scope = Scope.of(principal)
+    if targets.device_ids is not None:
+        return await of_ids(session, scope, targets.device_ids, live_nodes, lock=lock)
+    selector = parse(targets.selector or "")
+    condition = await groups.condition(session, principal.user_id, selector, live_nodes)
+    rows = list(await session.execute(_query(scope, lock=lock).where(condition).limit(DEVICE_IDS_MAX + 1)))
+    if len(rows) > DEVICE_IDS_MAX:
+        raise _too_many()
+    found = _judged(rows, live_nodes)
+    found.warnings += await groups.warnings(session, scope, selector)
+    return found
+
+
+async def of_ids(
+    session: AsyncSession, scope: Scope, device_ids: Iterable[int], live_nodes: Collection[str], *, lock: bool = False
+) -> Reach:
+    """The devices with these ids, within ``scope``."""
+    wanted = sorted(set(device_ids))
+    rows: list[Any] = []
+    for start in range(0, len(wanted), _PIECE):
+        rows += await session.execute(_query(scope, lock=lock).where(Device.id.in_(wanted[start : start + _PIECE])))
+    found = _judged(rows, live_nodes)
+    there = {row.id for row in rows}
+    found.excluded += [Excluded(device_id, "", _NOT_THERE) for device_id in wanted if device_id not in there]
+    return found
+
+
+def none_matched(found: Reach) -> InvalidInput:
+    """What to answer when nothing is reached."""
+    if not found.excluded:
+        return InvalidInput("No device matches.", code="no_device_matched")
+    [first, *others] = found.excluded
+    more = f", and {len(others)} more are left out" if others else ""
+    text = f"No device can be given work: {first.device_name or f'device {first.id}'}: {first.why.rstrip('.')}{more}."
+    return InvalidInput(text, code="no_device_matched")
+
+
+def warnings(found: Reach, work: Work | None) -> list[str]:
+    """What someone should know before this is started."""
+    said = list(found.warnings)
+    offline = len(found.targets) - found.online
+    if offline and work:
+        said.append(
+            f"{offline} of {len(found.targets)} devices are not online; their tasks wait {_span(work.expires_s)}."
+        )
+    if work and work.cwd:
+        windows = PureWindowsPath(work.cwd).is_absolute() and not PurePosixPath(work.cwd).is_absolute()
+        wrong = sum(target.platform.startswith("Windows") is not windows for target in found.targets)
+        if wrong:
+            kind = "not run Windows" if windows else "run Windows"
+            said.append(f"{wrong} of the devices {kind}, where {work.cwd} is no absolute path.")
+    return said
+
+
+def _query(scope: Scope, *, lock: bool) -> sa.Select[*tuple[Any, ...]]:
+    columns = (Device.id, Device.device_name, Device.status, Device.node_id, Device.trust, Device.platform)
+    query = scope.limit(sa.select(*columns, Device.public_key.is_not(None).label("keyed"))).order_by(Device.id)
+    return query.with_for_update(read=True, key_share=True) if lock else query
+
+
+def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
+    found = Reach()
+    for row in sorted(rows, key=lambda row: (row.device_name, row.id)):
+        if row.trust == Trust.TRUSTED and row.keyed:
+            status = presence(row.status, row.node_id, live_nodes)
+            found.targets.append(Target(row.id, row.device_name, status, row.platform))
+        else:
+            why = _WHY[Trust.UNVERIFIED] if row.trust == Trust.TRUSTED else _WHY[Trust(row.trust)]
+            found.excluded.append(Excluded(row.id, row.device_name, why))
+    return found
+
+
+def _too_many() -> InvalidInput:
+    return InvalidInput(f"A run reaches at most {DEVICE_IDS_MAX:,} devices; choose fewer.", code="too_many_devices")
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
