@@ -37,6 +37,7 @@ from app.realtime.supervision import supervised
 from app.realtime.tasks import TaskGateway
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
 from app.tasks import agent_routes
+from app.tasks import routes as work_routes
 from app.tasks.agent_access import AgentAccess
 from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     claims = ClaimService(uow, devices)
     enrollment = EnrollmentService(uow, db, settings)
     statistics = StatisticsService(uow, db, here.live_nodes)
+    runs = work_routes.Work(uow, db, devices, here.live_nodes, settings.output_quota_bytes)
     registrations = RegistrationService(uow, node_id=node_id, approval=settings.enrollment == "approval")
 
     agent_server = LinkServer(
@@ -114,6 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
     bus.subscribe(agents.hinted)
     bus.subscribe(work.hinted)
     bus.subscribe(publisher.hinted)
+    bus.subscribe(runs.news.hinted)
     housekeeping = Housekeeping(accounts, statistics, RetentionService(db, settings))
 
     async def drain() -> None:
@@ -121,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
         if app.state.drained:
             return
         app.state.drained = True
+        runs.news.close()
         await loop.stop()
         await agents.goodbye()
         await publisher.told(LAST_WORDS_S)
@@ -162,6 +166,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(account_routes.router(accounts, auth))
     app.include_router(device_routes.router(auth, devices, claims, enrollment, statistics))
+    app.include_router(work_routes.router(auth, runs))
     app.include_router(agent_routes.router(AgentAccess(db), work.post))
     app.include_router(health.router(db))
     app.include_router(metrics.router(counted, auth))
