@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ class Fleet:
         """Copy the state folder of agent ``number`` while it runs; what it is about to rename is not there yet."""
         shutil.copytree(self.state_dir(number), self.state_dir(other), ignore=shutil.ignore_patterns(".*.tmp"))
 
-    async def start(self, number: int, *arguments: str, **settings: Any) -> AgentProcess:
-        """Start agent ``number`` on its folder, which stays when it ends."""
+    async def start(
+        self, number: int, *arguments: str, outside: Mapping[str, str] | None = None, **settings: Any
+    ) -> AgentProcess:
+        """Start agent ``number`` on its folder, which stays when it ends; ``outside`` are no settings of ours."""
         state_dir = self.state_dir(number)
         state_dir.mkdir(mode=0o700, exist_ok=True)
         env = environment(state_dir, **{"machine_id": f"machine-{number:02}", **self.settings, **settings})
-        agent = await AgentProcess.start(env, *(arguments or ("run",)), program=(str(MAIN),))
+        agent = await AgentProcess.start({**env, **(outside or {})}, *(arguments or ("run",)), program=(str(MAIN),))
         self.started.append(agent)
         self.running[number] = agent
         return agent

@@ -1,0 +1,82 @@
+"""Somebody sets the server's clock, an hour ahead or back: nobody is cut off for it, and nobody goes offline."""
+
+import datetime
+import time
+
+import pytest
+
+from deployx_protocol import events
+from tests.support.machines import MakeAgent
+from tests.support.node import RunningNode, Serve, eventually
+from tests.support.peers import Watch
+from tests.support.server import MakePerson
+
+AGENTS = 8
+HOUR_S = 3600.0
+BEATS = 3
+
+
+class WallClock:
+    """The wall clock of this process, as far as the server and the libraries under it look at it in Python."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.moved_s = 0.0
+        wall = time.time
+        clock = self
+
+        class Moved(datetime.datetime):
+            @classmethod
+            def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
+                return datetime.datetime.now(tz) + datetime.timedelta(seconds=clock.moved_s)
+
+        monkeypatch.setattr(time, "time", lambda: wall() + clock.moved_s)
+        monkeypatch.setattr("app.clock.datetime", Moved)
+
+
+@pytest.fixture
+def wall_clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
+    """A clock to set; what the server does now and then it does all the time."""
+    for name, often_s in (("LEASE_RENEWAL_S", 0.1), ("RECONCILE_S", 0.2), ("HEARTBEAT_FLUSH_S", 0.1)):
+        monkeypatch.setattr(f"app.realtime.presence.{name}", often_s)
+    monkeypatch.setattr("app.realtime.dashboards.CHECK_S", 0.2)
+    return WallClock(monkeypatch)
+
+
+async def test_fault_10_the_servers_clock_moves_an_hour_and_nobody_goes_offline(
+    serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson, wall_clock: WallClock
+) -> None:
+    node = await serve(enrollment="approval", ping_interval=0.2, ping_timeout=2, presence_grace_s=1)
+    dashboard = await watch(node, await person())
+    agents = [agent(node) for _ in range(AGENTS)]
+    for peer in agents:
+        await peer.start()
+        await dashboard.change(agent_id=peer.machine.agent_id, status="online")
+    heard = len(dashboard.heard)
+    for moved_s in (HOUR_S, -HOUR_S, 0.0):
+        wall_clock.moved_s = moved_s
+        for _ in range(BEATS):
+            before = (await node.nodes())[0].lease_expires_at
+            for peer in agents:
+                assert (await peer.call(events.PING))["ok"]
+            await eventually(lambda before=before: _lease_is_other(node, before), what="a new lease")
+        await eventually(lambda moved_s=moved_s: _seen_now(node, moved_s), what="a heartbeat by the new clock")
+        assert {row.status for row in await node.devices()} == {"online"}
+    assert all(peer.open for peer in agents)
+    assert dashboard.open
+    assert dashboard.heard[heard:] == []
+    for row in await node.devices():
+        assert [event.cause for event in await node.status_events(row.id)] == ["registered"]
+    newcomer = agent(node)
+    await newcomer.start()
+    await agents[0].close()
+    await dashboard.change(agent_id=agents[0].machine.agent_id, status="offline")
+
+
+async def _lease_is_other(node: RunningNode, before: datetime.datetime) -> bool:
+    return (await node.nodes())[0].lease_expires_at != before
+
+
+async def _seen_now(node: RunningNode, moved_s: float) -> bool:
+    """Whether every heartbeat was noted by the clock as it is set."""
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=moved_s)
+    return all(row.last_seen and abs((now - row.last_seen).total_seconds()) < 60 for row in await node.devices())
