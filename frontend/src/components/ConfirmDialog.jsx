@@ -6,12 +6,12 @@ import { formatCount } from "../lib/text";
 export const TYPE_ABOVE = 20;
 
 /**
- * @param {{ opened: boolean, title: string, count: number, action: string, busy?: boolean, onConfirm: () => void, onClose: () => void, children: import("react").ReactNode }} props
+ * @param {{ opened: boolean, title: string, count: number, action: string, color?: string, busy?: boolean, onConfirm: () => void, onClose: () => void, children: import("react").ReactNode }} props
  */
-export function ConfirmDialog({ opened, title, count, action, busy = false, onConfirm, onClose, children }) {
+export function ConfirmDialog({ opened, title, count, action, color = "danger", busy = false, onConfirm, onClose, children }) {
   return (
     <Modal opened={opened} onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
-      <Form key={String(opened)} {...{ count, action, busy, onConfirm, onClose }}>
+      <Form key={String(opened)} {...{ count, action, color, busy, onConfirm, onClose }}>
         {children}
       </Form>
     </Modal>
@@ -19,9 +19,9 @@ export function ConfirmDialog({ opened, title, count, action, busy = false, onCo
 }
 
 /**
- * @param {{ count: number, action: string, busy: boolean, onConfirm: () => void, onClose: () => void, children: import("react").ReactNode }} props
+ * @param {{ count: number, action: string, color: string, busy: boolean, onConfirm: () => void, onClose: () => void, children: import("react").ReactNode }} props
  */
-function Form({ count, action, busy, onConfirm, onClose, children }) {
+function Form({ count, action, color, busy, onConfirm, onClose, children }) {
   const [typed, setTyped] = useState("");
   const mustType = count > TYPE_ABOVE;
   const allowed = !mustType || typed.replace(/[\s,.]/g, "") === String(count);
@@ -48,7 +48,7 @@ function Form({ count, action, busy, onConfirm, onClose, children }) {
           <Button variant="default" onClick={onClose} data-autofocus={mustType ? undefined : true}>
             Cancel
           </Button>
-          <Button type="submit" color="danger" disabled={!allowed} loading={busy}>
+          <Button type="submit" color={color} disabled={!allowed} loading={busy}>
             {action}
           </Button>
         </Group>

@@ -19,8 +19,15 @@ export const link = createLink({ store, onSignedOut: () => signedOut.get()() });
 /** @param {() => void} listener called when the server says over the socket that nobody is signed in */
 export const onLinkSignedOut = (listener) => signedOut.set(() => listener);
 
+/** @type {Set<() => void>} */
+const forgetful = new Set();
+
+/** @param {() => void} forget called when the user leaves: whatever else was typed or seen goes too */
+export const onForget = (forget) => void forgetful.add(forget);
+
 /** Ends the link and forgets all that this user saw. */
 export function forgetEverything() {
+  forgetful.forEach((forget) => forget());
   link.stop();
   store.reset();
   notices.clear();
