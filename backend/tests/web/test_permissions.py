@@ -46,11 +46,37 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("DELETE", "/api/v1/enrollment-tokens/{token_id}"): OPERATOR,
     ("GET", "/api/v1/stats"): VIEWER,
     ("GET", "/api/v1/stats/online"): VIEWER,
+    ("POST", "/api/v1/runs"): OPERATOR,
+    ("POST", "/api/v1/runs/preview"): OPERATOR,
+    ("GET", "/api/v1/runs"): VIEWER,
+    ("GET", "/api/v1/runs/{run_id}"): VIEWER,
+    ("GET", "/api/v1/runs/{run_id}/tasks"): VIEWER,
+    ("GET", "/api/v1/runs/{run_id}/outputs"): VIEWER,
+    ("GET", "/api/v1/runs/{run_id}/output.zip"): VIEWER,
+    ("POST", "/api/v1/runs/{run_id}/retry"): OPERATOR,
+    ("POST", "/api/v1/runs/{run_id}/cancel"): OPERATOR,
+    ("GET", "/api/v1/tasks/{task_id}"): VIEWER,
+    ("POST", "/api/v1/tasks/{task_id}/cancel"): OPERATOR,
+    ("GET", "/api/v1/tasks/{task_id}/output"): VIEWER,
+    ("GET", "/api/v1/tasks/{task_id}/output/stdout"): VIEWER,
+    ("GET", "/api/v1/tasks/{task_id}/output/stderr"): VIEWER,
+    ("GET", "/api/v1/devices/{device_id}/tasks"): VIEWER,
+    ("GET", "/api/v1/saved-commands"): VIEWER,
+    ("POST", "/api/v1/saved-commands"): OPERATOR,
+    ("GET", "/api/v1/saved-commands/{saved_id}"): VIEWER,
+    ("DELETE", "/api/v1/saved-commands/{saved_id}"): OPERATOR,
     ("GET", "/metrics"): ADMIN,
 }
 """Written down a second time, on purpose: a change of the permissions has to be meant."""
 OUTSIDE_THE_API = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/{path:path}"), ("HEAD", "/{path:path}")}
-IDS = {"device_id": "4711", "claim_id": "4711", "token_id": "no-such-token"}
+IDS = {
+    "device_id": "4711",
+    "claim_id": "4711",
+    "token_id": "no-such-token",
+    "run_id": "no-such-run",
+    "task_id": "no-such-task",
+    "saved_id": "no-such-command",
+}
 BODIES: dict[str, Any] = {"/api/v1/api-tokens": {"name": "mine"}, "/api/v1/enrollment-tokens": {"name": "mine"}}
 
 

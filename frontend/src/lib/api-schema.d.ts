@@ -346,6 +346,341 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your groups */
+        get: operations["list_groups_api_v1_groups_get"];
+        put?: never;
+        /** Make a group of a selector, or of devices */
+        post: operations["create_group_api_v1_groups_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One group */
+        get: operations["read_group_api_v1_groups__group_id__get"];
+        put?: never;
+        post?: never;
+        /** Forget a group; its devices stay */
+        delete: operations["delete_group_api_v1_groups__group_id__delete"];
+        options?: never;
+        head?: never;
+        /** Rename a group, or change what is in it */
+        patch: operations["change_group_api_v1_groups__group_id__patch"];
+        trace?: never;
+    };
+    "/api/v1/selectors/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a selector reaches now */
+        get: operations["check_selector_api_v1_selectors_check_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List runs, newest first, a page at a time */
+        get: operations["list_runs_api_v1_runs_get"];
+        put?: never;
+        /** Start a run; it is saved when this answers */
+        post: operations["start_run_api_v1_runs_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One run, and what was asked for */
+        get: operations["read_run_api_v1_runs__run_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A run's tasks, by the names of their devices */
+        get: operations["list_tasks_api_v1_runs__run_id__tasks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/outputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which tasks ended alike and printed the same */
+        get: operations["list_outputs_api_v1_runs__run_id__outputs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/output.zip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All output of a run */
+        get: operations["read_archive_api_v1_runs__run_id__output_zip_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whom a run would reach; what to run may be left out */
+        post: operations["preview_run_api_v1_runs_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Repeat a run where its tasks ended so */
+        post: operations["retry_run_api_v1_runs__run_id__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Call off what is not over */
+        post: operations["cancel_run_api_v1_runs__run_id__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One task */
+        get: operations["read_task_api_v1_tasks__task_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Call one task off */
+        post: operations["cancel_task_api_v1_tasks__task_id__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A device's tasks of your runs, newest first */
+        get: operations["list_device_tasks_api_v1_devices__device_id__tasks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Output in chunks, both streams in the order in which they came; waits for more if asked to */
+        get: operations["read_output_api_v1_tasks__task_id__output_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/output/stdout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * stdout as the bytes that it is, or a range of them
+         * @description `X-Output-Complete` says whether more is expected. A range of a task that still runs may be asked for as of a finished one: what is there does not change.
+         */
+        get: operations["read_stdout_api_v1_tasks__task_id__output_stdout_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/output/stderr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * stderr as the bytes that it is, or a range of them
+         * @description `X-Output-Complete` says whether more is expected. A range of a task that still runs may be asked for as of a finished one: what is there does not change.
+         */
+        get: operations["read_stderr_api_v1_tasks__task_id__output_stderr_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved-commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your saved commands */
+        get: operations["list_saved_commands_api_v1_saved_commands_get"];
+        put?: never;
+        /** Save a command */
+        post: operations["save_command_api_v1_saved_commands_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saved-commands/{saved_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One saved command */
+        get: operations["read_saved_command_api_v1_saved_commands__saved_id__get"];
+        put?: never;
+        post?: never;
+        /** Delete a saved command */
+        delete: operations["delete_saved_command_api_v1_saved_commands__saved_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -360,6 +695,81 @@ export interface components {
              * @default false
              */
             merge_history: boolean;
+        };
+        /**
+         * Action
+         * @description What to run: exactly one of `command`, `shell` and `script`, and how.
+         */
+        Action: {
+            /**
+             * Command
+             * @description Program and arguments, run without a shell.
+             */
+            command?: string[] | null;
+            /**
+             * Shell
+             * @description A line for the machine's shell.
+             */
+            shell?: string | null;
+            /**
+             * Script
+             * @description The text of a script.
+             */
+            script?: string | null;
+            /**
+             * Interpreter
+             * @description Of the script: the program and its arguments; without one, what its `#!` line says.
+             * @default []
+             */
+            interpreter: string[];
+            /**
+             * Args
+             * @description Of the script.
+             * @default []
+             */
+            args: string[];
+            /**
+             * User
+             * @description A user of the machine; empty is the agent's own.
+             * @default
+             */
+            user: string;
+            /**
+             * Cwd
+             * @description An absolute path; empty is the agent's choice.
+             * @default
+             */
+            cwd: string;
+            /**
+             * Env
+             * @description Added to the agent's clean environment.
+             * @default {}
+             */
+            env: {
+                [key: string]: string;
+            };
+            /**
+             * Timeout S
+             * @description Each task is ended after so long.
+             * @default 3600
+             */
+            timeout_s: number;
+            /**
+             * Expires S
+             * @description A task that was not started by then never will be.
+             * @default 86400
+             */
+            expires_s: number;
+            /**
+             * Max Parallel
+             * @description How many tasks of the run may be in flight at once; null: as many as there are.
+             */
+            max_parallel?: number | null;
+            /**
+             * Output Quota Bytes
+             * @description How much output is kept of each task; null: the server's setting.
+             */
+            output_quota_bytes?: number | null;
         };
         /**
          * ClaimKind
@@ -449,6 +859,73 @@ export interface components {
          * @enum {string}
          */
         DeviceStatus: "online" | "offline";
+        /**
+         * DeviceTask
+         * @description A task with what its run is about.
+         */
+        DeviceTask: {
+            /** Id */
+            id: string;
+            /** Run Id */
+            run_id: string;
+            /** Device Id */
+            device_id: number | null;
+            /** Device Name */
+            device_name: string;
+            state: components["schemas"]["TaskState"];
+            /** Code */
+            code: string;
+            /** Reason */
+            reason: string;
+            /** Next Event */
+            next_event: string;
+            /** Exit Code */
+            exit_code: number | null;
+            /** Signal */
+            signal: number | null;
+            /** Created At */
+            created_at: string;
+            /** Sent At */
+            sent_at: string | null;
+            /** Accepted At */
+            accepted_at: string | null;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Deadline At */
+            deadline_at: string | null;
+            /** Duration S */
+            duration_s: number | null;
+            /** Output Bytes */
+            output_bytes: number;
+            /** Output Lost Bytes */
+            output_lost_bytes: number;
+            /** Output Next Seq */
+            output_next_seq: number;
+            /** Output Complete */
+            output_complete: boolean;
+            /** Digest */
+            digest: string;
+            /** Cancel Requested */
+            cancel_requested: boolean;
+            /** Rev */
+            rev: number;
+            /** Run Title */
+            run_title: string;
+            /** Created By */
+            created_by: string;
+        };
+        /**
+         * DeviceTaskPage
+         * @description Tasks of one device, newest first.
+         */
+        DeviceTaskPage: {
+            /** Items */
+            items: components["schemas"]["DeviceTask"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
         /**
          * DeviceView
          * @description A device as REST and dashboards show it. Of two views with one `id`, the one with the greater `rev` is true.
@@ -609,6 +1086,96 @@ export interface components {
             revoked_at: string | null;
         };
         /**
+         * ExcludedDevice
+         * @description A device that was asked for and gets no task.
+         */
+        ExcludedDevice: {
+            /**
+             * Id
+             * @description null when it was deleted since the run that is repeated.
+             */
+            id: number | null;
+            /**
+             * Device Name
+             * @description Empty when there is no such device, or it is not yours.
+             */
+            device_name: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * GroupChange
+         * @description What to change about a group; what is left out stays as it is.
+         */
+        GroupChange: {
+            /** Name */
+            name?: string | null;
+            /** Selector */
+            selector?: string | null;
+            /** Device Ids */
+            device_ids?: number[] | null;
+        };
+        /**
+         * GroupDetail
+         * @description A group with its devices, if it is a static one.
+         */
+        GroupDetail: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Selector */
+            selector: string | null;
+            /** Total */
+            total: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Device Ids */
+            device_ids: number[] | null;
+        };
+        /**
+         * GroupInput
+         * @description A group to make: dynamic with a ``selector``, or static with ``device_ids``.
+         */
+        GroupInput: {
+            /** Name */
+            name: string;
+            /** Selector */
+            selector?: string | null;
+            /** Device Ids */
+            device_ids?: number[] | null;
+        };
+        /**
+         * GroupList
+         * @description All groups of yours, by name.
+         */
+        GroupList: {
+            /** Items */
+            items: components["schemas"]["GroupView"][];
+        };
+        /**
+         * GroupView
+         * @description A group of yours. ``total`` counts its devices that you may see.
+         */
+        GroupView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Selector */
+            selector: string | null;
+            /** Total */
+            total: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
          * Login
          * @description Who wants to sign in.
          */
@@ -694,17 +1261,401 @@ export interface components {
             ][];
         };
         /**
+         * OutputChunkView
+         * @description A piece of output. `stream` is 1 (stdout) or 2 (stderr); `data` is base64 of the bytes.
+         */
+        OutputChunkView: {
+            /** Seq */
+            seq: number;
+            /** Stream */
+            stream: number;
+            /** Data */
+            data: string;
+        };
+        /**
+         * OutputGroup
+         * @description Tasks that ended alike and printed the same. `digest` is empty where nothing was reported.
+         */
+        OutputGroup: {
+            /** Digest */
+            digest: string;
+            state: components["schemas"]["TaskState"];
+            /** Exit Code */
+            exit_code: number | null;
+            /** Signal */
+            signal: number | null;
+            /** Count */
+            count: number;
+            /** Sample Task Id */
+            sample_task_id: string;
+        };
+        /**
+         * OutputGroupList
+         * @description The largest groups first, at most 500.
+         */
+        OutputGroupList: {
+            /** Items */
+            items: components["schemas"]["OutputGroup"][];
+            /**
+             * More
+             * @description How many tasks are in groups that are not listed.
+             */
+            more: number;
+        };
+        /**
+         * OutputPage
+         * @description Chunks in order. Read on from `next_seq`; `complete`: there is nothing more, and nothing more is expected.
+         */
+        OutputPage: {
+            /** Chunks */
+            chunks: components["schemas"]["OutputChunkView"][];
+            /** Next Seq */
+            next_seq: number;
+            /** Complete */
+            complete: boolean;
+            /**
+             * Gone
+             * @description Older output than `chunks` was deleted by now, as the server's retention says.
+             */
+            gone: boolean;
+        };
+        /**
          * Presence
          * @description What people are shown: a status, or ``unknown`` while a restarted server waits for its agents to return.
          * @enum {string}
          */
         Presence: "online" | "offline" | "unknown";
         /**
+         * Retry
+         * @description Which tasks to repeat.
+         */
+        Retry: {
+            /**
+             * States
+             * @default [
+             *       "failed",
+             *       "timed_out",
+             *       "cancelled",
+             *       "interrupted",
+             *       "expired",
+             *       "lost"
+             *     ]
+             */
+            states: components["schemas"]["TaskState"][];
+        };
+        /**
          * Role
          * @description What a user is.
          * @enum {string}
          */
         Role: "viewer" | "operator" | "admin";
+        /**
+         * RunDetail
+         * @description A run and what was asked for. The values of the environment are not shown.
+         */
+        RunDetail: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Title */
+            title: string;
+            /** Selector */
+            selector: string | null;
+            /** User Id */
+            user_id: number | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** Expires At */
+            expires_at: string;
+            /** Timeout S */
+            timeout_s: number;
+            /** Max Parallel */
+            max_parallel: number | null;
+            /** Retry Of */
+            retry_of: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Rev */
+            rev: number;
+            /** Command */
+            command: string[] | null;
+            /** Shell */
+            shell: string | null;
+            /** Script */
+            script: string | null;
+            /** Script Sha256 */
+            script_sha256: string | null;
+            /** Interpreter */
+            interpreter: string[];
+            /** Args */
+            args: string[];
+            /** User */
+            user: string;
+            /** Cwd */
+            cwd: string;
+            /** Env Names */
+            env_names: string[];
+            /** Expires S */
+            expires_s: number;
+            /** Output Quota Bytes */
+            output_quota_bytes: number;
+            /** Cancelled At */
+            cancelled_at: string | null;
+        };
+        /**
+         * RunPreview
+         * @description What a run with these targets would reach. At most 500 devices of each kind are listed; all are counted.
+         */
+        RunPreview: {
+            /**
+             * Total
+             * @description Devices that get a task.
+             */
+            total: number;
+            /** Online */
+            online: number;
+            /**
+             * Offline
+             * @description Those of them that are not online now; their tasks wait for them.
+             */
+            offline: number;
+            /** Devices */
+            devices: components["schemas"]["TargetDevice"][];
+            /** Excluded Total */
+            excluded_total: number;
+            /** Excluded */
+            excluded: components["schemas"]["ExcludedDevice"][];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * RunRequest
+         * @description A run to start, or to preview. A preview may leave out what to run.
+         */
+        RunRequest: {
+            /**
+             * Command
+             * @description Program and arguments, run without a shell.
+             */
+            command?: string[] | null;
+            /**
+             * Shell
+             * @description A line for the machine's shell.
+             */
+            shell?: string | null;
+            /**
+             * Script
+             * @description The text of a script.
+             */
+            script?: string | null;
+            /**
+             * Interpreter
+             * @description Of the script: the program and its arguments; without one, what its `#!` line says.
+             * @default []
+             */
+            interpreter: string[];
+            /**
+             * Args
+             * @description Of the script.
+             * @default []
+             */
+            args: string[];
+            /**
+             * User
+             * @description A user of the machine; empty is the agent's own.
+             * @default
+             */
+            user: string;
+            /**
+             * Cwd
+             * @description An absolute path; empty is the agent's choice.
+             * @default
+             */
+            cwd: string;
+            /**
+             * Env
+             * @description Added to the agent's clean environment.
+             * @default {}
+             */
+            env: {
+                [key: string]: string;
+            };
+            /**
+             * Timeout S
+             * @description Each task is ended after so long.
+             * @default 3600
+             */
+            timeout_s: number;
+            /**
+             * Expires S
+             * @description A task that was not started by then never will be.
+             * @default 86400
+             */
+            expires_s: number;
+            /**
+             * Max Parallel
+             * @description How many tasks of the run may be in flight at once; null: as many as there are.
+             */
+            max_parallel?: number | null;
+            /**
+             * Output Quota Bytes
+             * @description How much output is kept of each task; null: the server's setting.
+             */
+            output_quota_bytes?: number | null;
+            targets: components["schemas"]["Targets"];
+        };
+        /**
+         * RunStarted
+         * @description A run that was committed, and whom it leaves out (at most 500 are listed).
+         */
+        RunStarted: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Title */
+            title: string;
+            /** Selector */
+            selector: string | null;
+            /** User Id */
+            user_id: number | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** Expires At */
+            expires_at: string;
+            /** Timeout S */
+            timeout_s: number;
+            /** Max Parallel */
+            max_parallel: number | null;
+            /** Retry Of */
+            retry_of: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Rev */
+            rev: number;
+            /** Excluded Total */
+            excluded_total: number;
+            /** Excluded */
+            excluded: components["schemas"]["ExcludedDevice"][];
+        };
+        /**
+         * RunView
+         * @description A run: one request, one task for each device.
+         */
+        RunView: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Title */
+            title: string;
+            /** Selector */
+            selector: string | null;
+            /** User Id */
+            user_id: number | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** Expires At */
+            expires_at: string;
+            /** Timeout S */
+            timeout_s: number;
+            /** Max Parallel */
+            max_parallel: number | null;
+            /** Retry Of */
+            retry_of: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Rev */
+            rev: number;
+        };
+        /** RunViewPage */
+        RunViewPage: {
+            /** Items */
+            items: components["schemas"]["RunView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * SavedCommandInput
+         * @description A command to keep under a name.
+         */
+        SavedCommandInput: {
+            /** Name */
+            name: string;
+            request: components["schemas"]["Action"];
+        };
+        /**
+         * SavedCommandList
+         * @description One user's saved commands, by name.
+         */
+        SavedCommandList: {
+            /** Items */
+            items: components["schemas"]["SavedCommandView"][];
+        };
+        /**
+         * SavedCommandView
+         * @description A command that its user keeps.
+         */
+        SavedCommandView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @description `command`, `shell` or `script`.
+             */
+            kind: string;
+            /** Title */
+            title: string;
+            request: components["schemas"]["Action"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * SelectorCheck
+         * @description What a selector reaches now, and the names of the first 50 devices.
+         */
+        SelectorCheck: {
+            /** Selector */
+            selector: string;
+            /** Count */
+            count: number;
+            /** Online */
+            online: number;
+            /** Names */
+            names: string[];
+            /** Warnings */
+            warnings: string[];
+        };
         /**
          * StatusCause
          * @description Why a status changed; ``CAUSE_TEXT`` is how people read it.
@@ -739,6 +1690,93 @@ export interface components {
              * Format: date-time
              */
             at: string;
+        };
+        /**
+         * TargetDevice
+         * @description A device that a run reaches.
+         */
+        TargetDevice: {
+            /** Id */
+            id: number;
+            /** Device Name */
+            device_name: string;
+            status: components["schemas"]["Presence"];
+        };
+        /**
+         * Targets
+         * @description Which devices: exactly one of `selector` and `device_ids`.
+         */
+        Targets: {
+            /** Selector */
+            selector?: string | null;
+            /** Device Ids */
+            device_ids?: number[] | null;
+        };
+        /**
+         * TaskState
+         * @description The column ``tasks.state``.
+         * @enum {string}
+         */
+        TaskState: "queued" | "sent" | "accepted" | "running" | "succeeded" | "failed" | "timed_out" | "cancelled" | "interrupted" | "expired" | "lost";
+        /**
+         * TaskView
+         * @description A task: what one device was asked, and what became of it.
+         */
+        TaskView: {
+            /** Id */
+            id: string;
+            /** Run Id */
+            run_id: string;
+            /** Device Id */
+            device_id: number | null;
+            /** Device Name */
+            device_name: string;
+            state: components["schemas"]["TaskState"];
+            /** Code */
+            code: string;
+            /** Reason */
+            reason: string;
+            /** Next Event */
+            next_event: string;
+            /** Exit Code */
+            exit_code: number | null;
+            /** Signal */
+            signal: number | null;
+            /** Created At */
+            created_at: string;
+            /** Sent At */
+            sent_at: string | null;
+            /** Accepted At */
+            accepted_at: string | null;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Deadline At */
+            deadline_at: string | null;
+            /** Duration S */
+            duration_s: number | null;
+            /** Output Bytes */
+            output_bytes: number;
+            /** Output Lost Bytes */
+            output_lost_bytes: number;
+            /** Output Next Seq */
+            output_next_seq: number;
+            /** Output Complete */
+            output_complete: boolean;
+            /** Digest */
+            digest: string;
+            /** Cancel Requested */
+            cancel_requested: boolean;
+            /** Rev */
+            rev: number;
+        };
+        /** TaskViewPage */
+        TaskViewPage: {
+            /** Items */
+            items: components["schemas"]["TaskView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * TokenInput
@@ -848,6 +1886,11 @@ export interface components {
              * @default null
              */
             errors: components["schemas"]["FieldError"][] | null;
+            /**
+             * Position
+             * @default null
+             */
+            position: number | null;
         };
     };
     responses: never;
@@ -1140,6 +2183,7 @@ export interface operations {
                 trust?: components["schemas"]["Trust"] | null;
                 platform?: string | null;
                 owner?: string | null;
+                selector?: string | null;
                 sort?: string;
             };
             header?: never;
@@ -1854,6 +2898,1060 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["OnlineOverTime"];
                 };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_groups_api_v1_groups_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_group_api_v1_groups_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_group_api_v1_groups__group_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_group_api_v1_groups__group_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_group_api_v1_groups__group_id__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_selector_api_v1_selectors_check_get: {
+        parameters: {
+            query: {
+                selector: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SelectorCheck"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_runs_api_v1_runs_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                state?: ("active" | "finished" | "failed") | null;
+                q?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_run_api_v1_runs_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same request gives the same run; with another request it is refused. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunStarted"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_run_api_v1_runs__run_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tasks_api_v1_runs__run_id__tasks_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                state?: components["schemas"]["TaskState"][] | null;
+                digest?: string | null;
+                q?: string | null;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_outputs_api_v1_runs__run_id__outputs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutputGroupList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_archive_api_v1_runs__run_id__output_zip_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_run_api_v1_runs_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunPreview"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_run_api_v1_runs__run_id__retry_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same request gives the same run; with another request it is refused. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Retry"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunStarted"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_run_api_v1_runs__run_id__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_task_api_v1_tasks__task_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_task_api_v1_tasks__task_id__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_device_tasks_api_v1_devices__device_id__tasks_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                device_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceTaskPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_output_api_v1_tasks__task_id__output_get: {
+        parameters: {
+            query?: {
+                from_seq?: number;
+                limit_bytes?: number;
+                wait_s?: number;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutputPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_stdout_api_v1_tasks__task_id__output_stdout_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                Range?: string | null;
+                "if-range"?: string | null;
+            };
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Partial Content */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_stderr_api_v1_tasks__task_id__output_stderr_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                Range?: string | null;
+                "if-range"?: string | null;
+            };
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Partial Content */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_saved_commands_api_v1_saved_commands_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedCommandList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    save_command_api_v1_saved_commands_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SavedCommandInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedCommandView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_saved_command_api_v1_saved_commands__saved_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                saved_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedCommandView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_saved_command_api_v1_saved_commands__saved_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                saved_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be answered */
             "4XX": {

@@ -47,6 +47,10 @@ export interface components {
             facts: {
                 [key: string]: string;
             };
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
             /** @default  */
             enrollment_token: string;
             /** @default  */
