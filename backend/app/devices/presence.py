@@ -155,7 +155,7 @@ class PresenceService:
             over: list[str] = []
             await _hint_held_by(unit, [node.id for node in gone if not node.found_dead_at])
             for node in gone:
-                node.found_dead_at = node.found_dead_at or now
+                node.found_dead_at = min(node.found_dead_at or now, now)  # later than now: the clock was set back
                 if node.found_dead_at + self._grace <= now:
                     over.append(node.id)
             alive = [node for node in others if node not in gone]

@@ -2,14 +2,22 @@
 
 import datetime
 import time
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from app.db import Database
+from app.devices.models import Device, Node
+from app.devices.presence import PresenceService
+from app.migrate import migrate
+from app.uow import UnitOfWork
 from deployx_protocol import events
+from tests.support import rows
 from tests.support.machines import MakeAgent
 from tests.support.node import RunningNode, Serve, eventually
 from tests.support.peers import Watch
-from tests.support.server import MakePerson
+from tests.support.server import MakePerson, ManualClock
 
 AGENTS = 8
 HOUR_S = 3600.0
@@ -70,6 +78,30 @@ async def test_fault_10_the_servers_clock_moves_an_hour_and_nobody_goes_offline(
     await newcomer.start()
     await agents[0].close()
     await dashboard.change(agent_id=agents[0].machine.agent_id, status="offline")
+
+
+async def test_fault_10_a_clock_that_is_set_back_does_not_prolong_the_grace_of_a_lost_server(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    await migrate(sqlite_url)
+    db, clock = Database(sqlite_url), ManualClock()
+    async with db.write() as session:
+        session.add(Node(id="lost", started_at=clock.now, lease_expires_at=clock.now))
+        session.add(rows.device(1, status="online", node_id="lost"))
+    presence = PresenceService(UnitOfWork(db, lambda _: None), db, node_id="here", grace_s=90, clock=clock)
+    await presence.renew_lease(alone=True)
+    clock.advance(hours=-1)
+    await presence.renew_lease(alone=True)
+    clock.advance(seconds=89)
+    await presence.renew_lease(alone=True)
+    statuses = []
+    for _ in range(2):
+        async with db.read() as session:
+            statuses.append(await session.scalar(sa.select(Device.status)))
+        clock.advance(seconds=1)
+        await presence.renew_lease(alone=True)
+    assert statuses == ["online", "offline"]
+    await db.close()
 
 
 async def _lease_is_other(node: RunningNode, before: datetime.datetime) -> bool:
