@@ -1,6 +1,7 @@
 /** Where the dashboard starts: styles, what is made once, and the tree of providers. */
 import "@mantine/core/styles.css";
 import "./global.css";
+import "./touch.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { MantineProvider } from "@mantine/core";

@@ -8,6 +8,11 @@ const countFormat = new Intl.NumberFormat("en");
 /** @param {number} count */
 export const formatCount = (count) => countFormat.format(count);
 
+const NAME_MAX = 40;
+
+/** As much of a long name as a sentence can bear. @param {string} name */
+export const shortened = (name) => (name.length > NAME_MAX ? `${name.slice(0, NAME_MAX - 1)}…` : name);
+
 /**
  * "web-1, web-2 and 10 more".
  *

@@ -26,6 +26,18 @@ export function relativeTime(iso, nowMs) {
 }
 
 /**
+ * How long something has lasted: "for 42 s", "for 3 h", then "since" the date.
+ *
+ * @param {string} iso
+ * @param {number} nowMs
+ */
+export function elapsedTime(iso, nowMs) {
+  const seconds = (nowMs - Date.parse(iso)) / 1000;
+  if (!Number.isFinite(seconds)) return "since an unknown time";
+  return seconds >= 30 * DAY ? `since ${dayFormat.format(Date.parse(iso))}` : `for ${duration(seconds)}`;
+}
+
+/**
  * One unit, rounded down: a device that has been away for 119 s has been away for 1 min.
  *
  * @param {number} seconds

@@ -1,7 +1,7 @@
 /** Times in words: each boundary, both directions, and what is no time. */
 import { describe, expect, it } from "vitest";
 import { at, chance, seeds } from "../test-support";
-import { duration, exactTime, relativeTime } from "./time";
+import { duration, elapsedTime, exactTime, relativeTime } from "./time";
 
 const NOW = Date.parse(at(0));
 const DAY = 86_400;
@@ -36,6 +36,26 @@ describe("a relative time", () => {
   it("is said to be unknown when it is no time", () => {
     expect(relativeTime("", NOW)).toBe("at an unknown time");
     expect(relativeTime("yesterday", NOW)).toBe("at an unknown time");
+  });
+});
+
+describe("what lasts", () => {
+  it.each([
+    [-3, "for 0 s"],
+    [0, "for 0 s"],
+    [59, "for 59 s"],
+    [7300, "for 2 h"],
+    [30 * DAY - 1, "for 29 d"],
+  ])("and began %i s ago has lasted %s", (seconds, words) => {
+    expect(elapsedTime(at(-seconds), NOW)).toBe(words);
+  });
+
+  it("has a date from thirty days on", () => {
+    expect(elapsedTime(at(-30 * DAY), NOW)).toMatch(/^since .*\d{4}/);
+  });
+
+  it("without a beginning says so", () => {
+    expect(elapsedTime("no time", NOW)).toBe("since an unknown time");
   });
 });
 

@@ -70,7 +70,7 @@ function Devices({ openId, loaded, total }) {
     [navigate, instead, openId],
   );
 
-  const count = loaded && <ListStatus shown={ids.length} total={total} moved={moved.size} onResort={resort} />;
+  const count = <ListStatus shown={ids.length} total={loaded ? total : null} moved={moved.size} onResort={resort} />;
   return (
     <>
       <div className={classes.above}>
@@ -78,7 +78,10 @@ function Devices({ openId, loaded, total }) {
           <Counters view={view} onChange={change} />
           <OnlinePlot />
         </div>
-        <Attention compact={openId !== null} onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })} />
+        <Attention
+          compact={narrow || openId !== null}
+          onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })}
+        />
         <Toolbar view={view} onChange={change} />
         {selection.ids.size > 0 ? (
           <Suspense fallback={count}>
@@ -88,7 +91,7 @@ function Devices({ openId, loaded, total }) {
           count
         )}
       </div>
-      {!loaded && <TableSkeleton />}
+      {!loaded && <TableSkeleton narrow={narrow} />}
       {loaded && ids.length === 0 && <NoMatch onClear={() => change(NO_FILTERS)} />}
       {loaded && ids.length > 0 && (
         <DeviceTable

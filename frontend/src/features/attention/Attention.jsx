@@ -7,7 +7,7 @@ import { ClaimCard } from "./ClaimCard";
 import { PendingCard } from "./PendingCard";
 import classes from "./Attention.module.css";
 
-const FIRST = 3;
+const FIRST = 2;
 const FIRST_COMPACT = 1;
 
 /** @param {import("../../live/rows").LiveState} state */
@@ -37,13 +37,13 @@ export function Attention({ compact, onShowPending }) {
             Show fewer
           </Button>
         )}
-        {pendingCount > FIRST && (
+        {!compact && pendingCount > FIRST && (
           <Button variant="subtle" size="compact-sm" onClick={onShowPending}>
             List all pending
           </Button>
         )}
       </div>
-      <ul className={classes.list}>
+      <ul className={classes.list} data-everything={everything || undefined}>
         {claims.slice(0, most).map((claim) => (
           <ClaimCard key={claim.id} claim={claim} />
         ))}

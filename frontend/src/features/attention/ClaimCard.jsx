@@ -7,6 +7,7 @@ import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { Time } from "../../components/Time";
 import { useActOff } from "../devices/useActOff";
+import { shortened } from "../../lib/text";
 import { ANSWERS, KINDS, answerClaim, answersTo } from "./claims";
 import classes from "./Attention.module.css";
 
@@ -25,7 +26,13 @@ export function ClaimCard({ claim }) {
             <Icon name="quarantined" />
           </span>
           <strong>{title}</strong>
-          <Link to="/devices/$deviceId" params={{ deviceId: String(claim.device_id) }} search={true}>
+          <Link
+            to="/devices/$deviceId"
+            params={{ deviceId: String(claim.device_id) }}
+            search={true}
+            className="cut"
+            title={claim.device_name}
+          >
             {claim.device_name}
           </Link>
         </div>
@@ -48,7 +55,7 @@ export function ClaimCard({ claim }) {
         ))}
       </div>
       <p className={classes.explanation} title={claim.detail || undefined}>
-        {explain(claim)}{" "}
+        {explain({ ...claim, device_name: shortened(claim.device_name), hostname: shortened(claim.hostname) })}{" "}
         <span className="muted">
           Asked from {claim.source_ip || claim.ip_address} as {claim.agent_id} ({claim.platform}
           {claim.keyed ? "" : ", without a key"}), {claim.connected ? "connected now" : "not connected now"}, last seen{" "}

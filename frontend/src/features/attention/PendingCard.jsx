@@ -22,7 +22,13 @@ export function PendingCard({ device }) {
       <div className={classes.words}>
         <div className={classes.mark}>
           <StateMark state="pending" />
-          <Link to="/devices/$deviceId" params={{ deviceId: String(id) }} search={true}>
+          <Link
+            to="/devices/$deviceId"
+            params={{ deviceId: String(id) }}
+            search={true}
+            className="cut"
+            title={device_name}
+          >
             {device_name}
           </Link>
           <span className={`muted ${classes.about}`}>

@@ -91,7 +91,7 @@ function Status({ device }) {
       <span className={classes.statusLine} data-offline={status === "offline" || undefined}>
         <StateMark state={status} />
         <span>
-          {status_since && <Time at={status_since} />}
+          {status_since && <Time at={status_since} lasting={status !== "offline"} />}
           {status_since && status_detail && ": "}
           {status_detail}
         </span>

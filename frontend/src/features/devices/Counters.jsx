@@ -36,7 +36,9 @@ export function Counters({ view, onChange }) {
                 {formatCount(counts[name])}
               </span>
             ) : (
-              <Skeleton height={26} width={44} my={3} />
+              <span className={classes.number}>
+                <Skeleton height={20} width={44} />
+              </span>
             )}
           </button>
         );

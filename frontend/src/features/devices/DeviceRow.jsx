@@ -5,10 +5,10 @@ import { CELLS } from "./cells";
 import classes from "./DeviceTable.module.css";
 
 /**
- * @param {{ id: number, index: number, top: number, columns: string[], narrow: boolean, selected: boolean, moved: boolean, current: boolean, open: boolean }} props
- * `current` is where the keyboard is, `open` is the device shown beside the list
+ * @param {{ id: number, index: number, top: number, columns: string[], tagRoom: number, narrow: boolean, selected: boolean, moved: boolean, current: boolean, open: boolean }} props
+ * `tagRoom` is how many tags fit into their column, `current` is where the keyboard is, `open` is the device shown beside the list
  */
-function Row({ id, index, top, columns, narrow, selected, moved, current, open }) {
+function Row({ id, index, top, columns, tagRoom, narrow, selected, moved, current, open }) {
   const device = useDevice(id);
   const pending = usePending(id);
   const name = useRef(/** @type {HTMLAnchorElement | null} */ (null));
@@ -44,7 +44,7 @@ function Row({ id, index, top, columns, narrow, selected, moved, current, open }
               {moved && <span className={classes.changed} title="Changed since the list was sorted" />}
             </a>
           ) : (
-            CELLS[column](device)
+            CELLS[column](device, tagRoom)
           )}
         </div>
       ))}

@@ -27,7 +27,7 @@ const NARROW_COLUMNS = ["name", "seen", "status"];
 /** @param {TableProps} props */
 export function DeviceTable({ view, onChange, order, selection, onSelect, openId, onOpen, onEscape, narrow }) {
   const { ids, moved } = order;
-  const { table, columns: wide, widths } = useColumns(view, onChange);
+  const { table, columns: wide, widths, tagRoom } = useColumns(view, onChange);
   const columns = useStable(narrow ? NARROW_COLUMNS : wide);
   const [current, setCurrent] = useState(/** @type {number | null} */ (null));
   const { box, height, rows, reveal } = useRows(ids, narrow);
@@ -66,12 +66,8 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
     onOpen(id);
   }
 
-  const template = [
-    `${CHECK_WIDTH}px`,
-    ...widths.slice(0, -1).map((width) => `${width}px`),
-    `minmax(${widths.at(-1)}px, 1fr)`,
-  ];
-  const minWidth = CHECK_WIDTH + widths.reduce((sum, width) => sum + width, 0);
+  const template = [`${CHECK_WIDTH}px`, ...widths.map(({ track }) => track)];
+  const minWidth = CHECK_WIDTH + widths.reduce((sum, { least }) => sum + least, 0);
   const all = ids.length > 0 && selection.ids.size >= ids.length && ids.every((id) => selection.ids.has(id));
   return (
     <div ref={box} className={classes.scroller} data-narrow={narrow || undefined}>
@@ -103,6 +99,7 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
                 index={index}
                 top={top}
                 columns={columns}
+                tagRoom={tagRoom}
                 narrow={narrow}
                 selected={selection.ids.has(id)}
                 moved={moved.has(id)}

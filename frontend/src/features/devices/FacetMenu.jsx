@@ -57,7 +57,7 @@ function Values({ facet, chosen, onChange }) {
         {values.map(({ value, count }) => (
           <Checkbox
             key={value}
-            size="xs"
+            size="sm"
             checked={chosen.includes(value)}
             label={`${wordOf(value)} (${formatCount(count)})`}
             onChange={(event) =>

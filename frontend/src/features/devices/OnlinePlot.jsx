@@ -44,9 +44,9 @@ export function OnlinePlot() {
     <section className={classes.panel} aria-label="Devices online over time">
       <div className={classes.head}>
         <h2 className={classes.title}>
-          Online over time
+          Online <b className={classes.more}>over time</b>
           {live && (
-            <span className="muted">
+            <span className={`muted ${classes.now}`}>
               {" "}
               now {formatCount(online)} of {formatCount(total)}
             </span>

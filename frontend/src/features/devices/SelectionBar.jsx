@@ -12,7 +12,7 @@ import { BulkFailures } from "./BulkFailures";
 import { NOTHING, selectAll, selectedDevices } from "./selection";
 import { TagDialog } from "./TagDialog";
 import { useActOff } from "./useActOff";
-import { DeleteWords, howMany } from "./words";
+import { DeleteWords, howManyOffline } from "./words";
 import classes from "./SelectionBar.module.css";
 
 /** @param {{ selection: import("./selection").Selection, matching: number[], onSelect: (next: import("./selection").Selection) => void }} props */
@@ -34,7 +34,8 @@ export default function SelectionBar({ selection, matching, onSelect }) {
   return (
     <div className={classes.bar} role="region" aria-label="Selection">
       <span className={classes.count} data-testid="selection-count" role="status">
-        {howMany(devices)} selected
+        {plural(devices.length, "device")} selected
+        {howManyOffline(devices)}
       </span>
       {matching.length > devices.length && (
         <Button variant="subtle" size="compact-sm" onClick={() => onSelect(selectAll(matching))}>

@@ -38,17 +38,29 @@ function Head({ header, table, sort, onSort }) {
   const sorted = sort.column === id;
   const direction = sort.descending ? "descending" : "ascending";
 
-  /** @param {import("react").KeyboardEvent} event */
+  /** What is dragged must not move what is beside it: every column keeps the width it has now. @param {any} event */
+  function startSizing(event) {
+    const cells = event.currentTarget.closest('[role="row"]').querySelectorAll("[data-column]");
+    table.setColumnSizing(
+      Object.fromEntries([...cells].map((cell) => [cell.dataset.column, Math.round(cell.offsetWidth)])),
+    );
+    header.getResizeHandler()(event);
+  }
+
+  /** @param {import("react").KeyboardEvent<HTMLElement>} event */
   function sizeByKey(event) {
     const step = { ArrowLeft: -KEY_STEP, ArrowRight: KEY_STEP }[event.key];
     if (!step) return;
     event.preventDefault();
-    const size = Math.max(header.column.columnDef.minSize, header.getSize() + step);
+    const size = Math.max(
+      header.column.columnDef.minSize,
+      (event.currentTarget.parentElement?.offsetWidth ?? header.getSize()) + step,
+    );
     table.setColumnSizing((/** @type {Record<string, number>} */ now) => ({ ...now, [id]: size }));
   }
 
   return (
-    <div role="columnheader" className={classes.headCell} aria-sort={sorted ? direction : "none"}>
+    <div role="columnheader" className={classes.headCell} aria-sort={sorted ? direction : "none"} data-column={id}>
       <button
         type="button"
         className={classes.sort}
@@ -70,8 +82,8 @@ function Head({ header, table, sort, onSort }) {
         // eslint-disable-next-line jsx-a11y-x/no-noninteractive-tabindex
         tabIndex={0}
         data-active={header.column.getIsResizing() || undefined}
-        onMouseDown={header.getResizeHandler()}
-        onTouchStart={header.getResizeHandler()}
+        onMouseDown={startSizing}
+        onTouchStart={startSizing}
         onDoubleClick={() => header.column.resetSize()}
         onKeyDown={sizeByKey}
       />

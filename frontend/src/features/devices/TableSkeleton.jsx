@@ -4,9 +4,17 @@ import classes from "./TableSkeleton.module.css";
 
 const WIDTHS = [62, 48, 70, 55, 66, 40, 58, 63, 45, 68, 52, 60];
 
-export function TableSkeleton() {
+/** @param {{ narrow: boolean }} props */
+export function TableSkeleton({ narrow }) {
   return (
-    <div className={classes.table} role="status" aria-label="Loading the devices" data-testid="table-skeleton">
+    <div
+      className={classes.table}
+      role="status"
+      aria-label="Loading the devices"
+      data-testid="table-skeleton"
+      data-narrow={narrow || undefined}
+    >
+      {!narrow && <div className={classes.head} />}
       {WIDTHS.map((width, index) => (
         <div key={index} className={classes.row}>
           <Skeleton height={14} width={16} />

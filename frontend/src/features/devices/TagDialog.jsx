@@ -4,7 +4,7 @@ import { Button, Group, Modal, Stack, TextInput } from "@mantine/core";
 import { Icon } from "../../components/Icon";
 import { plural } from "../../lib/text";
 import { changeTags } from "./actions";
-import { tagTexts } from "./columns";
+import { tagText, tagTexts } from "./columns";
 import { parseTag } from "./tags";
 import { howMany } from "./words";
 import classes from "./TagDialog.module.css";
@@ -43,8 +43,8 @@ function Form({ devices, onApply }) {
 
   /** @param {string} shown */
   function take(shown) {
-    const [name] = shown.split("=");
-    onApply((device) => changeTags(device, ({ [name]: _gone, ...rest }) => rest));
+    const lacksIt = (/** @type {[string, string]} */ tag) => tagText(tag) !== shown;
+    onApply((device) => changeTags(device, (tags) => Object.fromEntries(Object.entries(tags).filter(lacksIt))));
   }
 
   return (

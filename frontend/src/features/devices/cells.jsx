@@ -6,7 +6,7 @@ import classes from "./DeviceTable.module.css";
 
 /** @typedef {import("../../live/rows").Device} Device */
 
-/** Offline says why and since when; the rest only since when. @param {{ device: Device }} props */
+/** Offline says when and why; the rest only for how long. @param {{ device: Device }} props */
 export function Status({ device }) {
   const { status, status_since, status_detail, trust } = device;
   const offline = status === "offline";
@@ -15,35 +15,36 @@ export function Status({ device }) {
       <StateMark state={status} />
       {trust !== "trusted" && <StateMark state={trust} framed />}
       <span className={offline ? classes.why : classes.since} title={status_detail || undefined}>
-        {status_since && <Time at={status_since} />}
+        {status_since && <Time at={status_since} lasting={!offline} />}
         {offline && status_detail && `: ${status_detail}`}
       </span>
     </span>
   );
 }
 
-/** @param {{ device: Device }} props */
-function Tags({ device }) {
+/** @param {{ device: Device, room: number }} props `room`: for how many tags there is room */
+function Tags({ device, room }) {
   const texts = tagTexts(device);
   if (texts.length === 0) return null;
   return (
     <span className={classes.tags} title={texts.join("\n")}>
-      {texts.map((text) => (
+      {texts.slice(0, room).map((text) => (
         <span key={text} className={classes.tag}>
           {text}
         </span>
       ))}
+      {texts.length > room && <span className={classes.moreTags}>+{texts.length - room}</span>}
     </span>
   );
 }
 
-/** @type {Record<string, (device: Device) => import("react").ReactNode>} */
+/** @type {Record<string, (device: Device, tagRoom: number) => import("react").ReactNode>} */
 export const CELLS = {
   status: (device) => <Status device={device} />,
   hostname: (device) => device.hostname,
   platform: (device) => device.platform,
   address: (device) => device.ip_address,
-  tags: (device) => <Tags device={device} />,
+  tags: (device, tagRoom) => <Tags device={device} room={tagRoom} />,
   version: (device) => device.agent_version,
   owner: (device) => device.owner,
   seen: (device) => <Time at={device.last_seen} />,

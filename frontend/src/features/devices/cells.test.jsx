@@ -26,7 +26,7 @@ describe("the status of a device", () => {
   it("that is online says since when, and the reason only to whoever points at it", () => {
     const { container } = render(<Status device={device({ status: "online", status_since: ago(7300) })} />);
     expect(screen.getByText("Online").dataset.state).toBe("online");
-    expect(screen.getByText("2 h ago")).toBeDefined();
+    expect(screen.getByText("for 2 h")).toBeDefined();
     expect(container.textContent).not.toContain("registered from");
     expect(container.querySelector('[title^="registered from"]')).not.toBeNull();
   });
@@ -48,11 +48,26 @@ describe("the status of a device", () => {
   });
 });
 
+describe("tags", () => {
+  const tags = { laptop: "", role: "web", site: "berlin" };
+
+  it("that find no room are counted, and all are told to whoever points at them", () => {
+    const { container } = render(<>{CELLS.tags(device({ tags }), 1)}</>);
+    expect(container.textContent).toBe("laptop+2");
+    expect(container.querySelector("[title]")?.getAttribute("title")).toBe("laptop\nrole=web\nsite=berlin");
+  });
+
+  it("that find room are all there", () => {
+    const { container } = render(<>{CELLS.tags(device({ tags }), 3)}</>);
+    expect(container.textContent).toBe("laptoprole=website=berlin");
+  });
+});
+
 describe("every column", () => {
   it("but the name, which is a link, has a cell that takes a device with nothing in it", () => {
     expect(Object.keys(CELLS).sort()).toEqual(COLUMN_IDS.filter((id) => id !== "name").sort());
     const bare = device({ owner: null, last_seen: null, status_since: null, status_detail: "", agent_version: "" });
-    for (const cell of Object.values(CELLS)) expect(() => render(<>{cell(bare)}</>)).not.toThrow();
+    for (const cell of Object.values(CELLS)) expect(() => render(<>{cell(bare, 1)}</>)).not.toThrow();
     expect(screen.getByText("never")).toBeDefined();
   });
 });

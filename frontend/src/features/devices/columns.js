@@ -11,7 +11,7 @@ export const COLUMNS = [
   { id: "hostname", label: "Hostname", size: 128, minSize: 72, key: (d) => naturalKey(d.hostname) },
   { id: "platform", label: "Platform", size: 100, minSize: 72, key: (d) => naturalKey(d.platform) },
   { id: "address", label: "Address", size: 118, minSize: 72, key: (d) => naturalKey(d.ip_address) },
-  { id: "tags", label: "Tags", size: 112, minSize: 64, key: (d) => naturalKey(tagTexts(d).join(" ")) },
+  { id: "tags", label: "Tags", size: 124, minSize: 64, key: (d) => naturalKey(tagTexts(d).join(" ")) },
   { id: "version", label: "Agent", size: 72, minSize: 56, key: (d) => naturalKey(d.agent_version) },
   { id: "owner", label: "Owner", size: 118, minSize: 64, key: (d) => d.owner ?? "\uffff" },
   { id: "seen", label: "Last seen", size: 104, minSize: 80, key: (d) => d.last_seen ?? "" },
@@ -22,5 +22,8 @@ export const COLUMN_IDS = COLUMNS.map(({ id }) => id);
 /** @param {string} id */
 export const columnOf = (id) => COLUMNS.find((column) => column.id === id);
 
-/** "role=web", or "laptop" for a tag without a value. @param {Pick<Device, "tags">} device */
-export const tagTexts = ({ tags }) => Object.entries(tags).map(([name, value]) => (value ? `${name}=${value}` : name));
+/** "role=web", or "laptop" for a tag without a value. @param {[string, string]} tag */
+export const tagText = ([name, value]) => (value ? `${name}=${value}` : name);
+
+/** @param {Pick<Device, "tags">} device */
+export const tagTexts = ({ tags }) => Object.entries(tags).map(tagText);

@@ -1,4 +1,7 @@
-/** TanStack Table for the columns alone: which are there, how wide. Rows and their order are `order.js`'s. */
+/**
+ * TanStack Table for the columns alone: which are there, how wide. Rows and their order are `order.js`'s. A column that
+ * nobody sized gives way a little where there is less room and grows where there is more.
+ */
 import { useEffect, useMemo, useRef } from "react";
 import {
   columnResizingFeature,
@@ -11,6 +14,8 @@ import { COLUMNS } from "./columns";
 
 const features = tableFeatures({ columnSizingFeature, columnResizingFeature, columnVisibilityFeature });
 const definitions = COLUMNS.map(({ id, label, size, minSize }) => ({ id, header: label, size, minSize, maxSize: 800 }));
+const GIVES_WAY = 0.85;
+const TAG_WIDTH = 64;
 /** @type {never[]} */
 const NO_ROWS = [];
 
@@ -50,8 +55,16 @@ export function useColumns(view, onChange) {
   }, [view.widths, setSizing]);
 
   const columns = table.getVisibleLeafColumns();
-  const widths = columns.map((/** @type {any} */ column) => column.getSize());
-  return { table, columns: columns.map((/** @type {any} */ { id }) => id), widths };
+  const widths = columns.map((/** @type {any} */ column, /** @type {number} */ index) => {
+    const size = column.getSize();
+    if (columnSizing[column.id] === undefined) {
+      const least = Math.floor(size * GIVES_WAY);
+      return { least, track: `minmax(${least}px, ${size}fr)` };
+    }
+    return { least: size, track: index === columns.length - 1 ? `minmax(${size}px, 1fr)` : `${size}px` };
+  });
+  const tagRoom = Math.max(1, Math.floor(((columnSizing.tags ?? 0) - TAG_WIDTH / 2) / TAG_WIDTH));
+  return { table, columns: columns.map((/** @type {any} */ { id }) => id), widths, tagRoom };
 }
 
 /** @param {Record<string, number>} a @param {Record<string, number>} b */

@@ -52,5 +52,5 @@ export function Toasts() {
       }
     });
   }, []);
-  return <Notifications position="bottom-right" limit={4} containerWidth={340} />;
+  return <Notifications className={classes.toasts} position="bottom-right" limit={4} containerWidth={340} />;
 }
