@@ -1,6 +1,6 @@
 /**
- * Devices that come and go, as people are told of it. Several of one kind within two seconds become one notice that
- * grows. Invariant: only what a live connection reported is told; snapshots and reconnects are silent, and so is a
+ * Devices that come and go, as people are told of it. Several of one kind within two seconds of each other become one
+ * notice, which grows for ten seconds at most. Invariant: only what a live connection reported is told; snapshots and reconnects are silent, and so is a
  * server that counts its agents again after it was down.
  *
  * @typedef {"connected" | "disconnected" | "pending"} Kind
@@ -12,14 +12,18 @@ import { now } from "../lib/clock";
 import { listNames, plural } from "../lib/text";
 
 export const GROUP_MS = 2000;
+export const GROUP_MAX_MS = 10_000;
+/** A device that is listed for the first time is told of only if it came online as recently as this: else it was handed over. */
+export const NEWS_MS = 10_000;
 const KEPT = 200;
 
 /** The specification's name for each kind. @type {Record<Kind, string>} */
 export const TITLES = { connected: "Agent Connected", disconnected: "Agent Disconnected", pending: "Agent Waiting" };
 
-/** @param {import("./rows").Transition} transition @returns {Kind | null} null when nobody needs to be told */
-export function kindOf({ device, from }) {
+/** @param {import("./rows").Transition} transition @param {number} nowMs @returns {Kind | null} null when nobody needs to be told */
+export function kindOf({ device, from }, nowMs) {
   if (from === null && device.trust === "pending") return "pending";
+  if (from === null && !(nowMs - Date.parse(device.status_since ?? "") <= NEWS_MS)) return null;
   if (device.status === "online") return from === "unknown" ? null : "connected";
   if (device.status === "offline" && from !== null)
     return device.status_cause === "server_shutdown" ? null : "disconnected";
@@ -53,12 +57,13 @@ export function addTransitions(list, transitions, nowMs) {
   /** @type {Map<Kind, Notice>} */
   const open = new Map();
   for (const notice of list) {
-    if (nowMs - notice.latestMs <= GROUP_MS && !open.has(notice.kind)) open.set(notice.kind, notice);
+    const grows = nowMs - notice.latestMs <= GROUP_MS && nowMs - Date.parse(notice.at) < GROUP_MAX_MS;
+    if (grows && !open.has(notice.kind)) open.set(notice.kind, notice);
   }
   /** @type {Map<string, Notice>} */
   const changed = new Map();
   for (const transition of transitions) {
-    const kind = kindOf(transition);
+    const kind = kindOf(transition, nowMs);
     if (!kind) continue;
     const { device } = transition;
     const subject = { id: device.id, name: device.device_name, detail: device.status_detail };
@@ -99,9 +104,10 @@ export function createNotices({ store, log }) {
   store.subscribe(({ state, transitions }, before) => {
     for (const { device } of transitions) log.statusChanged(device.device_name, device.status);
     if (state.counts !== before.counts) log.statsUpdated();
-    const { list, changed } = addTransitions(atom.get(), transitions, now());
+    const nowMs = now();
+    const { list, changed } = addTransitions(atom.get(), transitions, nowMs);
     for (const transition of transitions) {
-      const kind = kindOf(transition);
+      const kind = kindOf(transition, nowMs);
       if (kind) log.notification(TITLES[kind]);
     }
     atom.set(list);

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { setServerTime } from "../lib/clock";
 import { at, chance, device, golden, seeds } from "../test-support";
 import { log } from "./log";
-import { GROUP_MS, addTransitions, createNotices, kindOf, names, sentence } from "./notices";
+import { GROUP_MAX_MS, GROUP_MS, addTransitions, createNotices, kindOf, names, sentence } from "./notices";
 import { createStore } from "./store";
 
 /** @typedef {import("./notices").Notice} Notice */
@@ -56,7 +56,9 @@ describe("which changes are told", () => {
   /** @type {[string, Partial<import("./rows").Device>, import("./rows").Device["status"] | null, string | null][]} */
   const table = [
     ["it came back", { status: "online" }, "offline", "connected"],
-    ["it is new", { status: "online" }, null, "connected"],
+    ["it is new", { status: "online", status_since: at(0) }, null, "connected"],
+    ["it was handed over, online for long", { status: "online", status_since: at(-3600) }, null, null],
+    ["it was handed over, online since nobody knows", { status: "online", status_since: null }, null, null],
     ["it is new and waits to be accepted", { status: "online", trust: "pending" }, null, "pending"],
     ["it came back and still waits", { status: "online", trust: "pending" }, "offline", "connected"],
     ["a restarted server found it again", { status: "online" }, "unknown", null],
@@ -72,7 +74,7 @@ describe("which changes are told", () => {
     ["a restarted server waits for it", { status: "unknown" }, "online", null],
   ];
   it.each(table)("%s", (_, fields, from, kind) => {
-    expect(kindOf({ device: device(fields), from })).toBe(kind);
+    expect(kindOf({ device: device(fields), from }, START)).toBe(kind);
   });
 });
 
@@ -93,6 +95,15 @@ describe("grouping", () => {
     expect(later.list.map(sentence)).toEqual(["web-2 went offline", "web-1 went offline"]);
     expect(later.changed).toEqual([later.list[0]]);
     expect(later.list[1]).toBe(list[0]);
+  });
+
+  it("begins another notice after ten seconds without quiet", () => {
+    /** @type {Notice[]} */
+    let list = [];
+    const every = GROUP_MS / 2;
+    for (let after = 0; after <= GROUP_MAX_MS; after += every)
+      list = addTransitions(list, many(1, "offline", after / every), START + after).list;
+    expect(list.map(({ subjects }) => subjects.length)).toEqual([1, GROUP_MAX_MS / every]);
   });
 
   it("keeps kinds apart", () => {
