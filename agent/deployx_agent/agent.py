@@ -26,10 +26,14 @@ def run(settings: Settings, log: Log) -> int:
         server = _server(settings, log)
         from deployx_agent.connection.registration import Registrar
         from deployx_agent.identity import Identity
+        from deployx_agent.tasks.engine import Engine
 
         identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
+        engine = Engine(settings.state_dir / "tasks", settings.tasks_parallel, log)
         pass_on = enrollment.Enrollment(settings.state_dir, server, settings.enrollment_token, log)
-        registrar = Registrar(identity, pass_on, server, settings.agent_id, settings.facts_root)
+        registrar = Registrar(
+            identity, pass_on, engine.store, server, settings.agent_id, settings.tags, settings.facts_root
+        )
         status = StatusFile(
             settings.state_dir,
             server=server,
@@ -38,7 +42,10 @@ def run(settings: Settings, log: Log) -> int:
             machine_id=identity.machine.machine_id,
             last_pong=None,
         )
-        return asyncio.run(_keep(settings, server, registrar, status, log))
+        try:
+            return asyncio.run(_keep(settings, server, registrar, engine, status, log))
+        finally:
+            engine.store.close()
 
 
 def _server(settings: Settings, log: Log) -> str:
@@ -53,7 +60,7 @@ def _server(settings: Settings, log: Log) -> str:
     return resolve_server(settings, recorded=record.server, pending_token=pending, has_key=keyed)
 
 
-async def _keep(settings: Settings, server: str, registrar: Any, status: StatusFile, log: Log) -> int:
+async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, status: StatusFile, log: Log) -> int:
     from random import random
 
     from deployx_agent.connection.keeper import Keeper
@@ -68,6 +75,7 @@ async def _keep(settings: Settings, server: str, registrar: Any, status: StatusF
         raise ConfigError(f"The CA file {settings.ca_file} holds no usable certificate ({error}).") from None
     keeper = Keeper(
         registrar,
+        engine,
         Progress(status, log),
         Retry(settings.reconnect_attempts, settings.reconnect_delay_s, random),
         Pace(settings.connect_timeout_s, settings.heartbeat_interval_s, settings.pong_timeout_s),
@@ -75,13 +83,41 @@ async def _keep(settings: Settings, server: str, registrar: Any, status: StatusF
         lambda deliver: SocketIOTransport(server, tls, deliver),
         log,
     )
-    _stop_on_signals(keeper.stop)
+    stopping = _Stopping(engine, keeper)
+    _stop_on_signals(stopping.ask)
     asyncio.get_running_loop().set_exception_handler(_unexpected(log))
     gc.freeze()
     gc.enable()
-    code = await keeper.run()
+    async with asyncio.TaskGroup() as group:
+        beside = [group.create_task(engine.run()), group.create_task(stopping.stop())]
+        code: int = await keeper.run()
+        await engine.drained()  # giving up ends the connection; what runs is seen to its end
+        for task in beside:
+            task.cancel()
     log.info("Agent stopped", exit_code=code)
     return code
+
+
+class _Stopping:
+    """From the first signal to the end: the tasks first, while the server can still hear of them. A second hurries."""
+
+    def __init__(self, engine: Any, keeper: Any) -> None:
+        self._engine = engine
+        self._keeper = keeper
+        self._asked: asyncio.Queue[str] = asyncio.Queue()
+
+    def ask(self, reason: str) -> None:
+        """A signal has come."""
+        if not self._asked.empty():
+            self._engine.hurry()
+        self._asked.put_nowait(reason)
+
+    async def stop(self) -> None:
+        """Wait for the first signal, then stop."""
+        reason = await self._asked.get()
+        self._asked.put_nowait(reason)
+        await self._engine.stop()
+        self._keeper.stop(reason)
 
 
 def _stop_on_signals(stop: Any) -> None:

@@ -22,6 +22,7 @@ SERVER_URL = "https://deployx-server.onrender.com"
 RECONNECT_ATTEMPTS = 10
 RECONNECT_DELAY = 5  # seconds
 HEARTBEAT_INTERVAL = 30  # seconds
+TASKS_PARALLEL = 4
 
 HOW_TO_ENROL = (
     "In the dashboard choose Add device and run the line it shows, or run `deployx-agent enroll TOKEN`; where the "
@@ -47,6 +48,8 @@ class Settings:
     connect_timeout_s: float
     pong_timeout_s: float | None
     """None: from the heartbeat's interval."""
+    tasks_parallel: int
+    tags: Mapping[str, str]
     ca_file: Path | None
     insecure_http: bool
     facts_root: Path
@@ -75,6 +78,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         heartbeat_interval_s=values.get("heartbeat_interval"),
         connect_timeout_s=values.get("connect_timeout", 20.0),
         pong_timeout_s=values.get("pong_timeout"),
+        tasks_parallel=values.get("tasks_parallel", TASKS_PARALLEL),
+        tags=values.get("tags", {}),
         ca_file=_readable(values.get("ca_file")),
         insecure_http=insecure,
         facts_root=values.get("facts_root") or Path("/"),

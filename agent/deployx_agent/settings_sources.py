@@ -17,6 +17,7 @@ from deployx_protocol import checks, limits
 
 PREFIX = "DEPLOYX_"
 _LONGEST_S = 86_400.0
+_MOST_PARALLEL = 64
 
 
 def _text(longest: int) -> Callable[[Any], str]:
@@ -45,6 +46,28 @@ def _count(value: Any) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 1_000_000:
         raise ValueError("must be a whole number from 0 to 1000000")
     return number
+
+
+def _parallel(value: Any) -> int:
+    number = _count(value)
+    if not 1 <= number <= _MOST_PARALLEL:
+        raise ValueError(f"must be a whole number from 1 to {_MOST_PARALLEL}")
+    return number
+
+
+def _tags(value: Any) -> dict[str, str]:
+    """`role=web,env=prod`, or a table in the settings file."""
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        value = {name.strip(): text.strip() for name, _, text in (part.partition("=") for part in parts)}
+        if len(value) != len(parts):
+            raise ValueError("names a tag twice")
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError("must be name=value, with commas in between")
+    try:
+        return checks.tags(value)
+    except checks.InvalidPayload as error:
+        raise ValueError(f"is unusable: {str(error).rstrip('.')}") from None
 
 
 def _seconds(value: Any) -> float:
@@ -96,6 +119,8 @@ SETTINGS = (
     Setting("heartbeat_interval", _seconds, "seconds between heartbeats, instead of what the server says"),
     Setting("connect_timeout", _seconds, "seconds until an attempt to connect, or to register, has failed"),
     Setting("pong_timeout", _seconds, "seconds until a missing pong means that the connection is broken"),
+    Setting("tasks_parallel", _parallel, "how many tasks may run at once; others wait their turn"),
+    Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),
     Setting("ca_file", _path, "trust this private certificate authority (PEM), and no other"),
     Setting("insecure_http", _switch, "allow plain http to another machine", in_file=False),
     Setting("facts_root", _path, "the machine's file system, when the agent runs in a container that has it mounted"),
@@ -121,11 +146,13 @@ def as_variables(flags: Mapping[str, Any], environment: Mapping[str, str]) -> di
         for name, value in _said(flags, environment).items()
         if not _BY_NAME[name].secret and name != "state_dir"
     }
-    return {
-        variable: "1" if value is True else str(value)
-        for variable, value in said.items()
-        if value is not None and value is not False
-    }
+    return {variable: _written(value) for variable, value in said.items() if value is not None and value is not False}
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}={text}" for name, text in value.items())
+    return "1" if value is True else str(value)
 
 
 def _named_file(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Path | None:

@@ -1,6 +1,7 @@
 """Settings: the specification's defaults, three sources in rising precedence, and which server a start dials."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -92,6 +93,8 @@ EACH = {
     "heartbeat_interval": ("7", "heartbeat_interval_s", 7.0),
     "connect_timeout": ("3", "connect_timeout_s", 3.0),
     "pong_timeout": ("4", "pong_timeout_s", 4.0),
+    "tasks_parallel": ("7", "tasks_parallel", 7),
+    "tags": ("role=web,env=prod", "tags", {"role": "web", "env": "prod"}),
     "ca_file": ("/dev/null", "ca_file", Path("/dev/null")),
     "insecure_http": ("1", "insecure_http", True),
     "facts_root": ("/host", "facts_root", Path("/host")),
@@ -110,6 +113,32 @@ def test_each_setting_by_variable_flag_and_file(name: str, tmp_path: Path) -> No
         file = tmp_path / "agent.toml"
         file.write_text(f"{name} = {text}\n" if text[0].isdigit() else f'{name} = "{text}"\n')
         assert getattr(load(config=str(file)), attribute) == parsed
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("tasks_parallel", "0", "must be a whole number from 1 to 64"),
+        ("tasks_parallel", "65", "must be a whole number from 1 to 64"),
+        ("tags", "role=web,role=db", "names a tag twice"),
+        ("tags", "=web", "is unusable: `a name in tags` is empty"),
+        (
+            "tags",
+            ",".join(f"t{number}" for number in range(33)),
+            "is unusable: There are 33 tags; at most 32 are allowed",
+        ),
+    ],
+)
+def test_unusable_settings_of_tasks(name: str, text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"DEPLOYX_{name.upper()} {why}.")):
+        load({}, **{name: text})
+
+
+def test_tags_may_be_a_table_and_are_passed_on_to_a_service(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('[tags]\nrole = "web"\nlaptop = ""\n')
+    assert load(config=str(file)).tags == {"role": "web", "laptop": ""}
+    assert load({}, tags="role=web,laptop").given["DEPLOYX_TAGS"] == "role=web,laptop="
 
 
 def test_no_setting_is_left_out() -> None:

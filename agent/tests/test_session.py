@@ -12,11 +12,12 @@ from deployx_agent.connection.machine import Event
 from deployx_agent.connection.progress import Progress
 from deployx_agent.connection.registration import Registrar
 from deployx_agent.connection.session import Pace, Session, Stop
-from deployx_agent.connection.transport import Deliver, Received
+from deployx_agent.connection.transport import Answer, Deliver, Received
 from deployx_agent.enrollment import Enrollment
 from deployx_agent.identity import Identity
 from deployx_agent.logs import Log
 from deployx_agent.state.status import StatusFile
+from deployx_agent.tasks.engine import Engine
 from deployx_protocol import events
 from deployx_protocol.messages import RegistrationSuccess
 from deployx_protocol.states import Trust
@@ -45,6 +46,9 @@ class Recorder:
                 agent_id="a", trust=Trust.TRUSTED, generation=1, heartbeat_interval_s=30, server_time="now"
             )
             self.deliver(Received(events.REGISTRATION_SUCCESS, success.to_json()))
+
+    async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
+        raise AssertionError("nothing is asked")
 
     async def flush(self, timeout_s: float) -> bool:
         return True
@@ -76,12 +80,14 @@ async def run_once(state_dir: Path, done: list[str], token: str | None) -> tuple
     """A session that registers and is stopped; how often its registration counted."""
     log = Log(logging.Logger("quiet", 99))
     identity = Identity(state_dir, Path("/nowhere"), None, log)
-    registrar = Registrar(identity, Enrollment(state_dir, ORIGIN, token, log), ORIGIN, None, Path("/nowhere"))
+    engine = Engine(state_dir / "tasks", 1, log)
+    enrollment = Enrollment(state_dir, ORIGIN, token, log)
+    registrar = Registrar(identity, enrollment, engine.store, ORIGIN, None, {}, Path("/nowhere"))
     progress = Progress(StatusFile(state_dir), log)
     progress.advance(Event.LAUNCHED)
     progress.advance(Event.CONNECTION_OPENED)
     counted: list[int] = []
-    session = Session(registrar, progress, Pace(5, None, None), log, lambda: counted.append(1))
+    session = Session(registrar, engine, progress, Pace(5, None, None), log, lambda: counted.append(1))
     transport = Recorder(done)
     transport.deliver = session.deliver
     session.deliver(Received("of_tomorrow", None))

@@ -8,7 +8,7 @@ import ipaddress
 import math
 import re
 import unicodedata
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
@@ -95,7 +95,17 @@ def printable(text: str, field: str, longest: int, *, empty: bool = False) -> st
 _UNREADABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def is_uuid(text: Any) -> bool:
+def tags(tags: dict[str, str]) -> dict[str, str]:
+    """``tags`` if they are few, short and readable; InvalidPayload otherwise."""
+    if len(tags) > limits.TAGS_MAX:
+        raise InvalidPayload(f"There are {len(tags)} tags; at most {limits.TAGS_MAX} are allowed.")
+    for name, value in tags.items():
+        printable(name, "a name in tags", limits.TAG_NAME_MAX)
+        printable(value, f"tags.{name}", limits.TAG_VALUE_MAX, empty=True)
+    return tags
+
+
+def is_uuid(text: Any) -> TypeGuard[str]:
     """Whether ``text`` is a UUID in lower case with its hyphens; so it can also name a file."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
 

@@ -52,6 +52,8 @@ class AgentRegister(Message, frozen=True, kw_only=True):
     """Name of a hardware fact → its hash, taken fresh at each start."""
     facts: dict[str, str] = {}
     """What people like to know about the machine: `os`, `kernel`, `arch`, `cpus`, `memory_bytes` …"""
+    tags: dict[str, str] = {}
+    """From the agent's settings: `role` → `web`. What people set in the dashboard goes before."""
     enrollment_token: str = ""
     """Only until the device is known."""
     signature: str = ""
@@ -72,6 +74,7 @@ class AgentRegister(Message, frozen=True, kw_only=True):
         _hex(self.journal_id, "journal_id", 32)
         _facts(self.fingerprint, "fingerprint", limits.FINGERPRINT_FACTS_MAX)
         _facts(self.facts, "facts", limits.FACTS_MAX)
+        checks.tags(self.tags)
         if self.public_key and not (self.signature and self.boot_id and self.origin and self.protocol):
             raise checks.InvalidPayload(
                 "A registration with `public_key` needs `signature`, `boot_id`, `origin` and `protocol`."

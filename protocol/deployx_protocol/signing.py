@@ -35,6 +35,7 @@ def register_bytes(message: AgentRegister, sid: str) -> bytes:
         *_map_parts(message.fingerprint),
         *_map_parts(message.facts),
         message.enrollment_token,
+        *(_map_parts(message.tags) if message.tags else ()),  # so an agent without tags signs as it always did
     ]
     return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in parts))
 

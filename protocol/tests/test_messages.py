@@ -55,7 +55,8 @@ def structs(kind: type[Message]) -> st.SearchStrategy[Message]:
     if kind is AgentRegister:
         facts = st.dictionaries(PRINTABLE, PRINTABLE, max_size=3)
         five = dict.fromkeys(("agent_id", "hostname", "platform", "machine_id"), PRINTABLE)
-        more = {"agent_version": PRINTABLE, "enrollment_token": PRINTABLE, "fingerprint": facts, "facts": facts}
+        more = dict.fromkeys(("agent_version", "enrollment_token"), PRINTABLE)
+        more |= dict.fromkeys(("fingerprint", "facts", "tags"), facts)
         return st.builds(AgentRegister, **five, ip_address=st.ip_addresses().map(str)) | st.builds(
             AgentRegister,
             **five,
@@ -142,6 +143,9 @@ def test_a_key_comes_with_all_that_proves_it(field: str) -> None:
         ("facts", {"os": "a\nb"}),
         ("facts", {"": "x"}),
         ("facts", {"os": 12}),
+        ("tags", {str(n): "x" for n in range(limits.TAGS_MAX + 1)}),
+        ("tags", {"role": "x" * (limits.TAG_VALUE_MAX + 1)}),
+        ("tags", {"": "web"}),
         ("enrollment_token", "x" * (limits.TOKEN_MAX + 1)),
     ],
 )

@@ -45,6 +45,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.integers(1, 30) for name in ("protocol", "generation", "journal_high_water")},
     "fingerprint": MAPS,
     "facts": MAPS,
+    "tags": MAPS,
 }
 MESSAGES = st.fixed_dictionaries({}, optional=CHANGES).map(lambda changes: msgspec.structs.replace(FIXED, **changes))
 
@@ -78,6 +79,7 @@ def test_text_cannot_move_from_one_field_into_the_next() -> None:
     assert moved(agent_id="ab", hostname="c") != moved(agent_id="a", hostname="bc")
     assert moved(fingerprint={"a": "b"}, facts={}) != moved(fingerprint={}, facts={"a": "b"})
     assert moved(facts={"a": "b", "c": "d"}) != moved(facts={"a": "bcd"})
+    assert moved(tags={"a": "b"}) != moved(facts={**FIXED.facts, "a": "b"})
 
 
 def test_the_order_of_facts_does_not_matter() -> None:

@@ -56,6 +56,7 @@ class Peer:
         self.trust = Trust.TRUSTED
         self.state_dir: Path | None = None
         self.port = 0
+        self.http_token = ""
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.sio: Any = None
@@ -73,6 +74,7 @@ class Peer:
         self.sio.on("*", self._on_event)
         application = web.Application()
         self.sio.attach(application)
+        self.extend(application)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -80,6 +82,9 @@ class Peer:
         assert site._server is not None
         self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
         return self
+
+    def extend(self, application: web.Application) -> None:
+        """Add routes over HTTP."""
 
     async def stop(self) -> None:
         """As a killed process: sockets close, nobody says goodbye. The port stays ours for the next ``start``."""
@@ -152,6 +157,7 @@ class Peer:
                 generation=self.generation,
                 heartbeat_interval_s=self.heartbeat_interval_s,
                 server_time="2026-11-24T05:00:00.000Z",
+                http_token=self.http_token,
             ),
         )
 

@@ -15,6 +15,7 @@ from deployx_agent.connection.retry import Retry, Why
 from deployx_agent.connection.session import Pace, Session, Stop
 from deployx_agent.connection.transport import ConnectError, ConnectTimeout, OpenTransport, Transport
 from deployx_agent.logs import Log
+from deployx_agent.tasks.engine import Engine
 from deployx_protocol.codes import EXIT_UNAVAILABLE
 
 
@@ -24,6 +25,7 @@ class Keeper:
     def __init__(
         self,
         registrar: Registrar,
+        engine: Engine,
         progress: Progress,
         retry: Retry,
         pace: Pace,
@@ -32,6 +34,7 @@ class Keeper:
         log: Log,
     ) -> None:
         self._registrar = registrar
+        self._engine = engine
         self._progress = progress
         self._retry = retry
         self._pace = pace
@@ -64,7 +67,7 @@ class Keeper:
     async def _attempt(self) -> Ending:
         """One connection, from dialling to its end."""
         self._log.info("Connecting to server...", server=self._registrar.origin)
-        session = Session(self._registrar, self._progress, self._pace, self._log, self._retry.registered)
+        session = Session(self._registrar, self._engine, self._progress, self._pace, self._log, self._retry.registered)
         transport = self._open_transport(session.deliver)
         try:
             if (failed := await self._open(transport)) is not None:

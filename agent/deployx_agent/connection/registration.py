@@ -1,11 +1,13 @@
 """What the agent says about itself in ``agent_register``, signed for one connection."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from deployx_agent import VERSION
 from deployx_agent.enrollment import Enrollment
 from deployx_agent.facts import fingerprint, system
 from deployx_agent.identity import UNSIGNED, Identity
+from deployx_agent.tasks.store import Store
 from deployx_protocol import PROTOCOL_VERSION
 from deployx_protocol.messages import AgentRegister
 
@@ -14,9 +16,18 @@ class Registrar:
     """Makes registrations. Facts are read once per start: hardware does not change under a running system."""
 
     def __init__(
-        self, identity: Identity, enrollment: Enrollment, origin: str, agent_id: str | None, facts_root: Path
+        self,
+        identity: Identity,
+        enrollment: Enrollment,
+        store: Store,
+        origin: str,
+        agent_id: str | None,
+        tags: Mapping[str, str],
+        facts_root: Path,
     ) -> None:
         self.identity = identity
+        self._store = store
+        self._tags = dict(tags)
         self.enrollment = enrollment
         self.hostname = system.hostname()
         self.origin = origin
@@ -46,8 +57,11 @@ class Registrar:
                 origin=self.origin,
                 generation=machine.generation,
                 boot_id=self.identity.boot_id,
+                journal_id=self._store.journal_id,
+                journal_high_water=self._store.high_water,
                 fingerprint=self._fingerprint,
                 facts=self._facts,
+                tags=self._tags,
                 enrollment_token=self.enrollment.token(machine.generation),
                 signature=UNSIGNED,
             ),

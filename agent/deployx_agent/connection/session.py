@@ -22,6 +22,8 @@ from deployx_agent.connection.retry import Why
 from deployx_agent.connection.transport import Closed, Received, SendError, Transport
 from deployx_agent.logs import Log
 from deployx_agent.state.status import now_iso
+from deployx_agent.tasks.engine import EVENTS, Engine
+from deployx_agent.tasks.outbox import Connection
 from deployx_protocol import checks, events
 from deployx_protocol.messages import (
     AgentLeaving,
@@ -62,12 +64,20 @@ class _Over(Exception):
 
 
 class Session:
-    """The events of one connection. ``on_registered`` is called after each registration."""
+    """The events of one connection. ``on_registered`` is called after each registration; what concerns tasks goes to
+    ``engine``, as long as the registration holds."""
 
     def __init__(
-        self, registrar: Registrar, progress: Progress, pace: Pace, log: Log, on_registered: Callable[[], None]
+        self,
+        registrar: Registrar,
+        engine: Engine,
+        progress: Progress,
+        pace: Pace,
+        log: Log,
+        on_registered: Callable[[], None],
     ) -> None:
         self._registrar = registrar
+        self._engine = engine
         self._progress = progress
         self._pace = pace
         self._log = log
@@ -103,6 +113,8 @@ class Session:
             return over.ending
         except SendError as error:
             return Ending(Event.DISCONNECTED, str(error), Why.LOST)
+        finally:
+            self._engine.disconnected()
 
     async def _step(self) -> None:
         item = await self._next()
@@ -127,6 +139,9 @@ class Session:
             return None
 
     async def _dispatch(self, event: str, payload: Any) -> None:
+        if event in EVENTS and self._heartbeat:
+            self._engine.deliver(event, payload)
+            return
         handler = self._handlers.get(event)
         if handler is None:
             self._log.debug("Event ignored: this version does not know it", event=event)
@@ -143,6 +158,7 @@ class Session:
         message = self._registrar.message(self._transport.nonce, self._transport.local_address)
         self._presented = message.enrollment_token
         self._heartbeat = None
+        self._engine.disconnected()
         self._log.info(
             f"Registering agent: {message.hostname}",
             agent_id=message.agent_id,
@@ -181,6 +197,7 @@ class Session:
         interval_s = self._pace.heartbeat_interval_s or max(success.heartbeat_interval_s, HEARTBEAT_INTERVAL_MIN_S)
         self._heartbeat = Heartbeat(interval_s, self._pace.pong_timeout_s, time.monotonic(), random)
         self._progress.advance(Event.LISTENING)
+        self._engine.connected(Connection(self._transport, success.agent_id, success.http_token))
         self._log.info("Agent ready - Listening for commands", heartbeat_interval_s=interval_s)
 
     def _store(self, generation: int) -> bool:

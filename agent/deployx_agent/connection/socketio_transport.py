@@ -18,11 +18,22 @@ import aiohttp
 import socketio
 
 from deployx_agent.connection.resolver import Resolver
-from deployx_agent.connection.transport import Closed, ConnectError, ConnectTimeout, Deliver, Received, SendError
+from deployx_agent.connection.transport import (
+    Answer,
+    Closed,
+    ConnectError,
+    ConnectTimeout,
+    Deliver,
+    Received,
+    RequestError,
+    SendError,
+)
 from deployx_agent.facts import address
 from deployx_protocol import limits
 
 _CLOSE_TIMEOUT_S = 2.0
+_REQUEST_TIMEOUT_S = 60.0
+_ANSWER_MAX_BYTES = limits.SCRIPT_MAX_BYTES
 _NAMESPACE = "/"
 
 
@@ -78,6 +89,29 @@ class SocketIOTransport:
             await self._client.emit(event, payload, namespace=_NAMESPACE)
         except socketio.exceptions.SocketIOError as error:
             raise SendError(str(error)) from None
+
+    async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
+        """On the session of the websocket: the same server and trust in its certificate, no redirect elsewhere."""
+        if self._http is None or self._http.closed:
+            raise RequestError("the connection is closed")
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/octet-stream"}
+        try:
+            async with (
+                asyncio.timeout(_REQUEST_TIMEOUT_S),
+                self._http.request(
+                    method, self._origin + path, data=body or None, headers=headers, ssl=self._tls or True
+                ) as response,
+            ):
+                answer = bytearray()
+                async for part in response.content.iter_any():
+                    answer += part
+                    if len(answer) > _ANSWER_MAX_BYTES:
+                        raise RequestError("the answer is too long")
+                return Answer(response.status, bytes(answer))
+        except TimeoutError:
+            raise RequestError(f"no answer within {_REQUEST_TIMEOUT_S:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: closed meanwhile
+            raise RequestError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait for Engine.IO's queue to be written."""

@@ -39,6 +39,18 @@ class SendError(Exception):
     """The connection is gone or does not take what is sent."""
 
 
+class RequestError(Exception):
+    """No answer to a request over HTTP: the sentence says why. Worth another attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request over HTTP."""
+
+    status: int
+    body: bytes
+
+
 class Transport(Protocol):
     """One connection to the server."""
 
@@ -55,6 +67,9 @@ class Transport(Protocol):
 
     async def send(self, event: str, payload: dict[str, Any]) -> None:
         """Hand an event to the wire. Raises SendError when the connection is gone."""
+
+    async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
+        """Ask the same server over HTTP, for what is too large for an event. Raises RequestError."""
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all that was sent has been written; whether it was."""

@@ -60,16 +60,8 @@ def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
 
     ``parse`` raises ValueError, KeyError or TypeError for a shape it does not know. Raises Unusable.
     """
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
+    if not usable(path):
         return None
-    except OSError as error:
-        raise Unusable(f"it cannot be read ({error.strerror})") from None
-    if not stat.S_ISREG(mode):
-        raise Unusable("it is not a regular file")
-    if os.name != "nt" and mode & 0o022:
-        raise Unusable(f"others can write to it (mode {stat.S_IMODE(mode):04o})")
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -85,6 +77,21 @@ def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
         return parse(content)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Unusable("its content is damaged") from None
+
+
+def usable(path: Path) -> bool:
+    """Whether there is a file, and it can be trusted. Raises Unusable when it cannot."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise Unusable(f"it cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(mode):
+        raise Unusable("it is not a regular file")
+    if os.name != "nt" and mode & 0o022:
+        raise Unusable(f"others can write to it (mode {stat.S_IMODE(mode):04o})")
+    return True
 
 
 def set_aside(path: Path, label: str = "bad") -> Path:

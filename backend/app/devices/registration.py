@@ -182,6 +182,7 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     device.hostname, device.platform, device.ip_address = message.hostname, message.platform, message.ip_address
     device.source_ip = registration.source_ip
     device.agent_version, device.protocol, device.facts = message.agent_version, message.protocol, message.facts
+    device.agent_tags = message.tags
     device.journal_id, device.journal_high_water = message.journal_id, message.journal_high_water
     device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
     device.session_epoch += 1

@@ -484,6 +484,16 @@ async def test_a_signature_by_another_key_is_refused(serve: Serve, agent: MakeAg
     assert await node.devices() == []
 
 
+async def test_tags_of_the_agents_settings_are_kept_apart_from_those_of_people(serve: Serve, agent: MakeAgent) -> None:
+    node = await serve(enrollment="approval")
+    peer = agent(node)
+    await peer.start(tags={"role": "web", "laptop": ""})
+    await peer.close()
+    await peer.start(tags={"role": "db"})
+    (device,) = await node.devices()
+    assert (device.agent_tags, device.tags) == ({"role": "db"}, {})
+
+
 CHANGED = {
     "agent_id": "other",
     "hostname": "other",
@@ -498,6 +508,7 @@ CHANGED = {
     "journal_high_water": 5,
     "fingerprint": {},
     "facts": {},
+    "tags": {"role": "db"},
     "enrollment_token": "other",
 }
 

@@ -1,0 +1,80 @@
+"""One task as the running agent knows it, and the clock by which tasks are timed."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from deployx_agent.tasks.runner import Control, Ending
+from deployx_agent.tasks.spool import Spool
+from deployx_protocol.task_messages import STDERR, STDOUT, Task, TaskUpdate
+from deployx_protocol.tasks import FINAL, TaskState
+
+
+def clock() -> float:
+    """Seconds that only grow, and go on while the machine sleeps where the system can tell."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A task that the server does not know the end of yet, or lacks output of."""
+
+    task_id: str
+    spool: Spool
+    state: TaskState
+    since: float
+    """When it reached ``state``, by ``clock``."""
+    task: Task | None = None
+    """None when it was refused, or is over."""
+    final: TaskUpdate | None = None
+    """What is reported of it once it is over."""
+    start_by: float = 0.0
+    expiry: asyncio.TimerHandle | None = None
+    confirmed: bool = True
+    """False for what an earlier process accepted, until the server assigns it again: a restored snapshot of this
+    machine holds tasks that were run since."""
+    unknown: bool = False
+    """The server does not have it: it is not reported any more."""
+    control: Control = field(default_factory=Control)
+
+    # Used by the outbox.
+    saved_state: TaskState | None = None
+    """What the server acknowledged last."""
+    report_at: float = 0.0
+    report_pause_s: float = 0.0
+    sent_offset: int = 0
+    """Into the spool: what was sent over the link of this connection."""
+    output_at: float = 0.0
+    """When output that was sent over the link and is not acknowledged is sent again."""
+    post_at: float = 0.0
+    """When the next post of output may go."""
+
+    @property
+    def over(self) -> bool:
+        """Whether its state is final."""
+        return self.state in FINAL
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to tell the server."""
+        return self.over and (self.unknown or (self.saved_state is self.state and not self.spool.unsaved))
+
+
+def update_of(entry: Entry, ending: Ending) -> TaskUpdate:
+    """What is reported of ``entry`` when it ends like this."""
+    spool = entry.spool
+    return TaskUpdate(
+        task_id=entry.task_id,
+        state=ending.state,
+        code=ending.code,
+        message=ending.message,
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+        duration_s=ending.duration_s,
+        chunks=spool.chunks,
+        stdout_bytes=spool.kept[STDOUT],
+        stderr_bytes=spool.kept[STDERR],
+        lost_bytes=spool.lost_bytes,
+        digest=spool.digest,
+    )

@@ -1,0 +1,227 @@
+"""The agent's memory of tasks: SQLite in one file, written ahead, each commit on the disk when it returns.
+
+Invariants: a task's id stays for `KEPT_DAYS` after its end, so a repeat is never run; a journal that cannot be trusted
+is set aside and a new one gets a new id, by which the server knows that what was in flight is lost. Only one thread at
+a time uses it.
+"""
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from deployx_agent.logs import Log
+from deployx_agent.state import durable
+from deployx_agent.state.durable import Unusable
+
+FILE = "journal.db"
+KEPT_DAYS = 30
+_FORMAT = 1
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT NOT NULL UNIQUE,
+    stage TEXT NOT NULL,
+    at REAL NOT NULL,
+    task BLOB,
+    pgid INTEGER,
+    mark TEXT,
+    result BLOB,
+    output BLOB
+);
+CREATE TABLE journal (journal_id TEXT NOT NULL);
+PRAGMA user_version = {_FORMAT};
+"""
+
+
+class Stage(StrEnum):
+    """How far a task has come; each is on disk before the world sees what follows."""
+
+    RECEIVED = "received"  # it may be receipted
+    STARTED = "started"  # its process group is known, and may run
+    FINISHED = "finished"  # its result may be reported
+    CLOSED = "closed"  # the server has the result and all output; the id and the result are kept
+
+
+class Row(NamedTuple):
+    """What the journal holds of one task."""
+
+    task_id: str
+    stage: Stage
+    at: float
+    """When it reached that stage: seconds since 1970."""
+    task: bytes | None
+    pgid: int | None
+    mark: str | None
+    """Identifies the group's leader, see ``processes.identify``."""
+    result: bytes | None
+    output: bytes | None
+    """The whole spool, when it was small enough to be written with the result."""
+
+
+_COLUMNS = ", ".join(Row._fields)
+
+
+class Journal:
+    """The journal in ``folder``. Raises OSError or sqlite3.Error when the folder cannot be written."""
+
+    def __init__(self, folder: Path, log: Log) -> None:
+        path = folder / FILE
+        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self._database = _open(path)
+        except Unusable as why:
+            aside = [durable.set_aside(part) for part in _parts(path) if part.exists()]
+            log.error(
+                f"The journal of tasks cannot be used: {why}. It was set aside and a new one made; what was in flight "
+                "counts as lost and is not run again",
+                set_aside=aside[0],
+            )
+            self._database = _open(path)
+        durable.sync_folder(folder)
+        durable.sync_folder(folder.parent)
+        self.journal_id: str = self._database.execute("SELECT journal_id FROM journal").fetchone()[0]
+        """32 hexadecimal digits, random; another one means that this agent knows nothing of what went before."""
+        taken = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").fetchone()
+        self.high_water = int(taken[0]) if taken else 0
+        """How many tasks this journal has ever taken."""
+
+    def received(self, tasks: Iterable[tuple[str, bytes]]) -> None:
+        """Remember new tasks, all or none. Like all that follows: durable when it returns, raises sqlite3.Error."""
+        rows = [(task_id, Stage.RECEIVED, time.time(), task) for task_id, task in tasks]
+        with self._transaction():
+            self._database.executemany("INSERT INTO tasks (task_id, stage, at, task) VALUES (?, ?, ?, ?)", rows)
+        self.high_water += len(rows)
+
+    def refused(self, task_id: str, result: bytes) -> None:
+        """Remember a task that was never taken, and what is reported about it."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT INTO tasks (task_id, stage, at, result) VALUES (?, ?, ?, ?)",
+                (task_id, Stage.FINISHED, time.time(), result),
+            )
+        self.high_water += 1
+
+    def started(self, task_id: str, pgid: int, mark: str) -> None:
+        """Its process group exists and waits to be let go."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE tasks SET stage = ?, at = ?, pgid = ?, mark = ? WHERE task_id = ?",
+                (Stage.STARTED, time.time(), pgid, mark, task_id),
+            )
+
+    def finished(self, task_id: str, result: bytes, output: bytes | None) -> None:
+        """It is over. ``output`` is the spool, when it is small; else it has been synced."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE tasks SET stage = ?, at = ?, result = ?, output = ? WHERE task_id = ?",
+                (Stage.FINISHED, time.time(), result, output, task_id),
+            )
+
+    def closed(self, task_ids: Iterable[str]) -> None:
+        """The server has all of it. The one write that a power cut may undo: then it is reported once more."""
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        try:
+            rows = [(Stage.CLOSED, time.time(), task_id) for task_id in task_ids]
+            with self._transaction():
+                self._database.executemany(
+                    "UPDATE tasks SET stage = ?, at = ?, task = NULL, output = NULL WHERE task_id = ?", rows
+                )
+        finally:
+            self._database.execute("PRAGMA synchronous = FULL")
+
+    def find(self, task_id: str) -> Row | None:
+        """What is known of a task, closed or not."""
+        row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,)).fetchone()  # noqa: S608
+        return _row(row) if row else None
+
+    def unclosed(self) -> list[Row]:
+        """Every task that the server may not know the end of, oldest first."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM tasks WHERE stage != ? ORDER BY seq",  # noqa: S608
+            (Stage.CLOSED,),
+        ).fetchall()
+        return [_row(row) for row in rows]
+
+    def prune(self) -> int:
+        """Forget what was closed more than `KEPT_DAYS` ago; how many."""
+        with self._transaction():
+            return self._database.execute(
+                "DELETE FROM tasks WHERE stage = ? AND at < ?", (Stage.CLOSED, time.time() - KEPT_DAYS * 86_400)
+            ).rowcount
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._database)
+
+
+class _Transaction:
+    """`BEGIN IMMEDIATE` … `COMMIT`; after an error `ROLLBACK`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._database.execute("COMMIT")
+        finally:
+            if self._database.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")
+
+
+def _row(values: tuple[object, ...]) -> Row:
+    row = Row(*values)  # type: ignore[arg-type]
+    return row._replace(stage=Stage(row.stage))
+
+
+def _parts(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """The database at ``path``, made if there is none. Raises Unusable, OSError, sqlite3.Error."""
+    if not durable.usable(path):
+        for part in _parts(path)[1:]:
+            part.unlink(missing_ok=True)  # what an older journal left must not be replayed into a new one
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=32)
+    try:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+            if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise Unusable("it is the database of something else")
+            database.executescript(_SCHEMA)
+            database.execute("INSERT INTO journal VALUES (?)", (secrets.token_hex(16),))
+            database.execute("COMMIT")
+        _check(database)
+    except (Unusable, sqlite3.Error) as error:
+        database.close()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            raise Unusable(f"it is damaged ({error})") from None
+        raise
+    return database
+
+
+def _check(database: sqlite3.Connection) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version != _FORMAT:
+        raise Unusable(f"it has format {version}, and this version of the agent reads format {_FORMAT}")
+    verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise Unusable(f"it is damaged ({verdict})")
+    if len(database.execute("SELECT journal_id FROM journal").fetchall()) != 1:
+        raise Unusable("it has lost its id")

@@ -1,0 +1,127 @@
+"""Process groups of this machine: which process leads one, who is in it, and how to end it.
+
+A process id alone says nothing about a process that an earlier agent started: ids are used again. So a leader is known
+by its id *and* a mark (the boot and the time of its start), and a group whose leader is gone by the task's id in the
+environment of its members. Invariant: a group that cannot be told to be ours is left alone.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+PATIENCE_S = 5.0
+"""Between TERM and KILL."""
+_KILLED_WITHIN_S = 10.0
+TASK_VARIABLE = "DEPLOYX_TASK_ID"
+
+
+def identify(pid: int) -> str:
+    """A mark that no other process with this id has ever had; empty when there is no such process."""
+    if sys.platform == "linux":
+        fields = _stat(pid)
+        return f"{_boot_id()}:{fields[19]}" if fields else ""
+    if sys.platform == "win32":
+        query = f"(Get-Process -Id {pid}).StartTime.Ticks"
+        return _said("powershell", "-NoProfile", "-Command", query)
+    return _said("ps", "-o", "lstart=", "-p", str(pid))
+
+
+def is_left_over(pgid: int, mark: str, task_id: str) -> bool:
+    """Whether the group ``pgid`` is still the one that was started for ``task_id`` with a leader of this ``mark``."""
+    now = identify(pgid)
+    if now:
+        return now == mark
+    if sys.platform != "linux" or mark.partition(":")[0] != _boot_id():
+        return False
+    return any(_environment_names(pid, task_id) for pid in members(pgid))
+
+
+def rebooted(mark: str) -> bool:
+    """Whether the machine was started anew since the process of ``mark`` ran, as far as can be told."""
+    return sys.platform == "linux" and mark.partition(":")[0] != _boot_id()
+
+
+def members(pgid: int) -> list[int]:
+    """The processes of a group that have not ended; on systems without /proc the leader stands for all."""
+    if sys.platform == "win32":
+        return [pgid] if identify(pgid) else []
+    try:
+        os.killpg(pgid, 0)
+    except ProcessLookupError:
+        return []
+    except PermissionError:  # there, and not ours
+        pass
+    if sys.platform != "linux":
+        return [pgid]
+    return [pid for pid in _all() if (fields := _stat(pid)) and int(fields[2]) == pgid and fields[0] not in "ZX"]
+
+
+async def end(pgid: int) -> bool:
+    """TERM to the whole group, KILL to what is left of it after `PATIENCE_S`; whether all of it is gone."""
+    _signal(pgid, "SIGTERM")
+    if await _gone(pgid, PATIENCE_S):
+        return True
+    _signal(pgid, "SIGKILL")
+    return await _gone(pgid, _KILLED_WITHIN_S)
+
+
+async def _gone(pgid: int, within_s: float) -> bool:
+    give_up, pause_s = time.monotonic() + within_s, 0.01
+    while members(pgid):
+        if time.monotonic() > give_up:
+            return False
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, 0.25)
+    return True
+
+
+def _signal(pgid: int, name: str) -> None:
+    if sys.platform == "win32":
+        _said("taskkill", "/T", *(("/F",) if name == "SIGKILL" else ()), "/PID", str(pgid))
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pgid, getattr(signal, name))
+        os.killpg(pgid, signal.SIGCONT)  # one that is stopped cannot obey
+
+
+# ---------------------------------------------------------------- Linux
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name: state, ppid, pgrp, session … starttime is [19]."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
+    except OSError:
+        return []
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+
+
+def _environment_names(pid: int, task_id: str) -> bool:
+    try:
+        return f"{TASK_VARIABLE}={task_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _said(*command: str) -> str:
+    try:
+        return subprocess.run(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False, text=True
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

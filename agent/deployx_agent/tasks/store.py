@@ -1,0 +1,120 @@
+"""The journal and the spools of this agent, used from its loop without holding it up.
+
+The journal has a thread of its own, in which what is asked for happens in that order; what takes long (a sync of much
+output) happens in others.
+"""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from deployx_agent.exits import ConfigError
+from deployx_agent.logs import Log
+from deployx_agent.tasks import recovery
+from deployx_agent.tasks.entry import Entry
+from deployx_agent.tasks.journal import Journal, Row
+from deployx_agent.tasks.spool import Spool
+from deployx_protocol.task_messages import Task, TaskUpdate
+
+T = TypeVar("T")
+
+
+class DiskError(Exception):
+    """The disk did not take it; the message says why."""
+
+
+class Store:
+    """What is remembered in ``folder``. Raises ConfigError when the journal cannot be opened."""
+
+    def __init__(self, folder: Path, parallel: int, log: Log) -> None:
+        self.folder = folder
+        try:
+            self._journal = Journal(folder, log)
+        except (OSError, sqlite3.Error) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(f"The journal of tasks in {folder} cannot be opened ({why}). Make room for it.") from None
+        self.threads = ThreadPoolExecutor(parallel + 1, "output")
+        """For what a task does beside the loop: one each, and one more."""
+        self._disk = ThreadPoolExecutor(1, "journal")
+
+    @property
+    def journal_id(self) -> str:
+        """32 hexadecimal digits; another one means that this agent knows nothing of what went before."""
+        return self._journal.journal_id
+
+    @property
+    def high_water(self) -> int:
+        """How many tasks the journal has ever taken."""
+        return self._journal.high_water
+
+    async def load(self) -> list[tuple[Entry, Row]]:
+        """What is not closed, oldest first."""
+        return await self._in_order(recovery.load, self._journal, self.folder)
+
+    async def find(self, task_id: str) -> Entry | None:
+        """What is known of a task that may be closed."""
+        row = await self._in_order(self._journal.find, task_id)
+        return recovery.restore(self.folder, row) if row else None
+
+    def spool(self, task: Task) -> Spool:
+        """The spool of a task that may start."""
+        return Spool(recovery.spool_path(self.folder, task.task_id), task.output_quota_bytes)
+
+    def no_spool(self, task_id: str) -> Spool:
+        """The spool of a task that never prints anything."""
+        return Spool(recovery.spool_path(self.folder, task_id), 0)
+
+    async def received(self, tasks: list[Task]) -> None:
+        """Durable when it returns, like all that follows. Raises DiskError."""
+        await self._in_order(self._journal.received, [(task.task_id, msgspec.json.encode(task)) for task in tasks])
+
+    async def refused(self, final: TaskUpdate) -> None:
+        """A task that is over without having been received. Raises DiskError."""
+        await self._in_order(self._journal.refused, final.task_id, msgspec.json.encode(final))
+
+    async def started(self, task_id: str, pgid: int, mark: str) -> None:
+        """Its group may be let go. Raises DiskError."""
+        await self._in_order(self._journal.started, task_id, pgid, mark)
+
+    async def finished(self, final: TaskUpdate, spool: Spool) -> None:
+        """Its result may be reported, and all output it names is on the disk. Raises DiskError."""
+        output = await self.in_thread(spool.seal)
+        await self._in_order(self._journal.finished, final.task_id, msgspec.json.encode(final), output)
+
+    async def closed(self, task_ids: list[str]) -> None:
+        """The server has everything of these. Raises DiskError."""
+        await self._in_order(self._journal.closed, task_ids)
+
+    async def prune(self) -> None:
+        """Forget the ids of long ago. Raises DiskError."""
+        await self._in_order(self._journal.prune)
+
+    async def free_bytes(self) -> int:
+        """Room on the disk."""
+        return (await self.in_thread(shutil.disk_usage, self.folder)).free
+
+    def close(self) -> None:
+        """Let go of the journal, after what is under way."""
+        self._disk.shutdown()
+        self.threads.shutdown(wait=False)
+        self._journal.close()
+
+    async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        """Do something slow. Raises DiskError."""
+        return await _run(self.threads, act, *arguments)
+
+    async def _in_order(self, act: Callable[..., T], *arguments: Any) -> T:
+        return await _run(self._disk, act, *arguments)
+
+
+async def _run(threads: ThreadPoolExecutor, act: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, act, *arguments)
+    except (OSError, sqlite3.Error) as error:
+        raise DiskError(getattr(error, "strerror", None) or str(error)) from error

@@ -1,0 +1,116 @@
+"""What one task needs from its turn to its end: its script, room on the disk, a start that is journalled."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from deployx_agent.connection.transport import RequestError
+from deployx_agent.logs import Log
+from deployx_agent.tasks import command, runner, scripts
+from deployx_agent.tasks.command import CannotStart
+from deployx_agent.tasks.entry import Entry, clock
+from deployx_agent.tasks.outbox import Connection
+from deployx_agent.tasks.runner import Ending
+from deployx_agent.tasks.store import DiskError, Store
+from deployx_protocol.task_messages import Script
+from deployx_protocol.tasks import TaskCode, TaskState
+
+DISK_RESERVE_BYTES = 16 * 1024 * 1024
+"""A task wants this much room on the disk beside the output that it and others may still write."""
+_RETRY_S = 2.0
+_SCRIPT_TRIES = 3
+
+
+class Worker:
+    """Does tasks, one call each. ``on_started`` and ``on_output`` are told of progress, in the loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        connection: Callable[[], Connection | None],
+        on_started: Callable[[Entry, int], None],
+        on_output: Callable[[Entry], None],
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._on_started = on_started
+        self._on_output = on_output
+        self._log = log
+
+    async def do(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
+        """Do it, while ``beside`` run too; how it ended. It never raises: whatever happens, a task has an end."""
+        try:
+            return await self._attempt(entry, beside)
+        except CannotStart as why:
+            return Ending(TaskState.FAILED, why.code, str(why))
+        except Exception as error:
+            self._log.bug("A bug ended a task; please report it", error, task_id=entry.task_id)
+            state = TaskState.INTERRUPTED if entry.state is TaskState.RUNNING else TaskState.FAILED
+            return Ending(state, TaskCode.START_FAILED, "A bug of the agent ended the task; its log has the details.")
+        finally:
+            await self._store.in_thread(scripts.remove, self._store.folder, entry.task_id)
+
+    async def _attempt(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
+        task = entry.task
+        assert task is not None, "what is started has one"
+        user, path = command.user_of(task), None
+        if task.script:
+            body = await self._fetch(entry, task.script)
+            if isinstance(body, Ending):
+                return body
+            path = scripts.place(self._store.folder, entry.task_id, task.script, body, user)
+        prepared = command.prepare(task, path, user)
+        await self._check_room([entry, *beside])
+        if entry.control.ending:
+            return entry.control.ending
+        loop = asyncio.get_running_loop()
+
+        def on_output() -> None:
+            loop.call_soon_threadsafe(self._on_output, entry)
+
+        async def journalled(pgid: int, mark: str) -> None:
+            try:
+                await self._store.started(entry.task_id, pgid, mark)
+            except DiskError as error:
+                raise _no_room(f"The agent's journal cannot be written ({error}); make room on its disk.") from None
+            self._on_started(entry, pgid)
+
+        return await runner.run(
+            prepared, task.timeout_s, entry.spool, entry.control, journalled, on_output, self._store.threads
+        )
+
+    async def _check_room(self, entries: Iterable[Entry]) -> None:
+        output = sum(max(e.task.output_quota_bytes - e.spool.size, 0) for e in entries if e.task)
+        wanted, free = DISK_RESERVE_BYTES + output, await self._store.free_bytes()
+        if free < wanted:
+            raise _no_room(
+                f"The agent's disk has {free >> 20} MiB left, and the output of what runs may take {wanted >> 20} MiB; "
+                "make room there, or lower the output's quota."
+            )
+
+    async def _fetch(self, entry: Entry, script: Script) -> bytes | Ending:
+        """The script's bytes, or how the task ends without them."""
+        path, tries = scripts.path_to_fetch(script), 0
+        while entry.control.ending is None:
+            if clock() >= entry.start_by:
+                return Ending(TaskState.EXPIRED)
+            why = "there is no connection"
+            connection = self._connection()
+            if connection:
+                try:
+                    answer = await connection.link.request("GET", path, connection.http_token)
+                    if answer.status == 200 and scripts.is_whole(script, answer.body):
+                        return answer.body
+                    why = "its hash is wrong" if answer.status == 200 else f"the server answered {answer.status}"
+                    tries += answer.status in (200, 403, 404, 410)
+                except RequestError as error:
+                    why = str(error)
+            if tries >= _SCRIPT_TRIES:
+                raise CannotStart(TaskCode.SCRIPT_UNAVAILABLE, f"The script cannot be fetched: {why}.")
+            self._log.warning("The script could not be fetched; it is tried again", task_id=entry.task_id, error=why)
+            await entry.control.wait(_RETRY_S)
+        return entry.control.ending
+
+
+def _no_room(message: str) -> CannotStart:
+    return CannotStart(TaskCode.DISK_FULL, message)
