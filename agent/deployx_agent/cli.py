@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deployx_agent import VERSION, config, logs
+from deployx_agent import VERSION, config, logs, settings_sources
 from deployx_agent.exits import ConfigError, Exit
 from deployx_agent.settings_sources import SETTINGS
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = config.load(options)
         log = logs.set_up(settings.log_level)
+        for sentence in settings_sources.misspelt_variables(os.environ):
+            log.warning(sentence)
         code = _COMMANDS[command](settings, options, log)
         sys.stdout.flush()
         return code

@@ -111,14 +111,11 @@ def resolve_server(settings: Settings, *, recorded: str, pending_token: str, has
 def server_origin(url: str, insecure_http: bool) -> str:
     """``url`` as an origin, if it is one that may be dialled. Raises ConfigError."""
     try:
-        origin = origins.normalise(url)
+        origin = origins.bare(url)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https"):
+    if urlsplit(url.strip()).scheme not in ("http", "https"):
         raise ConfigError(f"{url!r} is not a server address; it should look like https://deployx.example.com.")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError(f"The server address {url!r} must end after the host and port; the agent adds the path.")
     if origin.startswith("http:") and not insecure_http and not origins.is_loopback(origin):
         raise ConfigError(
             f"{origin} is plain http: anyone on the way could read and change everything. Use https, or say "

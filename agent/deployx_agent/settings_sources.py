@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from deployx_agent.exits import ConfigError
-from deployx_protocol import checks, limits
+from deployx_protocol import checks, limits, variables
+from deployx_protocol.variables import PREFIX
 
-PREFIX = "DEPLOYX_"
 _LONGEST_S = 86_400.0
 _MOST_PARALLEL = 64
 
@@ -147,6 +147,17 @@ def as_variables(flags: Mapping[str, Any], environment: Mapping[str, str]) -> di
         if not _BY_NAME[name].secret and name != "state_dir"
     }
     return {variable: _written(value) for variable, value in said.items() if value is not None and value is not False}
+
+
+def known_variables() -> set[str]:
+    """The names of all variables that the agent reads, without the prefix."""
+    names = {setting.name.upper() for setting in SETTINGS}
+    return names | {f"{setting.name.upper()}_FILE" for setting in SETTINGS if setting.secret} | {"CONFIG"}
+
+
+def misspelt_variables(environment: Mapping[str, str]) -> list[str]:
+    """One sentence for each ``DEPLOYX_*`` variable that nothing reads."""
+    return variables.misspelt(environment, known_variables())
 
 
 def _written(value: Any) -> str:

@@ -14,6 +14,7 @@ from deployx_agent import VERSION, cli, config, settings_sources
 from deployx_agent.exits import ConfigError
 from deployx_agent.settings_sources import SETTINGS
 from deployx_protocol.tokens import new_enrollment_token
+from deployx_protocol.variables import AGENT as VARIABLES
 from tests.support.agent_process import environment
 
 AGENT = Path(__file__).parents[1]
@@ -272,3 +273,18 @@ def test_a_token_for_plain_http_elsewhere_needs_the_flag_too() -> None:
     token = new_enrollment_token("http://10.0.0.5:8000")
     with pytest.raises(ConfigError, match="plain http"):
         config.resolve_server(load(), recorded="", pending_token=token, has_key=False)
+
+
+def test_every_variable_is_known_to_the_other_programs() -> None:
+    assert settings_sources.known_variables() == VARIABLES
+
+
+def test_a_misspelt_variable_is_a_warning(tmp_path: Path) -> None:
+    env = environment(tmp_path) | {"DEPLOYX_SERVER_URI": "https://a.example", "DEPLOYX_PORT": "9000"}
+    command = [sys.executable, "-m", "deployx_agent", "status", "--json"]
+    ended = subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=30)
+    warnings = [line for line in ended.stderr.splitlines() if "[WARNING]" in line]
+    assert len(warnings) == 1, ended.stderr
+    expected = "DEPLOYX_SERVER_URI is not a setting of DeployX and changes nothing; did you mean DEPLOYX_SERVER_URL?"
+    assert warnings[0].endswith(expected)
+    assert ended.stdout.startswith("{")

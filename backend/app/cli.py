@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import structlog
 import typer
 
 from app import logging, settings
@@ -29,6 +30,8 @@ from deployx_protocol.codes import EXIT_CONFIG, EXIT_UNAVAILABLE
 
 EXIT_REFUSED = 1
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 commands = typer.Typer(
     help="The DeployX server.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -153,6 +156,7 @@ class _Services:
 def _run(work: Callable[[_Services], Awaitable[T]]) -> T:
     loaded = settings.load()
     logging.configure(loaded.log_format, "warning")  # the command itself says what it did
+    _warn_of_misspelt()
 
     async def run() -> T:
         await migrate_or_explain(loaded)
@@ -171,7 +175,13 @@ def _run(work: Callable[[_Services], Awaitable[T]]) -> T:
 def _load(**overrides: Any) -> Settings:
     loaded = settings.load(**overrides)
     logging.configure(loaded.log_format, loaded.log_level)
+    _warn_of_misspelt()
     return loaded
+
+
+def _warn_of_misspelt() -> None:
+    for sentence in settings.misspelt_variables():
+        log.warning(sentence)
 
 
 def _create(email: str, role: Role, password_file: Path | None, generate: bool) -> None:

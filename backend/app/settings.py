@@ -17,13 +17,13 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from deployx_protocol import limits, origins
+from deployx_protocol import limits, origins, variables
+from deployx_protocol.variables import PREFIX
 
 PING_TIMEOUT = 60  # seconds
 PING_INTERVAL = 25  # seconds
 CORS_ORIGINS = ["http://localhost:5173", "http://127.0.0.1:5173"]
 
-PREFIX = "DEPLOYX_"
 EMAIL_MAX = 254
 LOOKS_LIKE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 PASSWORD_MIN = 10
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     @field_validator("public_url", "cors_origins")
     @classmethod
     def _origins(cls, value: list[str]) -> list[str]:
-        return list(dict.fromkeys(origins.normalise(url) for url in value))
+        return list(dict.fromkeys(origins.bare(url) for url in value))
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -229,6 +229,20 @@ def load(**overrides: Any) -> Settings:
         raise UnusableSettings([_sentence(problem) for problem in error.errors()]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UnusableSettings([f"A secret's file cannot be read: {error}."]) from None
+
+
+def known_variables() -> set[str]:
+    """The names of all variables that the server reads, without the prefix."""
+    names = {
+        str(field.validation_alias or name).upper().removeprefix(PREFIX)
+        for name, field in Settings.model_fields.items()
+    }
+    return names | {f"{name.upper()}_FILE" for name in _SECRETS}
+
+
+def misspelt_variables() -> list[str]:
+    """One sentence for each ``DEPLOYX_*`` variable in the environment that nothing reads."""
+    return variables.misspelt(os.environ, known_variables())
 
 
 def _sentence(problem: Any) -> str:

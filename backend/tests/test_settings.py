@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app import main, settings
 from app.settings import Settings, UnusableSettings
+from deployx_protocol.variables import SERVER
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 SERVER_ROW = re.compile(r"^\| `(DEPLOYX_\w+)` \| (?:`([^`]*)`|–) \|", re.MULTILINE)
@@ -56,6 +57,10 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_PRESENCE_GRACE": ("9", 9),
     "DEPLOYX_ANONYMOUS_MAX": ("3", 3),
     "DEPLOYX_STATUS_RETENTION_DAYS": ("4", 4),
+    "DEPLOYX_CLAIM_RETENTION_DAYS": ("5", 5),
+    "DEPLOYX_ENROLLMENT_TOKEN_RETENTION_DAYS": ("6", 6),
+    "DEPLOYX_REFUSED_KEYS_MAX": ("7", 7),
+    "DEPLOYX_OUTPUT_QUOTA_BYTES": ("8", 8),
     "DEPLOYX_ADMIN_EMAIL": ("ada@example.test", "ada@example.test"),
     "DEPLOYX_ADMIN_PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
     "DEPLOYX_SESSION_LIFETIME": ("600", 600),
@@ -119,7 +124,10 @@ UNUSABLE = [
     ("DEPLOYX_PORT", "-1"),
     ("DEPLOYX_PUBLIC_URL", "deployx.example.com"),
     ("DEPLOYX_PUBLIC_URL", "ftp://deployx.example.com"),
+    ("DEPLOYX_PUBLIC_URL", "https://example.com/deployx"),
+    ("DEPLOYX_PUBLIC_URL", "https://deployx.example.com,https://example.com?x"),
     ("DEPLOYX_CORS_ORIGINS", "*"),
+    ("DEPLOYX_CORS_ORIGINS", "https://example.com/page"),
     ("DEPLOYX_CORS_ORIGINS", "null"),
     ("DEPLOYX_TRUSTED_PROXIES", "*"),
     ("DEPLOYX_TRUSTED_PROXIES", "proxy.example.com"),
@@ -131,6 +139,9 @@ UNUSABLE = [
     ("DEPLOYX_ANONYMOUS_MAX", "0"),
     ("DEPLOYX_SESSION_LIFETIME", "1"),
     ("DEPLOYX_STATUS_RETENTION_DAYS", "0"),
+    ("DEPLOYX_CLAIM_RETENTION_DAYS", "0"),
+    ("DEPLOYX_ENROLLMENT_TOKEN_RETENTION_DAYS", "-1"),
+    ("DEPLOYX_REFUSED_KEYS_MAX", "0"),
     ("DEPLOYX_DATABASE_URL", "mysql://a:hunter2@b/c"),
     ("DEPLOYX_DATABASE_URL", "postgresql://a:hunter2@b:port/c"),
     ("DEPLOYX_DATABASE_URL", "nonsense"),
@@ -150,6 +161,20 @@ def test_what_cannot_be_used_is_named(variable: str, text: str, monkeypatch: pyt
     assert problem.endswith(".")
     assert "\n" not in problem
     assert "hunter2" not in problem
+
+
+def test_every_variable_is_known_to_the_other_programs() -> None:
+    assert settings.known_variables() == SERVER
+
+
+def test_a_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYX_PORT", "9000")
+    monkeypatch.setenv("DEPLOYX_RECONNECT_DELAY", "9")  # the agent's
+    assert settings.misspelt_variables() == []
+    monkeypatch.setenv("DEPLOYX_HOTS", "::")
+    [sentence] = settings.misspelt_variables()
+    assert "DEPLOYX_HOTS" in sentence
+    assert "DEPLOYX_HOST?" in sentence
 
 
 def test_which_addresses_agents_may_dial() -> None:

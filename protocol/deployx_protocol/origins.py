@@ -33,6 +33,15 @@ def normalise(url: str) -> str:
     return f"{scheme}://{host}" + (f":{port}" if port and port != _DEFAULT_PORTS[scheme] else "")
 
 
+def bare(url: str) -> str:
+    """The origin that ``url`` is and nothing more, but for a last slash. Raises ValueError with a sentence."""
+    origin = normalise(url)
+    parts = urlsplit(url.strip())
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"The server address {url!r} must end after the host and port: everything is below its root.")
+    return origin
+
+
 def is_loopback(origin: str) -> bool:
     """Whether ``origin`` (normalised) names this machine."""
     parts = urlsplit(origin)

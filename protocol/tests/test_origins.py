@@ -63,6 +63,17 @@ def test_what_is_no_server_address_is_a_sentence(url: str) -> None:
         origins.normalise(url)
 
 
+@pytest.mark.parametrize("url", ["https://a.example", "https://A.example:443/", " https://a.example// "])
+def test_an_origin_may_end_in_a_slash(url: str) -> None:
+    assert origins.bare(url) == "https://a.example"
+
+
+@pytest.mark.parametrize("rest", ["/x", "/deployx/", "?x", "/?x=1", "#x", "/#/devices"])
+def test_an_origin_has_nothing_after_host_and_port(rest: str) -> None:
+    with pytest.raises(ValueError, match=r"must end after the host and port.*\.$"):
+        origins.bare(f"https://a.example{rest}")
+
+
 @given(st.text(max_size=40) | st.text(max_size=40).map("https://{}".format))
 def test_any_text_is_an_origin_or_a_value_error_and_an_origin_stays_itself(text: str) -> None:
     try:

@@ -6,9 +6,10 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from app.settings import PREFIX, Settings
+from app.settings import Settings
 from deployx_agent import config
 from deployx_agent.settings_sources import SETTINGS
+from deployx_protocol.variables import PREFIX
 from documents.source import ROOT, classes
 
 _SERVER = ROOT / "backend" / "app" / "settings.py"

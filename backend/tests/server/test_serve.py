@@ -60,6 +60,7 @@ def test_unusable_settings_are_all_named_and_78(server: Any) -> None:
         ({"DEPLOYX_DATABASE_URL_FILE": "/"}, "secret's file"),
         ({"DEPLOYX_HOST": "0.0.0.0"}, "set DEPLOYX_PUBLIC_URL"),
         ({"DEPLOYX_HOST": "::"}, "set DEPLOYX_PUBLIC_URL"),
+        ({"DEPLOYX_PUBLIC_URL": "https://example.com/deployx"}, "must end after the host and port"),
         ({"DEPLOYX_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
         ({"DEPLOYX_HOST": "no.such.host.invalid"}, "cannot listen on no.such.host.invalid"),
         ({"DEPLOYX_DATA_DIR": "/proc/deployx"}, "/proc/deployx cannot be used"),
@@ -68,6 +69,16 @@ def test_unusable_settings_are_all_named_and_78(server: Any) -> None:
 )
 def test_each_reason_not_to_start_is_one_line(env: dict[str, str], says: str, server: Any) -> None:
     refused(server("serve", **{"DEPLOYX_PORT": str(free_port()), **env}), 78, says)
+
+
+def test_a_misspelt_variable_is_a_warning(server: Any) -> None:
+    with server.serving(DEPLOYX_PUBLC_URL="https://a.example") as running:
+        assert "DEPLOYX_PUBLC_URL is not a setting" in running.log()
+        assert "did you mean DEPLOYX_PUBLIC_URL?" in running.log()
+        made = server("create-user", "ada@example.test", "--generate", DEPLOYX_PUBLC_URL="https://a.example")
+        assert made.returncode == 0
+        assert made.stderr.count("did you mean DEPLOYX_PUBLIC_URL?") == 1
+        assert len(made.stdout) == 21
 
 
 def test_a_second_server_on_one_folder_is_75(server: Any) -> None:
