@@ -70,6 +70,33 @@ const addDevice = createRoute({
   component: lazyRouteComponent(() => import("./pages/AddDevice"), "AddDevice"),
 });
 
+/** Keeps these parts of an address, as text. @param {string[]} names */
+const only =
+  (...names) =>
+  (/** @type {Record<string, unknown>} */ raw) =>
+    Object.fromEntries(names.filter((name) => raw[name]).map((name) => [name, String(raw[name])]));
+
+const runs = createRoute({
+  getParentRoute: () => frame,
+  path: "/runs",
+  validateSearch: only("state", "q"),
+  component: lazyRouteComponent(() => import("./pages/Runs"), "Runs"),
+});
+
+const newRun = createRoute({
+  getParentRoute: () => frame,
+  path: "/runs/new",
+  validateSearch: only("again", "device"),
+  component: lazyRouteComponent(() => import("./pages/NewRun"), "NewRun"),
+});
+
+const run = createRoute({
+  getParentRoute: () => frame,
+  path: "/runs/$runId",
+  validateSearch: only("state", "task", "digest", "view"),
+  component: lazyRouteComponent(() => import("./pages/Run"), "Run"),
+});
+
 const settings = createRoute({
   getParentRoute: () => frame,
   path: "/settings",
@@ -80,7 +107,7 @@ const nowhere = createRoute({ getParentRoute: () => frame, path: "$", component:
 
 const tree = root.addChildren([
   signIn,
-  frame.addChildren([dashboard.addChildren([list, device, addDevice]), settings, nowhere]),
+  frame.addChildren([dashboard.addChildren([list, device, addDevice]), runs, newRun, run, settings, nowhere]),
 ]);
 
 /** @param {string} href */

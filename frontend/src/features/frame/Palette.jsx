@@ -32,7 +32,9 @@ function useActions() {
   return useMemo(
     () => [
       { label: "Devices", group: "Pages", icon: "devices", run: () => navigate({ to: "/" }) },
+      { label: "Runs", group: "Pages", icon: "terminal", run: () => navigate({ to: "/runs" }) },
       { label: "Settings", group: "Pages", icon: "settings", run: () => navigate({ to: "/settings" }) },
+      { label: "Run a command…", group: "Actions", icon: "play", run: () => navigate({ to: "/runs/new" }) },
       { label: "Add device", group: "Actions", icon: "plus", run: () => navigate({ to: "/add-device" }) },
       ...COUNTERS.map(({ name, facet }) => ({
         label: `Show ${STATES[name].word.toLowerCase()} devices`,

@@ -7,6 +7,7 @@ import classes from "./Rail.module.css";
 
 const PLACES = [
   { to: "/", label: "Devices", icon: "devices", holds: /^\/($|devices\/|add-device)/ },
+  { to: "/runs", label: "Runs", icon: "terminal", holds: /^\/runs/ },
   { to: "/settings", label: "Settings", icon: "settings", holds: /^\/settings/ },
 ];
 

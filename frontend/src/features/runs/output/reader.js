@@ -12,6 +12,7 @@
  * @property {number} end how many chunks there are to read now
  * @property {number} bytes held
  * @property {boolean} following
+ * @property {boolean} gone the server has deleted some of it for its age
  * @property {"earlier" | "later" | "jump" | null} loading
  * @property {unknown} error
  */
@@ -30,6 +31,7 @@ export function createReader({ read }) {
   let abort = new AbortController();
   let busy = false;
   let stopped = false;
+  let nearEnd = false;
   /** @type {import("../../../lib/atom").Atom<Held>} */
   const atom = createAtom(
     /** @type {Held} */ ({
@@ -40,6 +42,7 @@ export function createReader({ read }) {
       end: 0,
       bytes: 0,
       following: false,
+      gone: false,
       loading: null,
       error: null,
     }),
@@ -60,6 +63,13 @@ export function createReader({ read }) {
     const { end } = atom.get();
     const average = Math.max(1, totalBytes / Math.max(1, end));
     return Math.max(1, Math.ceil(wanted / average));
+  }
+
+  /** @param {number} fromSeq @param {AbortSignal} signal */
+  async function ask(fromSeq, signal) {
+    const answer = await read(fromSeq, REQUEST_BYTES, signal);
+    if (answer.gone && !atom.get().gone) tell({ gone: true });
+    return answer;
   }
 
   /** Does `work` unless something else is being done; a jump ends what was. @param {Held["loading"]} loading @param {(signal: AbortSignal) => Promise<void>} work */
@@ -91,7 +101,7 @@ export function createReader({ read }) {
   function later() {
     return alone("later", async (signal) => {
       const { nextSeq } = atom.get();
-      const { chunks, next_seq } = await read(nextSeq, REQUEST_BYTES, signal);
+      const { chunks, next_seq } = await ask(nextSeq, signal);
       if (signal.aborted) return;
       if (next_seq <= nextSeq) return tell({ end: nextSeq }); // it was told of, and is not there: ask no more
       part.append(chunks.map(pieceOf));
@@ -117,7 +127,7 @@ export function createReader({ read }) {
     /** @type {import("./pieces").Piece[]} */
     const pieces = [];
     for (let at = from; at < to && !signal.aborted;) {
-      const { chunks, next_seq } = await read(at, REQUEST_BYTES, signal);
+      const { chunks, next_seq } = await ask(at, signal);
       if (next_seq <= at) break;
       pieces.push(...chunks.filter(({ seq }) => seq < to).map(pieceOf));
       at = next_seq;
@@ -131,7 +141,7 @@ export function createReader({ read }) {
     return alone("jump", async (signal) => {
       const { end } = atom.get();
       const start = Math.min(Math.max(0, seq), Math.max(0, end - 1));
-      const { chunks, next_seq } = await read(start, REQUEST_BYTES, signal);
+      const { chunks, next_seq } = await ask(start, signal);
       if (signal.aborted) return;
       hold(createPart(chunks.map(pieceOf)), { fromSeq: start, nextSeq: Math.max(start, next_seq) });
     });
@@ -148,6 +158,19 @@ export function createReader({ read }) {
       totalBytes = bytes;
       if (end <= atom.get().end) return;
       tell({ end });
+      if (nearEnd) {
+        nearEnd = false;
+        void jump(end - chunksFor(BYTES_KEPT / 2), true);
+      } else pump();
+    },
+    /** From the first on the newest output is shown. @param {boolean} only whether the beginning is not even read */
+    follow(only) {
+      nearEnd = only;
+      tell({ following: true });
+    },
+    /** It may be started again after a stop, with what it holds. */
+    start() {
+      stopped = false;
       pump();
     },
     toStart: () => jump(0, false),
@@ -170,7 +193,9 @@ export function createReader({ read }) {
     },
     stop() {
       stopped = true;
+      busy = false;
       abort.abort();
+      tell({ loading: null });
     },
   };
 }
