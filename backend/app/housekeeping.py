@@ -1,12 +1,10 @@
 """What is done once in a while: a sample of presence each minute, and once an hour what has outlived its retention."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from app.accounts.service import AccountService
-from app.devices.retention import RetentionService
 from app.devices.statistics import StatisticsService
 from app.errors import Unavailable
 
@@ -20,9 +18,9 @@ PRUNE_S = 3600.0
 class Housekeeping:
     """Runs until cancelled. A database that is away is asked again at the next turn."""
 
-    def __init__(self, accounts: AccountService, statistics: StatisticsService, retention: RetentionService) -> None:
+    def __init__(self, statistics: StatisticsService, prunings: Sequence[Callable[[], Awaitable[None]]]) -> None:
         self._statistics = statistics
-        self._prunings = (accounts.prune, statistics.prune, retention.prune)
+        self._prunings = prunings
 
     async def run(self) -> None:
         """Sample and prune."""

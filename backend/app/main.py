@@ -42,6 +42,7 @@ from app.tasks.agent_access import AgentAccess
 from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
 from app.tasks.reports import ReportService
+from app.tasks.retention import WorkRetention
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
 from app.web.middleware import RequestFrame
@@ -117,7 +118,13 @@ def create_app(settings: Settings) -> FastAPI:
     bus.subscribe(work.hinted)
     bus.subscribe(publisher.hinted)
     bus.subscribe(runs.news.hinted)
-    housekeeping = Housekeeping(accounts, statistics, RetentionService(db, settings))
+    prunings = [
+        accounts.prune,
+        statistics.prune,
+        RetentionService(db, settings).prune,
+        WorkRetention(db, settings).prune,
+    ]
+    housekeeping = Housekeeping(statistics, prunings)
 
     async def drain() -> None:
         """Save that the devices are offline, tell everyone, say goodbye. A second call does nothing."""

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     """How many connections of one address may be waiting to register, to sign in, or to send a request."""
     output_quota_bytes: int = Field(default=64 << 20, ge=0, le=limits.OUTPUT_QUOTA_MAX_BYTES)
     """How much of a task's output is kept where its run does not say; the task goes on past it, the loss is said."""
+    run_retention_days: int = Field(default=90, ge=1)
+    """How many days a run is kept, with its tasks, after the last of them ended."""
+    output_retention_days: int = Field(default=30, ge=1)
+    """How many days a task's output is kept after the task ended."""
+    output_max_bytes: int = Field(default=10 << 30, ge=1 << 20)
+    """How much output is kept in all; beyond that, the output of the tasks that ended first is deleted."""
     status_retention_days: int = Field(default=90, ge=1)
     """How many days of status changes are kept."""
     claim_retention_days: int = Field(default=90, ge=1)

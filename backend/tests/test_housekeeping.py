@@ -74,7 +74,7 @@ async def test_it_keeps_to_the_retention(
     async def is_done() -> bool:
         return [await count(db, model) for model in (Session, ApiToken, StatusEvent, PresenceSample)] == [0, 1, 1, 1]
 
-    async with running(Housekeeping(accounts, statistics, retention)):
+    async with running(Housekeeping(statistics, [accounts.prune, statistics.prune, retention.prune])):
         await eventually(is_done, what="only what is young")
 
 
@@ -101,6 +101,6 @@ async def test_a_database_that_is_away_postpones_it(
     async def is_sampled() -> bool:
         return await count(db, PresenceSample) == 1
 
-    async with running(Housekeeping(accounts, statistics, retention)):
+    async with running(Housekeeping(statistics, [accounts.prune, statistics.prune, retention.prune])):
         await eventually(is_sampled, what="a sample")
     assert refused == 3
