@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
         cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
     )
-    agents = AgentGateway(agent_server, sessions, settings, counted)
+    agents = AgentGateway(agent_server, sessions, settings, counted, bus.publish)
     loop = PresenceLoop(
         registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=agents.register_again
     )

@@ -15,7 +15,7 @@ import structlog
 
 from app.clock import Clock, iso, utcnow
 from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration, Split
-from app.hints import Hint, HintKind
+from app.hints import Hint, HintKind, Publish
 from app.realtime import credentials
 from app.realtime.link import LinkServer, source_ip
 from app.realtime.presence import PresenceLoop
@@ -54,9 +54,16 @@ class AgentGateway:
     """The agents' side of the server. Made before the parts that it hands things to, and given them by ``use``."""
 
     def __init__(
-        self, server: LinkServer, sessions: Sessions, settings: Settings, metrics: Metrics, clock: Clock = utcnow
+        self,
+        server: LinkServer,
+        sessions: Sessions,
+        settings: Settings,
+        metrics: Metrics,
+        publish: Publish,
+        clock: Clock = utcnow,
     ) -> None:
         self._metrics = metrics
+        self._publish = publish
         self._server = server
         self._sessions = sessions
         self._settings = settings
@@ -108,6 +115,7 @@ class AgentGateway:
         session = self._sessions.by_sid.get(sid)
         if session is None:
             return
+        claimed_device_id = session.claimed_device_id
         self._sessions.remove(session)
         self._work.disconnected(session)
         self._metrics.agent_connections.labels("open").dec()
@@ -121,6 +129,8 @@ class AgentGateway:
         )
         if session.device_id:
             self._presence.depart(session, cause, detail)
+        elif claimed_device_id:  # whoever is to answer the claim sees that nobody waits for it any more
+            self._publish([Hint(HintKind.CLAIMS, claimed_device_id)])
 
     async def closed(self, eio_sid: str) -> None:
         """Forget the transport."""

@@ -6,7 +6,7 @@ import { statusRank } from "./states";
 
 /** @type {{ id: string, label: string, size: number, minSize: number, key: (device: Device) => string }[]} */
 export const COLUMNS = [
-  { id: "status", label: "Status", size: 226, minSize: 96, key: (d) => `${statusRank(d)}${d.status_since ?? ""}` },
+  { id: "status", label: "Status", size: 246, minSize: 96, key: (d) => `${statusRank(d)}${d.status_since ?? ""}` },
   { id: "name", label: "Name", size: 156, minSize: 96, key: (d) => naturalKey(d.device_name) },
   { id: "hostname", label: "Hostname", size: 128, minSize: 72, key: (d) => naturalKey(d.hostname) },
   { id: "platform", label: "Platform", size: 100, minSize: 72, key: (d) => naturalKey(d.platform) },

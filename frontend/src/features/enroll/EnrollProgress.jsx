@@ -22,7 +22,9 @@ export default function EnrollProgress({ token }) {
 
   const current = came.data ?? { ...token, devices: [] };
   const state = useSyncExternalStore(onTick, () => stateOf(current, now()));
-  const { devices, max_uses } = current;
+  const conflicts = useLive(({ claims }) => claims.length > 0);
+  const { devices, uses, max_uses } = current;
+  const withoutDevice = Math.max(0, uses - devices.length);
   return (
     <div className={classes.progress} data-testid="enroll-state" data-state={devices.length ? "connected" : state}>
       <div role="status">
@@ -31,12 +33,22 @@ export default function EnrollProgress({ token }) {
             <Came key={id} id={id} name={device_name} />
           ))}
           {devices.length > 20 && <li className="muted">and {plural(devices.length - 20, "more", "more")}</li>}
+          {withoutDevice > 0 && (
+            <li className={classes.waiting}>
+              <span className={classes.no}>
+                <Icon name="quarantined" />
+              </span>
+              <span>
+                {conflicts
+                  ? known(withoutDevice)
+                  : `${plural(withoutDevice, "machine")} came, but not as a device that is here now.`}
+              </span>
+            </li>
+          )}
           {state === "open" && (
             <li className={classes.waiting}>
               <span className={classes.pulse} aria-hidden="true" />
-              {devices.length === 0
-                ? "Waiting for it to connect…"
-                : `${plural(max_uses - devices.length, "more machine")} may come…`}
+              {uses === 0 ? "Waiting for it to connect…" : `${plural(max_uses - uses, "more machine")} may come…`}
             </li>
           )}
           {state === "expired" && (
@@ -53,6 +65,10 @@ export default function EnrollProgress({ token }) {
     </div>
   );
 }
+
+/** @param {number} count */
+const known = (count) =>
+  `${plural(count, "machine")} came, but with the ids of a device that is known already. Answer it under “Needs attention”.`;
 
 /** @param {{ id: number, name: string }} props */
 function Came({ id, name }) {

@@ -5,7 +5,7 @@ import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useNavigate } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { store, useLive } from "../../live";
-import { plural } from "../../lib/text";
+import { naturalKey, plural } from "../../lib/text";
 import { STATES, COUNTERS } from "../devices/states";
 import { haystack, termsOf } from "../devices/view";
 import { helpOpened } from "./paletteState";
@@ -23,7 +23,10 @@ function findDevices(text, devices) {
   const found = [...devices.values()].filter((device) => terms.every((term) => haystack(device).includes(term)));
   /** @param {import("../../live/rows").Device} device */
   const rank = (device) => (device.device_name.toLowerCase().startsWith(terms[0]) ? 0 : 1);
-  return { found: found.sort((a, b) => rank(a) - rank(b)).slice(0, MOST_DEVICES), total: found.length };
+  const sorted = found.sort(
+    (a, b) => rank(a) - rank(b) || (naturalKey(a.device_name) < naturalKey(b.device_name) ? -1 : 1),
+  );
+  return { found: sorted.slice(0, MOST_DEVICES), total: found.length };
 }
 
 function useActions() {
@@ -84,6 +87,7 @@ export default function Palette({ onClose }) {
       shortcut={null}
       tagsToIgnore={[]}
       attributes={{ content: { "aria-label": "Find a device, page or action" } }}
+      overlayProps={{ blur: 0 }}
       scrollable
       maxHeight={420}
     >
