@@ -44,7 +44,7 @@ from app.tasks.reaper import ReaperService
 from app.tasks.reports import ReportService
 from app.tasks.retention import WorkRetention
 from app.uow import UnitOfWork
-from app.web import docs, health, metrics, problems, spa
+from app.web import docs, health, metrics, problems, spa, unanswered
 from app.web.middleware import RequestFrame
 from deployx_protocol import events, limits
 
@@ -180,5 +180,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(docs.router())
     app.mount("/socket.io", socketio.ASGIApp(agent_server, socketio_path=None))
     app.mount("/ui/socket.io", socketio.ASGIApp(dashboard_server, socketio_path=None))
+    app.router.routes += unanswered.Unanswered().routes
     app.include_router(spa.router(spa.find()))
     return app

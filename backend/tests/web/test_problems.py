@@ -157,3 +157,41 @@ async def test_a_database_that_is_away_is_503_and_comes_back(
         assert (await client.get("/readyz")).status_code == 200
         assert (await client.get("/api/v1/devices", headers=browser)).status_code == 200
     assert any("request.failed" in line for line in lines())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/api/v1/auth/login", "POST"),
+        ("PUT", "/api/v1/auth/login", "POST"),
+        ("DELETE", "/api/v1/enrollment-tokens", "GET, POST"),
+        ("PUT", "/api/v1/devices/1", "GET, PATCH, DELETE"),
+        ("OPTIONS", "/api/v1/devices", "GET"),
+        ("PROPFIND", "/api/v1/claims/1/accept", "POST"),
+        ("POST", "/api/openapi.json", "GET, HEAD"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(
+    method: str, path: str, allowed: str, serve: Serve, browse: Browse
+) -> None:
+    node = await serve()
+    client = browse(node, {"accept": "text/html,*/*"})  # as a browser asks
+    answer = await client.request(method, path)
+    problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(("path", "allowed"), [("/healthz", "GET"), ("/metrics", "GET")])
+async def test_so_it_is_beside_the_api(path: str, allowed: str, serve: Serve, browse: Browse) -> None:
+    answer = await browse(await serve()).post(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "method_not_allowed"
+
+
+async def test_what_is_nowhere_is_404_whatever_the_method(serve: Serve, browse: Browse) -> None:
+    node = await serve()
+    client = browse(node, {"accept": "text/html,*/*"})
+    for path in ("/api", "/api/", "/api/v1", "/api/v2/devices", "/api/v1/devices/1/nothing", "/api/v1/devices/"):
+        for method in ("GET", "POST", "DELETE", "PROPFIND"):
+            problem(await client.request(method, path), 404, "not_found")
