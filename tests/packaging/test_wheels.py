@@ -80,6 +80,21 @@ def test_sdists_hold_sources_and_the_built_dashboard_only(built: Path) -> None:
             assert {"app/web/static/index.html", "migrations/env.py", "hatch_build.py"} <= set(names)
 
 
+def test_the_licence_goes_with_every_package(built: Path) -> None:
+    text = (ROOT / "LICENSE").read_bytes()
+    sdists, wheels = list(built.glob("*.tar.gz")), list(built.glob("*.whl"))
+    assert len(sdists) == len(wheels) == len(OWN_PACKAGES)
+    for path in sdists:
+        with tarfile.open(path) as archive:
+            carried = archive.extractfile(f"{path.name.removesuffix('.tar.gz')}/LICENSE")
+            assert carried is not None
+            assert carried.read() == text, path.name
+    for path in wheels:
+        with zipfile.ZipFile(path) as wheel:
+            [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
+            assert wheel.read(name) == text, path.name
+
+
 def test_the_servers_wheel_can_be_made_from_its_sdist(built: Path, tmp_path: Path) -> None:
     with tarfile.open(next(built.glob("deployx_server-*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
