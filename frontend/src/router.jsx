@@ -13,7 +13,7 @@ import {
 } from "@tanstack/react-router";
 import { meQuery, safeTarget } from "./features/auth/session";
 import { searchFrom } from "./features/devices/view";
-import { forgetEverything, link, onLinkSignedOut } from "./live";
+import { forgetEverything, link, onLinkSignedOut, viewer } from "./live";
 import { onSignedOut } from "./lib/api";
 import { asProblem } from "./lib/problem";
 import { parseSearch, stringifySearch } from "./lib/search";
@@ -39,7 +39,7 @@ const frame = createRoute({
   id: "frame",
   async beforeLoad({ context, location }) {
     try {
-      await context.queryClient.ensureQueryData(meQuery);
+      viewer.set((await context.queryClient.ensureQueryData(meQuery)).id);
     } catch (error) {
       if (asProblem(error).status !== 401) throw error;
       throw redirect({ to: "/sign-in", search: nextOf(location.href), replace: true });

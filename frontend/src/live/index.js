@@ -7,6 +7,7 @@ import { createLink } from "./link";
 import { log } from "./log";
 import { createNotices } from "./notices";
 import { createOptimistic } from "./optimistic";
+import { tellOfRuns } from "./runNotices";
 import { createStore } from "./store";
 
 export const store = createStore();
@@ -15,6 +16,10 @@ export const optimistic = createOptimistic();
 
 const signedOut = createAtom(() => {});
 export const link = createLink({ store, onSignedOut: () => signedOut.get()() });
+
+/** The id of who is signed in. @type {import("../lib/atom").Atom<number | null>} */
+export const viewer = createAtom(/** @type {number | null} */ (null));
+tellOfRuns({ store, notices, viewer: viewer.get, watches: link.watches });
 
 /** @param {() => void} listener called when the server says over the socket that nobody is signed in */
 export const onLinkSignedOut = (listener) => signedOut.set(() => listener);
@@ -32,6 +37,7 @@ export function forgetEverything() {
   store.reset();
   notices.clear();
   optimistic.clear();
+  viewer.set(null);
 }
 
 /**

@@ -129,6 +129,8 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
         store.forgetTasks(runId);
       };
     },
+    /** @param {string} runId whether this page hears of its tasks */
+    watches: (runId) => watched.has(runId),
     /** Attempt at once. */
     retry,
     start() {

@@ -3,9 +3,9 @@
  * notice, which grows for ten seconds at most. Invariant: only what a live connection reported is told; snapshots and reconnects are silent, and so is a
  * server that counts its agents again after it was down.
  *
- * @typedef {"connected" | "disconnected" | "pending"} Kind
+ * @typedef {"connected" | "disconnected" | "pending" | "run_succeeded" | "run_failed"} Kind the last two are of `runNotices.js`
  * @typedef {{ id: number, name: string, detail: string }} Subject
- * @typedef {{ key: string, kind: Kind, at: string, subjects: Subject[], read: boolean, latestMs: number }} Notice
+ * @typedef {{ key: string, kind: Kind, at: string, subjects: Subject[], read: boolean, latestMs: number, runId?: string }} Notice
  */
 import { createAtom } from "../lib/atom";
 import { now } from "../lib/clock";
@@ -18,7 +18,13 @@ export const NEWS_MS = 10_000;
 const KEPT = 200;
 
 /** The specification's name for each kind. @type {Record<Kind, string>} */
-export const TITLES = { connected: "Agent Connected", disconnected: "Agent Disconnected", pending: "Agent Waiting" };
+export const TITLES = {
+  connected: "Agent Connected",
+  disconnected: "Agent Disconnected",
+  pending: "Agent Waiting",
+  run_succeeded: "Run Succeeded",
+  run_failed: "Run Failed",
+};
 
 /** @param {import("./rows").Transition} transition @param {number} nowMs @returns {Kind | null} null when nobody needs to be told */
 export function kindOf({ device, from }, nowMs) {
@@ -31,8 +37,9 @@ export function kindOf({ device, from }, nowMs) {
 }
 
 /** @param {Notice} notice */
-export function sentence({ kind, subjects }) {
+export function sentence({ kind, subjects, runId }) {
   const [first] = subjects;
+  if (runId) return `${first.name} is over: ${first.detail}`;
   if (subjects.length === 1) {
     if (kind === "connected") return `${first.name} came online`;
     if (kind === "pending") return `${first.name} is waiting to be accepted`;
@@ -120,6 +127,12 @@ export function createNotices({ store, log }) {
     onChange(watcher) {
       watchers.add(watcher);
       return () => void watchers.delete(watcher);
+    },
+    /** What is told of anything else. @param {Notice} notice */
+    add(notice) {
+      log.notification(TITLES[notice.kind]);
+      atom.set((list) => [notice, ...list].slice(0, KEPT));
+      watchers.forEach((watcher) => watcher([notice]));
     },
     markRead: () =>
       atom.set((list) => (list.some(({ read }) => !read) ? list.map((notice) => ({ ...notice, read: true })) : list)),

@@ -2,6 +2,7 @@
 import { useState } from "react";
 import { Group } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { Icon } from "../../components/Icon";
 import { OffButton } from "../../components/OffButton";
@@ -14,6 +15,7 @@ import classes from "./Device.module.css";
 /** @param {{ device: import("../../live/rows").Device, onGone: () => void }} props */
 export function DeviceActions({ device, onGone }) {
   const off = useActOff();
+  const navigate = useNavigate();
   const [asking, setAsking] = useState(false);
   const accept = useMutation({ mutationFn: () => acceptDevice(device) });
   const reject = useMutation({ mutationFn: () => rejectDevice(device), onSuccess: onGone });
@@ -38,6 +40,15 @@ export function DeviceActions({ device, onGone }) {
             </OffButton>
           </>
         )}
+        <OffButton
+          off={off ?? (device.trust === "trusted" ? null : "Only a trusted device is given work.")}
+          size="compact-sm"
+          variant="default"
+          leftSection={<Icon name="play" size={14} />}
+          onClick={() => navigate({ to: "/runs/new", search: { device: String(device.id) } })}
+        >
+          Run…
+        </OffButton>
         <OffButton
           off={off}
           size="compact-sm"

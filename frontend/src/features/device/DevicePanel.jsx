@@ -1,5 +1,5 @@
 /** A device, whole: its head and its tabs. */
-import { useEffect, useRef } from "react";
+import { Suspense, lazy, useEffect, useRef } from "react";
 import { ActionIcon, Skeleton, Stack, Tabs } from "@mantine/core";
 import { Icon } from "../../components/Icon";
 import { useDevice, useLoaded } from "../../live";
@@ -9,6 +9,7 @@ import { History } from "./History";
 import { Timeline } from "./Timeline";
 import classes from "./Device.module.css";
 
+const DeviceTasks = lazy(() => import("../runs/DeviceTasks"));
 const RECENT = 5;
 
 /** @param {{ id: number, narrow: boolean, onClose: () => void }} props */
@@ -50,6 +51,7 @@ function Known({ device, onGone }) {
       <Tabs defaultValue="overview" keepMounted={false}>
         <Tabs.List aria-label="Parts of this page">
           <Tabs.Tab value="overview">Overview</Tabs.Tab>
+          <Tabs.Tab value="runs">Runs</Tabs.Tab>
           <Tabs.Tab value="history">History</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="overview" className={classes.tab}>
@@ -58,6 +60,11 @@ function Known({ device, onGone }) {
           <h3 className={classes.source}>Came and went</h3>
           <History device={device} first={RECENT} />
           <Facts device={device} />
+        </Tabs.Panel>
+        <Tabs.Panel value="runs" className={classes.tab}>
+          <Suspense fallback={<Skeleton height={120} />}>
+            <DeviceTasks device={device} />
+          </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="history" className={classes.tab}>
           <History device={device} />

@@ -1,11 +1,13 @@
 /** What can be done with the selected devices; each action says how many they are and how many of them are offline. */
 import { useState } from "react";
 import { Button, Progress } from "@mantine/core";
+import { useNavigate } from "@tanstack/react-router";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { Icon } from "../../components/Icon";
 import { OffButton } from "../../components/OffButton";
 import { store, useLive } from "../../live";
 import { formatCount, plural } from "../../lib/text";
+import { aimAt } from "../runs/compose/draftState";
 import { acceptDevice, deleteDevice } from "./actions";
 import { useBulk } from "./bulk";
 import { BulkFailures } from "./BulkFailures";
@@ -24,11 +26,17 @@ export default function SelectionBar({ selection, matching, onSelect }) {
   const bulk = useBulk();
   const off = useActOff();
   const close = () => setDialog(null);
+  const navigate = useNavigate();
 
   /** @param {import("../../live/rows").Device[]} on @param {(device: import("../../live/rows").Device) => Promise<unknown>} act */
   async function run(on, act) {
     close();
     if (await bulk.run(on, act)) onSelect(NOTHING);
+  }
+
+  function runHere() {
+    aimAt(devices.map(({ id }) => id));
+    void navigate({ to: "/runs/new" });
   }
 
   return (
@@ -54,6 +62,15 @@ export default function SelectionBar({ selection, matching, onSelect }) {
               Accept {formatCount(pending.length)} pending
             </OffButton>
           )}
+          <OffButton
+            off={off}
+            size="compact-sm"
+            variant="default"
+            leftSection={<Icon name="play" size={14} />}
+            onClick={runHere}
+          >
+            Run…
+          </OffButton>
           <OffButton
             off={off}
             size="compact-sm"

@@ -6,7 +6,7 @@ import { Icon } from "../../components/Icon";
 import { Time } from "../../components/Time";
 import { notices, useNotices } from "../../live";
 import { names, sentence } from "../../live/notices";
-import { NOTICE_STATE } from "./noticeState";
+import { NOTICE_STATE, placeOf } from "./noticeState";
 import classes from "./NoticeList.module.css";
 
 export function NoticeList() {
@@ -45,7 +45,9 @@ export function NoticeList() {
           )}
         </div>
         {list.length === 0 ? (
-          <p className={classes.empty}>Devices that come and go are listed here while this page is open.</p>
+          <p className={classes.empty}>
+            Devices that come and go, and runs of yours that end, are listed here while this page is open.
+          </p>
         ) : (
           <ul className={classes.list} data-testid="notice-list">
             {list.slice(0, 50).map((notice) => (
@@ -62,14 +64,15 @@ export function NoticeList() {
 function Line({ notice, onOpen }) {
   const state = NOTICE_STATE[notice.kind];
   const text = sentence(notice);
+  const place = placeOf(notice);
   return (
     <li className={classes.line} data-unread={notice.read ? undefined : true}>
       <span style={{ color: `var(--state-${state})` }} className={classes.icon}>
         <Icon name={state} />
       </span>
       <div className={classes.words}>
-        {notice.subjects.length === 1 ? (
-          <Link to="/devices/$deviceId" params={{ deviceId: String(notice.subjects[0].id) }} onClick={onOpen}>
+        {place ? (
+          <Link {...place} onClick={onOpen}>
             {text}
           </Link>
         ) : (

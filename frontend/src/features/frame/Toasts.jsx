@@ -6,7 +6,7 @@ import { Icon } from "../../components/Icon";
 import { notices } from "../../live";
 import { names, sentence } from "../../live/notices";
 import { noticeMode } from "../../lib/preferences";
-import { NOTICE_STATE } from "./noticeState";
+import { NOTICE_STATE, placeOf } from "./noticeState";
 import "@mantine/notifications/styles.css";
 import classes from "./Toasts.module.css";
 
@@ -16,6 +16,7 @@ const SHOWN_MS = 6000;
 function toast(notice) {
   const state = NOTICE_STATE[notice.kind];
   const text = sentence(notice);
+  const place = placeOf(notice);
   return {
     id: notice.key,
     role: "status",
@@ -27,14 +28,13 @@ function toast(notice) {
     closeButtonProps: { "aria-label": "Dismiss" },
     icon: <Icon name={state} />,
     color: `var(--state-${state})`,
-    title:
-      notice.subjects.length === 1 ? (
-        <Link to="/devices/$deviceId" params={{ deviceId: String(notice.subjects[0].id) }} className={classes.link}>
-          {text}
-        </Link>
-      ) : (
-        text
-      ),
+    title: place ? (
+      <Link {...place} className={classes.link}>
+        {text}
+      </Link>
+    ) : (
+      text
+    ),
     message: names(notice),
   };
 }

@@ -48,8 +48,7 @@ export function RunHeader({ run }) {
               repeats an earlier run
             </Link>
           </>
-        )}
-        {" · "}
+        )}{" "}
         <UnstyledButton className={classes.more} aria-expanded={shown} onClick={() => setShown(!shown)}>
           {shown ? "Hide" : "Show"} what was asked
         </UnstyledButton>

@@ -4,9 +4,9 @@ import { Link } from "@tanstack/react-router";
 import { ProblemBox } from "../../components/ProblemBox";
 import { Time } from "../../components/Time";
 import { plural } from "../../lib/text";
-import { duration } from "../../lib/time";
 import { CountsBar } from "./CountsBar";
 import { countWords, unfinished } from "./states";
+import { preciseDuration } from "./took";
 import { useRunList } from "./useRuns";
 import classes from "./RunList.module.css";
 
@@ -75,7 +75,7 @@ function Row({ run }) {
       <div className={classes.when}>
         <Time at={run.created_at} />
         <div className="muted">
-          {left > 0 ? `${plural(left, "device")} to go` : took ? `took ${duration(took)}` : "over"}
+          {left > 0 ? `${plural(left, "device")} to go` : took ? `took ${preciseDuration(took)}` : "over"}
         </div>
       </div>
     </li>

@@ -47,9 +47,11 @@ export function TaskPanel({ runId, taskId, narrow, onClose }) {
       </div>
       {task ? (
         <>
-          <p className={classes.why} data-testid="task-reason">
-            <Sentence text={sentence(task)} />
-          </p>
+          {sentence(task) && (
+            <p className={classes.why} data-testid="task-reason">
+              <Sentence text={sentence(task)} />
+            </p>
+          )}
           <OutputView key={task.id} task={task} running={UNFINISHED.has(task.state)} />
         </>
       ) : query.error ? (
@@ -64,9 +66,12 @@ export function TaskPanel({ runId, taskId, narrow, onClose }) {
   );
 }
 
-/** @param {import("../../live/runs").Task} task */
-function sentence({ reason, next_event, output_lost_bytes, output_complete, finished_at }) {
-  const parts = [reason, next_event].filter(Boolean).map((part) => part.charAt(0).toUpperCase() + part.slice(1));
+/** What the line above does not say already. @param {import("../../live/runs").Task} task */
+function sentence({ reason, next_event, output_lost_bytes, output_complete, finished_at, exit_code }) {
+  const known = exit_code !== null && reason === `exit code ${exit_code}`;
+  const parts = [known ? "" : reason, next_event]
+    .filter(Boolean)
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1));
   if (output_lost_bytes > 0)
     parts.push(`${formatBytes(output_lost_bytes)} of output went past the limit and were not kept`);
   if (finished_at && !output_complete) parts.push("The rest of the output is on its way");
