@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import sqlalchemy as sa
 
 from app.clock import utcnow
@@ -65,6 +66,12 @@ async def one_task(db: Database, task_id: str) -> Task:
     """The row of a task."""
     async with db.read() as session:
         return (await session.scalars(sa.select(Task).where(Task.id == task_id))).one()
+
+
+async def tasks_of(db: Database, run_id: str) -> list[Task]:
+    """The rows of a run's tasks, by id."""
+    async with db.read() as session:
+        return list(await session.scalars(sa.select(Task).where(Task.run_id == run_id).order_by(Task.id)))
 
 
 async def run_of(db: Database, task_id: str) -> Run:
@@ -134,6 +141,30 @@ class WorkPeer(AgentPeer):
             events.TASK_ACKNOWLEDGED, where=lambda told: any(one["task_id"] == task_id for one in told["output"])
         )
         return int(next(one["next_seq"] for one in told["output"] if one["task_id"] == task_id))
+
+
+class Api:
+    """Somebody who starts runs and calls them off."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+
+    async def start(self, device_ids: Sequence[int], **fields: Any) -> str:
+        """Start a run on these devices; its id."""
+        body = {"command": ["echo", "hi"], "targets": {"device_ids": list(device_ids)}, **fields}
+        answer = await self._client.post("/api/v1/runs", json=body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    async def accept(self, device_id: int) -> None:
+        """Trust a device that waits."""
+        answer = await self._client.post(f"/api/v1/devices/{device_id}/accept")
+        assert answer.is_success, answer.text
+
+    async def cancel(self, task_id: str) -> None:
+        """Call a task off."""
+        answer = await self._client.post(f"/api/v1/tasks/{task_id}/cancel")
+        assert answer.is_success, answer.text
 
 
 Enter = Callable[..., Awaitable[tuple[WorkPeer, int]]]

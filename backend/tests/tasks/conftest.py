@@ -7,11 +7,25 @@ import pytest
 import sqlalchemy as sa
 
 from app.devices.models import Device
+from app.realtime import dispatcher
 from deployx_protocol.states import Trust
 from tests.support.machines import Machine
 from tests.support.node import RunningNode, Serve
 from tests.support.peers import Peer
-from tests.support.work import Enter, WorkPeer
+from tests.support.server import Browse, MakePerson
+from tests.support.work import Api, Enter, WorkPeer
+
+
+@pytest.fixture(autouse=True)
+def _quick_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The net below the hints is asked more often than it is worth outside of tests."""
+    monkeypatch.setattr(dispatcher, "POLL_S", 0.3)
+
+
+@pytest.fixture
+def short_receipts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents have little time to say that they heard; by `usefixtures`, so that it is before the server."""
+    monkeypatch.setattr(dispatcher, "RECEIPT_S", 0.5)
 
 
 @pytest.fixture
@@ -54,3 +68,10 @@ async def enter(node: RunningNode, peers: list[Peer]) -> Enter:
         return peer, device_id
 
     return start
+
+
+@pytest.fixture
+async def api(node: RunningNode, browse: Browse, person: MakePerson) -> Api:
+    """What an administrator asks of the server."""
+    ada = await person()
+    return Api(browse(node, ada.bearer))
