@@ -32,9 +32,11 @@ from app.realtime.dashboards import DashboardGateway
 from app.realtime.link import LinkServer
 from app.realtime.presence import PresenceLoop
 from app.realtime.publisher import Publisher
+from app.realtime.run_publisher import RunPublisher
 from app.realtime.sessions import Sessions
 from app.realtime.supervision import supervised
 from app.realtime.tasks import TaskGateway
+from app.realtime.watching import RunWatch
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
 from app.tasks import agent_routes
 from app.tasks import routes as work_routes
@@ -105,18 +107,22 @@ def create_app(settings: Settings) -> FastAPI:
         max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
         cors_allowed_origins="*",  # the gateway checks the origin, and says so in words a page can read
     )
+    watch = RunWatch(dashboard_server, runs.reader)
     dashboards = DashboardGateway(
         dashboard_server,
         accounts,
         devices,
+        watch,
         [*settings.cors_origins, *settings.public_url],
         counted,
         settings.anonymous_max,
     )
     publisher = Publisher(devices, dashboards)
+    run_publisher = RunPublisher(runs.reader, dashboards, watch)
     bus.subscribe(agents.hinted)
     bus.subscribe(work.hinted)
     bus.subscribe(publisher.hinted)
+    bus.subscribe(run_publisher.hinted)
     bus.subscribe(runs.news.hinted)
     prunings = [
         accounts.prune,
@@ -146,6 +152,7 @@ def create_app(settings: Settings) -> FastAPI:
                 group.create_task(supervised("presence", loop.run)),
                 group.create_task(supervised("tasks", work.run)),
                 group.create_task(supervised("publisher", publisher.run)),
+                group.create_task(supervised("run_publisher", run_publisher.run)),
                 group.create_task(supervised("dashboards", dashboards.watch_sessions)),
                 group.create_task(supervised("housekeeping", housekeeping.run)),
             ]

@@ -48,4 +48,4 @@ RESERVED: Final = frozenset(
 """Names that a peer may never send as an event: libraries give them a meaning of their own."""
 
 FROM_AGENT: Final = frozenset({AGENT_REGISTER, REGISTRATION_ACK, PING, AGENT_LEAVING, TASK_UPDATES, TASK_OUTPUT})
-FROM_DASHBOARD: Final = frozenset({WATCH})
+FROM_DASHBOARD: Final = frozenset({WATCH, WATCH_RUN, UNWATCH_RUN})

@@ -8,7 +8,7 @@ room only while its session is good, which is looked up every few seconds.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -26,8 +26,10 @@ from app.devices.service import DeviceService
 from app.errors import DeployXError, Unavailable
 from app.realtime.admission import Admission
 from app.realtime.link import LinkServer, LinkSocket, source_ip
+from app.realtime.watching import RunWatch, refusal
 from app.web.metrics import Metrics
 from deployx_protocol import events
+from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.codes import Code
 from deployx_protocol.messages import (
     ClaimsChanged,
@@ -38,6 +40,7 @@ from deployx_protocol.messages import (
     SnapshotDevices,
     SnapshotEnd,
 )
+from deployx_protocol.task_messages import RunsChanged, RunView
 
 log = structlog.get_logger()
 
@@ -79,6 +82,7 @@ class DashboardGateway:
         server: LinkServer,
         accounts: AccountService,
         devices: DeviceService,
+        watch: RunWatch,
         origins: Collection[str],
         metrics: Metrics,
         anonymous_max: int,
@@ -88,6 +92,7 @@ class DashboardGateway:
         self._server = server
         self._accounts = accounts
         self._devices = devices
+        self._watch = watch
         self._origins = frozenset(origins)
         self._clock = clock
         self._viewers: dict[str, Viewer] = {}
@@ -154,6 +159,7 @@ class DashboardGateway:
 
     async def disconnected(self, sid: str, reason: str) -> None:
         """Forget it."""
+        self._watch.forget(sid)
         viewer = self._viewers.pop(sid, None)
         if viewer:
             self._metrics.dashboard_connections.dec()
@@ -166,10 +172,21 @@ class DashboardGateway:
     # ------------------------------------------------------------ what they ask
 
     async def received(self, sid: str, name: str, args: list[Any]) -> dict[str, Any]:
-        """`watch`, the only event that dashboards send: join, then stream a snapshot."""
+        """`watch`: join, then stream a snapshot. `watch_run`, `unwatch_run`: hear of a run's tasks, or no longer."""
         viewer = self._viewers.get(sid)
         if viewer is None:
-            return {"ok": False, "error": {"code": "unauthenticated", "message": "Sign in first."}}
+            return refusal("unauthenticated", "Sign in first.")
+        payload = args[0] if args else {}
+        try:
+            match name:
+                case events.WATCH_RUN:
+                    return await self._watch.watch(sid, viewer.scope, payload)
+                case events.UNWATCH_RUN:
+                    return await self._watch.unwatch(sid, payload)
+        except InvalidPayload as error:
+            return refusal(Code.INVALID_PAYLOAD, str(error))
+        except Unavailable as error:
+            return refusal(error.code, error.message)
         await self._join(viewer)
         viewer.asked = True
         if not viewer.streaming:
@@ -232,6 +249,12 @@ class DashboardGateway:
             for change in changed.changes:
                 room = _room(scope, batch=False)
                 await self._server.emit(events.DEVICE_STATUS_CHANGED, change, room=room)
+
+    async def send_runs(self, scope: Scope, runs: Sequence[RunView]) -> None:
+        """Tell our own dashboards with ``scope`` of these runs, all of which they may see."""
+        if runs:
+            message = RunsChanged(runs=list(runs))
+            await self._server.emit(events.RUNS_CHANGED, message, room=_room(scope, batch=True))
 
     async def send_claims(self) -> None:
         """Tell our own dashboards which claims are open."""

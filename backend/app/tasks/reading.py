@@ -10,6 +10,7 @@ from app.devices.service import DeviceService
 from app.errors import NotFound
 from app.tasks import runs_repository as repository
 from app.tasks.models import Run, Task
+from app.tasks.repository import chunks
 from app.tasks.runs_repository import RunFilter, TaskFilter
 from app.tasks.schemas import OutputGroup, OutputGroupList
 from app.tasks.views import TaskRow, request_of, run_view, task_view
@@ -98,11 +99,19 @@ class WorkReader:
             counts = await repository.counts(session, [run.id for run in rows])
         return [run_view(run, counts[run.id]) for run in rows]
 
-    async def tasks_by_ids(self, task_ids: Collection[str]) -> list[TaskView]:
-        """Tasks whoever's they are: for those who watch their run, which was checked."""
+    async def tasks_by_ids(self, task_ids: Collection[str]) -> dict[str, list[TaskView]]:
+        """Tasks by their run, whoever's they are: for those who watch it, which was checked."""
+        found: dict[str, list[TaskView]] = {}
         async with self._db.read() as session:
-            rows = await repository.task_rows(session, Scope(None), self._live_nodes(), Task.id.in_(sorted(task_ids)))
-        return [task_view(row) for row in rows]
+            for ids in chunks(sorted(task_ids)):
+                for row in await repository.task_rows(session, Scope(None), self._live_nodes(), Task.id.in_(ids)):
+                    found.setdefault(row.task.run_id, []).append(task_view(row))
+        return found
+
+    async def unfinished_of(self, device_ids: Collection[int], run_ids: Collection[str]) -> dict[str, str]:
+        """Task id → run id of the tasks of these runs that wait for, or are on, these devices."""
+        async with self._db.read() as session:
+            return await repository.unfinished_of(session, device_ids, run_ids)
 
 
 def _run(found: Run | None) -> Run:

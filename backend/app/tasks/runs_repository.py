@@ -151,6 +151,14 @@ async def unfinished(session: AsyncSession, run_id: str) -> list[str]:
     return list(await session.scalars(sa.select(Task.id).where(Task.run_id == run_id, repository.UNFINISHED)))
 
 
+async def unfinished_of(session: AsyncSession, device_ids: Collection[int], run_ids: Collection[str]) -> dict[str, str]:
+    """Task id → run id of what is not over of these runs on these devices."""
+    query = sa.select(Task.id, Task.run_id).where(
+        Task.device_id.in_(device_ids), Task.run_id.in_(run_ids), repository.UNFINISHED
+    )
+    return {row.id: row.run_id for row in await session.execute(query)}
+
+
 async def ended(session: AsyncSession, run_id: str, states: Collection[TaskState]) -> list[tuple[int | None, str]]:
     """(device id, device name) of a run's tasks in ``states``, in their order."""
     query = sa.select(Task.device_id, Task.device_name).where(Task.run_id == run_id, Task.state.in_(_values(states)))

@@ -1,0 +1,113 @@
+"""From hints to what dashboards hear of runs and tasks: every tick, read what hints named and tell who may know.
+
+Invariant: what is sent was read after the commit that caused it, and in order, because one task reads and sends. A tick
+reads a bounded number of rows; what is left over, newer by then, follows with the next. A hint that nobody present
+cares for is dropped: whoever comes later reads the rows.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import structlog
+
+from app.errors import Unavailable
+from app.hints import Hint, HintKind
+from app.realtime.dashboards import DashboardGateway
+from app.realtime.watching import RunWatch
+from app.tasks.reading import WorkReader
+
+log = structlog.get_logger()
+
+TICK_S = 0.1
+RUNS_PER_TICK = 100
+TASKS_PER_TICK = 1_000
+DEVICES_PER_TICK = 500
+AGAIN_S = 1.0
+"""How long to wait when the database is away."""
+
+
+class RunPublisher:
+    """Gathers hints of runs and tasks and tells dashboards, until cancelled."""
+
+    def __init__(self, reader: WorkReader, dashboards: DashboardGateway, watch: RunWatch) -> None:
+        self._reader = reader
+        self._dashboards = dashboards
+        self._watch = watch
+        self._runs: dict[str, None] = {}
+        self._tasks: dict[str, str] = {}
+        """Task id → run id, oldest hint first."""
+        self._devices: dict[int, None] = {}
+        """That came or went, on which the reasons of their waiting tasks depend."""
+        self._woken = asyncio.Event()
+
+    def hinted(self, hints: Sequence[Hint]) -> None:
+        """Take note."""
+        watched = self._watch.runs()
+        someone = bool(self._dashboards.scopes())
+        for hint in hints:
+            match hint.kind:
+                case HintKind.RUN if someone:
+                    self._runs[hint.run_id] = None
+                case HintKind.TASK if hint.run_id in watched:
+                    self._tasks[hint.task_id] = hint.run_id
+                case HintKind.DEVICE_STATUS if watched:
+                    self._devices[hint.device_id] = None
+                case _:
+                    continue
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Tell, one tick after the other, until cancelled."""
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(TICK_S)
+            self._woken.clear()
+            try:
+                await self._tell()
+            except Unavailable:
+                await asyncio.sleep(AGAIN_S)
+            if self._runs or self._tasks or self._devices:
+                self._woken.set()
+
+    async def _tell(self) -> None:
+        runs = _take(self._runs, RUNS_PER_TICK)
+        devices = _take(self._devices, DEVICES_PER_TICK)
+        tasks: dict[str, str] = {}
+        try:
+            await self._tell_runs(list(runs))
+            if devices:
+                self._tasks |= await self._reader.unfinished_of(list(devices), self._watch.runs())
+            tasks = _take(self._tasks, TASKS_PER_TICK)
+            await self._tell_tasks(tasks)
+        except Unavailable:
+            self._runs = runs | self._runs
+            self._devices = devices | self._devices
+            self._tasks = tasks | self._tasks
+            raise
+
+    async def _tell_runs(self, run_ids: Collection[str]) -> None:
+        scopes = self._dashboards.scopes()
+        if not run_ids or not scopes:
+            return
+        views = await self._reader.by_ids(run_ids)
+        for scope in scopes:
+            mine = [view for view in views if scope.user_id is None or view.user_id == scope.user_id]
+            await self._dashboards.send_runs(scope, mine)
+
+    async def _tell_tasks(self, tasks: Mapping[str, str]) -> None:
+        watched = self._watch.runs()
+        wanted = [task_id for task_id, run_id in tasks.items() if run_id in watched]
+        if wanted:
+            for run_id, views in (await self._reader.tasks_by_ids(wanted)).items():
+                await self._watch.tell(run_id, views)
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def _take(noted: dict[Key, Value], most: int) -> dict[Key, Value]:
+    """Remove the first of them: what is hinted at while they are read is noted anew."""
+    return {key: noted.pop(key) for key in list(islice(noted, most))}

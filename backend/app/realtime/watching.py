@@ -1,0 +1,73 @@
+"""Which dashboards watch which runs, and hear of every task of theirs.
+
+Invariant: a dashboard watches a run only after it was found to be one that its user may see, a few at once, and only
+while it is connected; whoever signs out or loses a right is disconnected, and with that stops to watch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.devices.repository import Scope
+from app.realtime.link import LinkServer
+from app.tasks.reading import WorkReader
+from deployx_protocol import events
+from deployx_protocol.checks import decode
+from deployx_protocol.task_messages import TasksChanged, TaskView, WatchRun
+
+RUNS_MAX = 20
+"""That one dashboard may watch at once."""
+TASKS_PER_MESSAGE = 250
+
+
+class RunWatch:
+    """The watched runs of this node's dashboards."""
+
+    def __init__(self, server: LinkServer, reader: WorkReader) -> None:
+        self._server = server
+        self._reader = reader
+        self._by_sid: dict[str, set[str]] = {}
+
+    async def watch(self, sid: str, scope: Scope, payload: Any) -> dict[str, Any]:
+        """Take `watch_run`; what changes after the answer is told. Raises InvalidPayload, Unavailable."""
+        run_id = decode(payload, WatchRun).run_id
+        mine = self._by_sid.setdefault(sid, set())
+        if run_id not in mine and len(mine) >= RUNS_MAX:
+            return refusal("too_many", f"A dashboard watches at most {RUNS_MAX} runs; send unwatch_run first.")
+        if not await self._reader.may_see(scope, run_id):
+            return refusal("not_found", "There is no such run.")
+        if self._by_sid.get(sid) is mine:  # it did not leave meanwhile
+            mine.add(run_id)
+            await self._server.enter_room(sid, _room(run_id))
+        return {"ok": True, "data": {}}
+
+    async def unwatch(self, sid: str, payload: Any) -> dict[str, Any]:
+        """Take `unwatch_run`. Raises InvalidPayload."""
+        run_id = decode(payload, WatchRun).run_id
+        mine = self._by_sid.get(sid, set())
+        if run_id in mine:
+            mine.discard(run_id)
+            await self._server.leave_room(sid, _room(run_id))
+        return {"ok": True, "data": {}}
+
+    def forget(self, sid: str) -> None:
+        """This dashboard is gone."""
+        self._by_sid.pop(sid, None)
+
+    def runs(self) -> set[str]:
+        """The runs that someone watches."""
+        return set().union(*self._by_sid.values())
+
+    async def tell(self, run_id: str, tasks: Sequence[TaskView]) -> None:
+        """Tell whoever watches this run of its ``tasks``."""
+        for start in range(0, len(tasks), TASKS_PER_MESSAGE):
+            message = TasksChanged(run_id=run_id, tasks=list(tasks[start : start + TASKS_PER_MESSAGE]))
+            await self._server.emit(events.TASKS_CHANGED, message, room=_room(run_id))
+
+
+def refusal(code: str, message: str) -> dict[str, Any]:
+    """The acknowledgement of an event that is not done."""
+    return {"ok": False, "error": {"code": code, "message": message}}
+
+
+def _room(run_id: str) -> str:
+    return f"run:{run_id}"
