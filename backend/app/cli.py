@@ -121,6 +121,20 @@ def disable_user(email: Email) -> None:
     _tell(f"{email} can no longer sign in.", None)
 
 
+@commands.command("enable-user")
+def enable_user(email: Email) -> None:
+    """Let a user in again who was shut out."""
+    _run(lambda services: services.accounts.enable(email))
+    _tell(f"{email} can sign in again.", None)
+
+
+@commands.command("set-role")
+def set_role(email: Email, role: Annotated[Role, typer.Argument(help="What the user may do.")]) -> None:
+    """Change what a user may do; it holds at once, also for whoever is signed in."""
+    _run(lambda services: services.accounts.set_role(email, role))
+    _tell(f"{email} is {role} from now on.", None)
+
+
 @commands.command("create-enrollment-token")
 def create_enrollment_token(
     name: Annotated[str, typer.Option(help="What people see in the list of tokens.")] = "command line",

@@ -19,6 +19,7 @@ class Code(StrEnum):
     SERVER_UNAVAILABLE = "server_unavailable"  # the database does not answer; later
     SERVER_SHUTDOWN = "server_shutdown"  # the server is stopping; again in a moment
     SIGNED_OUT = "signed_out"  # the dashboard's session or token has ended
+    ROLE_CHANGED = "role_changed"  # the dashboard's user may do more, or less, than when it connected; again at once
     TOO_SLOW = "too_slow"  # the peer does not read what is sent to it
 
 
@@ -52,5 +53,6 @@ REFUSALS: dict[Code, Refusal] = {
     Code.SERVER_UNAVAILABLE: Refusal(True, EXIT_UNAVAILABLE),
     Code.SERVER_SHUTDOWN: Refusal(True, EXIT_UNAVAILABLE),
     Code.SIGNED_OUT: Refusal(False, EXIT_NOPERM),
+    Code.ROLE_CHANGED: Refusal(True, EXIT_UNAVAILABLE),
     Code.TOO_SLOW: Refusal(True, EXIT_UNAVAILABLE),
 }

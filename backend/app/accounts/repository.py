@@ -59,16 +59,16 @@ async def touch(session: AsyncSession, model: type[Session] | type[ApiToken], ro
 
 async def alive(
     session: AsyncSession, session_ids: Collection[str], token_ids: Collection[str], now: datetime
-) -> set[str]:
-    """Those of the ids that are still good, in one query."""
+) -> dict[str, str]:
+    """Those of the ids that are still good, each with the role of its user, in one query."""
     enabled = User.disabled_at.is_(None)
-    sessions = sa.select(Session.id).join(User, User.id == Session.user_id)
-    tokens = sa.select(ApiToken.id).join(User, User.id == ApiToken.user_id)
+    sessions = sa.select(Session.id, User.role).join(User, User.id == Session.user_id)
+    tokens = sa.select(ApiToken.id, User.role).join(User, User.id == ApiToken.user_id)
     query = sa.union_all(
         sessions.where(Session.id.in_(session_ids), Session.expires_at > now, enabled),
         tokens.where(ApiToken.id.in_(token_ids), _lasting(now), enabled),
     )
-    return set(await session.scalars(query))
+    return {row.id: row.role for row in await session.execute(query)}
 
 
 async def tokens_of(session: AsyncSession, user_id: int) -> list[ApiToken]:

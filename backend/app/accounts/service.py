@@ -139,8 +139,8 @@ class AccountService:
         await self._touch(ApiToken, found, now)
         return Principal(found.user_id, found.email, found.role, token_id=found.id)
 
-    async def alive(self, session_ids: Collection[str], token_ids: Collection[str]) -> set[str]:
-        """Which of these may still speak for their users: neither ended, nor expired, nor disabled."""
+    async def alive(self, session_ids: Collection[str], token_ids: Collection[str]) -> dict[str, str]:
+        """Which of these may still speak for their users (neither ended, nor expired, nor disabled), in which role."""
         async with self._db.read() as session:
             return await repository.alive(session, session_ids, token_ids, self._clock())
 
@@ -265,6 +265,20 @@ class AccountService:
             await repository.end_all(unit.session, user.id)
             unit.hint(HintKind.SIGNED_OUT, user_id=user.id)
         log.info("user.disabled", user_id=user.id)
+
+    async def enable(self, email: str) -> None:
+        """Let someone in again, with the password that they had. Raises NotFound."""
+        async with self._uow.begin() as unit:
+            user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
+            user.disabled_at = None
+        log.info("user.enabled", user_id=user.id)
+
+    async def set_role(self, email: str, role: Role) -> None:
+        """Let someone do more, or less, from now on; they stay signed in. Raises NotFound."""
+        async with self._uow.begin() as unit:
+            user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
+            user.role = role
+        log.info("user.role_changed", user_id=user.id, role=role)
 
 
 def secret_hash(secret: str) -> str:

@@ -264,7 +264,7 @@ class DashboardGateway:
             await self._server.emit(events.CLAIMS_CHANGED, message, room=_room(scope, batch=True))
 
     async def watch_sessions(self) -> None:
-        """Cut dashboards whose session or token has ended, until cancelled."""
+        """Cut dashboards whose session or token has ended, or whose user has another role, until cancelled."""
         while True:
             await asyncio.sleep(CHECK_S)
             viewers = list(self._viewers.values())
@@ -280,6 +280,9 @@ class DashboardGateway:
             for viewer in viewers:
                 if viewer.proof not in alive:
                     await self._end(viewer, Code.SIGNED_OUT, "You were signed out. Sign in again.")
+                elif viewer.principal.role != alive[viewer.proof]:
+                    text = f"You are {alive[viewer.proof]} from now on. Connecting again shows what you may see."
+                    await self._end(viewer, Code.ROLE_CHANGED, text)
 
     async def goodbye(self) -> None:
         """The server stops: say so, and close."""

@@ -107,7 +107,7 @@ async def test_a_session_ends_by_itself(person: MakePerson, accounts: AccountSer
     clock.advance(days=0.2)
     with pytest.raises(Unauthenticated):
         await accounts.authenticate_cookie(ada.cookie)
-    assert await accounts.alive([principal.session_id or ""], []) == set()
+    assert set(await accounts.alive([principal.session_id or ""], [])) == set()
     assert await accounts.prune() == 1
 
 
@@ -140,7 +140,7 @@ async def test_threat_15_everything_of_a_user_ends_at_once(
     token = await accounts.authenticate_token(ada.token)
     kept = await accounts.authenticate_cookie(bob.cookie)
     ids = ([session.session_id or "", kept.session_id or ""], [token.token_id or ""])
-    assert await accounts.alive(*ids) == {session.session_id, kept.session_id, token.token_id}
+    assert set(await accounts.alive(*ids)) == {session.session_id, kept.session_id, token.token_id}
 
     if how == "disable":
         await accounts.disable(ada.email)
@@ -148,7 +148,7 @@ async def test_threat_15_everything_of_a_user_ends_at_once(
         await accounts.reset_password(ada.email, "another good password")
 
     assert hints[-1] == Hint(HintKind.SIGNED_OUT, user_id=ada.id)
-    assert await accounts.alive(*ids) == {kept.session_id}
+    assert set(await accounts.alive(*ids)) == {kept.session_id}
     with pytest.raises(Unauthenticated):
         await accounts.authenticate_cookie(ada.cookie)
     with pytest.raises(Unauthenticated):
@@ -170,7 +170,7 @@ async def test_a_row_alone_that_says_disabled_is_enough(
         await accounts.authenticate_cookie(ada.cookie)
     with pytest.raises(Unauthenticated):
         await accounts.authenticate_token(ada.token)
-    assert await accounts.alive([session.session_id or ""], []) == set()
+    assert set(await accounts.alive([session.session_id or ""], [])) == set()
 
 
 async def test_use_is_written_down_once_a_minute(
@@ -213,7 +213,7 @@ async def test_a_token_can_expire(person: MakePerson, accounts: AccountService, 
     clock.advance(seconds=1)
     with pytest.raises(Unauthenticated):
         await accounts.authenticate_token(token)
-    assert await accounts.alive([], [row.id, principal.token_id or ""]) == {principal.token_id}
+    assert set(await accounts.alive([], [row.id, principal.token_id or ""])) == {principal.token_id}
     assert await accounts.prune() == 1
 
 
@@ -275,3 +275,24 @@ def test_what_the_table_does_not_grant_is_refused() -> None:
     assert viewer.may(Permission.DEVICES_READ)
     assert not viewer.may(Permission.DEVICES_WRITE)
     assert not viewer.is_admin
+
+
+async def test_another_role_holds_at_once_and_ends_nothing(person: MakePerson, accounts: AccountService) -> None:
+    ada = await person(role=Role.ADMIN)
+    await accounts.set_role(" Ada@Example.test", Role.VIEWER)
+    principal = await accounts.authenticate_cookie(ada.cookie)
+    assert (principal.role, (await accounts.authenticate_token(ada.token)).role) == ("viewer", "viewer")
+    assert await accounts.alive([principal.session_id or ""], []) == {principal.session_id: "viewer"}
+    with pytest.raises(NotFound):
+        await accounts.set_role("nobody@example.test", Role.ADMIN)
+
+
+async def test_who_was_shut_out_may_be_let_in_again(person: MakePerson, accounts: AccountService) -> None:
+    ada = await person()
+    await accounts.disable(ada.email)
+    await accounts.enable(ada.email.upper())
+    assert (await accounts.login(ada.email, PASSWORD, address="127.0.0.1"))[0].id == ada.id
+    with pytest.raises(Unauthenticated):
+        await accounts.authenticate_token(ada.token)  # what was ended stays so
+    with pytest.raises(NotFound):
+        await accounts.enable("nobody@example.test")

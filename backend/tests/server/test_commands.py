@@ -53,8 +53,14 @@ def test_people_are_made_changed_and_shut_out_while_it_serves(server: Any, tmp_p
         assert sign_in(running.url, "ada@example.test", PASSWORD).status_code == 401
         assert sign_in(running.url, "ada@example.test", OTHER).status_code == 200
 
+        demoted = server("set-role", "ada@example.test", "operator")
+        assert (demoted.returncode, demoted.stderr) == (0, "ada@example.test is operator from now on.\n")
+        assert sign_in(running.url, "ada@example.test", OTHER).json()["role"] == "operator"
         assert server("disable-user", "ada@example.test").returncode == 0
         assert sign_in(running.url, "ada@example.test", OTHER).status_code == 401
+        assert server("enable-user", "ada@example.test").returncode == 0
+        assert sign_in(running.url, "ada@example.test", OTHER).status_code == 200
+        assert server("disable-user", "ada@example.test").returncode == 0
         assert running.stop()[0] == 0
     assert "Traceback" not in "".join(server.printed)
     for secret in (PASSWORD, OTHER, token, cookie.partition("=")[2]):

@@ -232,7 +232,7 @@ export interface components {
          * @description The ``code`` of ``registration_failed`` and ``session_ended``.
          * @enum {unknown}
          */
-        Code: "identity_conflict" | "invalid_credentials" | "invalid_payload" | "protocol_unsupported" | "rejected" | "removed" | "server_busy" | "server_shutdown" | "server_unavailable" | "signed_out" | "superseded" | "too_slow" | "wrong_origin";
+        Code: "identity_conflict" | "invalid_credentials" | "invalid_payload" | "protocol_unsupported" | "rejected" | "removed" | "role_changed" | "server_busy" | "server_shutdown" | "server_unavailable" | "signed_out" | "superseded" | "too_slow" | "wrong_origin";
         /**
          * RegistrationAck
          * @description `registration_ack`: the agent has stored this generation durably.
