@@ -25,6 +25,8 @@ from app.devices.registration import RegistrationService
 from app.devices.retention import RetentionService
 from app.devices.service import DeviceService, Here
 from app.devices.statistics import StatisticsService
+from app.groups.routes import router as group_routes
+from app.groups.service import GroupService
 from app.housekeeping import Housekeeping
 from app.realtime.agents import AgentGateway
 from app.realtime.bus import LocalBus
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     claims = ClaimService(uow, devices)
     enrollment = EnrollmentService(uow, db, settings)
     statistics = StatisticsService(uow, db, here.live_nodes)
+    groups = GroupService(uow, db, here.live_nodes)
     runs = work_routes.Work(uow, db, devices, here.live_nodes, settings.output_quota_bytes)
     registrations = RegistrationService(uow, node_id=node_id, approval=settings.enrollment == "approval")
 
@@ -180,6 +183,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(account_routes.router(accounts, auth))
     app.include_router(device_routes.router(auth, devices, claims, enrollment, statistics))
+    app.include_router(group_routes(auth, groups))
     app.include_router(work_routes.router(auth, runs))
     app.include_router(agent_routes.router(AgentAccess(db), work.post))
     app.include_router(health.router(db))

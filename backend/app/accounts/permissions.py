@@ -26,11 +26,20 @@ class Permission(StrEnum):
     DEVICES_ALL = "devices:all"  # everyone's devices, not only one's own
     RUNS_READ = "runs:read"  # see runs, their tasks and output, and one's saved commands
     RUNS_WRITE = "runs:write"  # preview, start, cancel and repeat runs; save commands
+    GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
     METRICS_READ = "metrics:read"
 
 
-_VIEWER = frozenset({Permission.ACCOUNT_OWN, Permission.TOKENS_OWN, Permission.DEVICES_READ, Permission.RUNS_READ})
+_VIEWER = frozenset(
+    {
+        Permission.ACCOUNT_OWN,
+        Permission.TOKENS_OWN,
+        Permission.DEVICES_READ,
+        Permission.GROUPS_OWN,
+        Permission.RUNS_READ,
+    }
+)
 _OPERATOR = _VIEWER | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL, Permission.RUNS_WRITE}
 
 GRANTS: dict[Role, frozenset[Permission]] = {

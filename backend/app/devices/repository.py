@@ -59,6 +59,8 @@ class Filter:
     trust: Trust | None = None
     platform: str | None = None
     owner: str | None = None
+    matching: sa.ColumnElement[bool] | None = None
+    """What a selector stands for."""
 
     def apply(self, query: Rows, live_nodes: Collection[str]) -> Rows:
         """``query`` narrowed."""
@@ -78,6 +80,8 @@ class Filter:
             query = query.where(Device.platform == self.platform)
         if self.owner:
             query = query.where(User.email == self.owner.lower())
+        if self.matching is not None:
+            query = query.where(self.matching)
         return query
 
 

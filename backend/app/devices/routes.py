@@ -26,6 +26,7 @@ from app.devices.schemas import (
 from app.devices.service import Change, DeviceService
 from app.devices.statistics import StatisticsService, Window
 from app.errors import InvalidInput
+from app.groups.selectors import TEXT_MAX
 from app.wire import model_of, page_of, plain
 from deployx_protocol.messages import ClaimView, DeviceView
 from deployx_protocol.states import Presence, Trust
@@ -70,10 +71,13 @@ def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
         trust: Trust | None = None,
         platform: Text | None = None,
         owner: Text | None = None,
+        selector: Annotated[str | None, Query(max_length=TEXT_MAX)] = None,
         sort: Annotated[str, Query(max_length=20)] = "name",
     ) -> dict[str, Any]:
         narrowed = Filter(search=q, status=status, trust=trust, platform=platform, owner=owner)
-        views, following = await service.page(principal, narrowed, sort=sort, limit=limit, cursor=cursor)
+        views, following = await service.page(
+            principal, narrowed, selector=selector, sort=sort, limit=limit, cursor=cursor
+        )
         return {"items": [plain(view) for view in views], "next_cursor": following}
 
     @routes.get("/{device_id}", summary="One device", response_model=model_of(DeviceView))

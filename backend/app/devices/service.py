@@ -1,7 +1,7 @@
 """What people do with devices: look, rename, tag, hand over, accept, reject, delete."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -16,6 +16,8 @@ from app.devices.models import Claim, Device, RefusedKey, StatusEvent
 from app.devices.repository import Filter, Row, Scope
 from app.devices.views import claim_view, device_view
 from app.errors import Forbidden, IllegalTransition, InvalidInput, NotFound, PreconditionFailed
+from app.groups import targets
+from app.groups.parsing import parse
 from app.hints import HintKind
 from app.uow import Unit, UnitOfWork
 from deployx_protocol import checks, limits
@@ -72,11 +74,21 @@ class DeviceService:
     # ------------------------------------------------------------ reading
 
     async def page(
-        self, principal: Principal, narrowed: Filter, *, sort: str, limit: int, cursor: str | None
+        self,
+        principal: Principal,
+        narrowed: Filter,
+        *,
+        selector: str | None = None,
+        sort: str,
+        limit: int,
+        cursor: str | None,
     ) -> tuple[list[DeviceView], str | None]:
-        """One page of devices and the cursor of the next. Raises InvalidInput for a bad sort or cursor."""
+        """One page of devices and the cursor of the next. Raises InvalidInput for a bad selector, sort or cursor."""
         async with self._db.read() as session:
             live = self._here.live_nodes()
+            if selector is not None:
+                matching = await targets.condition(session, principal.user_id, parse(selector), live)
+                narrowed = replace(narrowed, matching=matching)
             scope = Scope.of(principal)
             rows, following = await repository.page(
                 session, scope, narrowed, live, sort=sort, limit=limit, cursor=cursor

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.devices.models import Device
 from app.devices.repository import Scope
 from app.errors import InvalidSelector
-from app.groups import conditions
+from app.groups import conditions, repository
 from app.groups.conditions import Condition
 from app.groups.models import Group, GroupDevice
 from app.groups.parsing import parse
@@ -29,18 +29,13 @@ _TAGS_READ = 5_000
 
 async def condition(session: AsyncSession, user_id: int, selector: Selector, live_nodes: Collection[str]) -> Condition:
     """What holds for the devices that ``selector`` means when this user says it. Raises InvalidSelector."""
-    groups = await groups_of(session, user_id) if selector.groups else []
+    groups = await repository.of_user(session, user_id) if selector.groups else []
     return resolved(selector, {group.name: group for group in groups}, live_nodes)
 
 
 def resolved(selector: Selector, groups: Mapping[str, Group], live_nodes: Collection[str]) -> Condition:
     """The same with these groups, by name."""
     return _Resolver(groups, live_nodes).condition(selector)
-
-
-async def groups_of(session: AsyncSession, user_id: int) -> list[Group]:
-    """A user's groups by name."""
-    return list(await session.scalars(sa.select(Group).where(Group.user_id == user_id).order_by(Group.name)))
 
 
 async def warnings(session: AsyncSession, scope: Scope, selector: Selector) -> list[str]:

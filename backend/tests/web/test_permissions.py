@@ -44,6 +44,12 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/api/v1/enrollment-tokens"): OPERATOR,
     ("GET", "/api/v1/enrollment-tokens/{token_id}"): OPERATOR,
     ("DELETE", "/api/v1/enrollment-tokens/{token_id}"): OPERATOR,
+    ("GET", "/api/v1/groups"): VIEWER,
+    ("POST", "/api/v1/groups"): VIEWER,
+    ("GET", "/api/v1/groups/{group_id}"): VIEWER,
+    ("PATCH", "/api/v1/groups/{group_id}"): VIEWER,
+    ("DELETE", "/api/v1/groups/{group_id}"): VIEWER,
+    ("GET", "/api/v1/selectors/check"): VIEWER,
     ("GET", "/api/v1/stats"): VIEWER,
     ("GET", "/api/v1/stats/online"): VIEWER,
     ("POST", "/api/v1/runs"): OPERATOR,
@@ -76,6 +82,7 @@ IDS = {
     "run_id": "no-such-run",
     "task_id": "no-such-task",
     "saved_id": "no-such-command",
+    "group_id": "no-such-group",
 }
 BODIES: dict[str, Any] = {"/api/v1/api-tokens": {"name": "mine"}, "/api/v1/enrollment-tokens": {"name": "mine"}}
 

@@ -1,0 +1,67 @@
+"""What the routes about groups and selectors take and answer."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.accounts.schemas import Input, Line, Text, Timestamp
+from app.groups.selectors import TEXT_MAX
+from app.groups.service import DEVICES_MAX
+
+SelectorText = Annotated[Text, Field(max_length=TEXT_MAX)]
+DeviceIds = Annotated[list[Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(max_length=DEVICES_MAX)]
+
+
+class GroupInput(Input):
+    """A group to make: dynamic with a ``selector``, or static with ``device_ids``."""
+
+    name: Line
+    selector: SelectorText | None = None
+    device_ids: DeviceIds | None = None
+
+
+class GroupChange(Input):
+    """What to change about a group; what is left out stays as it is."""
+
+    name: Line | None = None
+    selector: SelectorText | None = None
+    device_ids: DeviceIds | None = None
+
+
+class GroupView(BaseModel):
+    """A group of yours. ``total`` counts its devices that you may see."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    selector: str | None
+    """None for a static group."""
+    total: int
+    created_at: Timestamp
+
+
+class GroupDetail(GroupView):
+    """A group with its devices, if it is a static one."""
+
+    device_ids: list[int] | None
+
+
+class GroupList(BaseModel):
+    """All groups of yours, by name."""
+
+    items: list[GroupView]
+
+
+class SelectorCheck(BaseModel):
+    """What a selector reaches now, and the names of the first 50 devices."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    selector: str
+    """As it is written plainly."""
+    count: int
+    online: int
+    names: list[str]
+    warnings: list[str]
+    """A sentence for each tag that no device has."""
