@@ -1,6 +1,6 @@
 """Fixtures of the agent's tests: a scripted server and real agents, both gone when the test is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,12 @@ async def start_agent(state_dir: Path) -> AsyncIterator[StartAgent]:
     """``await start_agent("run", server_url=…)``; the first-try delay is tiny unless a test says otherwise."""
     started: list[AgentProcess] = []
 
-    async def start(*arguments: str, folder: Path | None = None, **settings: Any) -> AgentProcess:
+    async def start(
+        *arguments: str, folder: Path | None = None, under: Sequence[str] = (), **settings: Any
+    ) -> AgentProcess:
         settings.setdefault("reconnect_delay", 0.05)
-        agent = await AgentProcess.start(environment(folder or state_dir, **settings), *(arguments or ("run",)))
+        env = environment(folder or state_dir, **settings)
+        agent = await AgentProcess.start(env, *(arguments or ("run",)), under=under)
         started.append(agent)
         return agent
 

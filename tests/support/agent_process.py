@@ -38,10 +38,16 @@ class AgentProcess:
 
     @classmethod
     async def start(
-        cls, env: dict[str, str], *arguments: str, program: Sequence[str] = ("-m", "deployx_agent")
+        cls,
+        env: dict[str, str],
+        *arguments: str,
+        program: Sequence[str] = ("-m", "deployx_agent"),
+        under: Sequence[str] = (),
     ) -> "AgentProcess":
+        """Start it, ``under`` another program such as strace."""
         return cls(
             await asyncio.create_subprocess_exec(
+                *under,
                 sys.executable,
                 *program,
                 *arguments,

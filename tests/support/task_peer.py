@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from deployx_protocol import checks, events, frames
@@ -47,8 +49,13 @@ class TaskPeer(Peer):
         self.scripts: dict[str, bytes] = {}
         self.updates: list[TaskUpdate] = []
         self.output: dict[str, list[frames.Frame]] = {}
+        self.tasks: dict[str, Task] = {}
+        """What ``submit`` took; handed out at each registration until it is known what became of it."""
+        self.saved: dict[str, TaskState] = {}
+        """The last state of each task that was acknowledged."""
         self.agent_id = ""
         self._sid = ""
+        self._prefix = f"{secrets.token_hex(4)}-0000-7000-8000"
         self._numbers = itertools.count(1)
         self._told = asyncio.Condition()
 
@@ -60,7 +67,7 @@ class TaskPeer(Peer):
         if argv:
             fields["argv"] = list(argv)
         fields.setdefault("agent_id", self.agent_id)
-        fields.setdefault("task_id", f"0198c0de-0000-7000-8000-{next(self._numbers):012x}")
+        fields.setdefault("task_id", f"{self._prefix}-{next(self._numbers):012x}")
         return Task(**fields)
 
     def script(self, text: bytes, *interpreter: str, args: tuple[str, ...] = ()) -> Script:
@@ -83,6 +90,24 @@ class TaskPeer(Peer):
         task = self.task(*argv, **fields)
         await self.assign(task)
         return await self.ended(task.task_id)
+
+    async def submit(self, *tasks: Task) -> None:
+        """Assign, and again at each registration, as the server does."""
+        self.tasks |= {task.task_id: task for task in tasks}
+        await self.assign(*tasks)
+
+    async def _assign_again(self) -> None:
+        waiting = [
+            msgspec.structs.replace(task, known=self.saved.get(task_id) is TaskState.ACCEPTED)
+            for task_id, task in self.tasks.items()
+            if self.saved.get(task_id) in (None, TaskState.ACCEPTED)
+        ]
+        if waiting:
+            await self.assign(*waiting)
+
+    async def all_over(self) -> None:
+        """Wait until what became of every submitted task is acknowledged."""
+        await self.told(lambda: all(self.saved.get(task_id) in FINAL for task_id in self.tasks))
 
     # ------------------------------------------------------------ what came
 
@@ -129,6 +154,7 @@ class TaskPeer(Peer):
     async def accept(self, sid: str, message: AgentRegister) -> None:
         self._sid, self.agent_id = sid, message.agent_id
         await super().accept(sid, message)
+        await self._assign_again()
 
     async def _on_event(self, event: str, sid: str, payload: Any = None) -> None:
         await super()._on_event(event, sid, payload)
@@ -137,6 +163,7 @@ class TaskPeer(Peer):
             saved = [UpdateSaved(task_id=u.task_id, state=u.state) for u in updates if self.acknowledges(u)]
             async with self._told:
                 self.updates += updates
+                self.saved |= {update.task_id: update.state for update in saved}
                 self._told.notify_all()
             if saved:
                 await self.emit(sid, events.TASK_ACKNOWLEDGED, TaskAcknowledged(updates=saved))

@@ -1,4 +1,5 @@
-"""What the tests need from the operating system: PostgreSQL, a Chromium, and openssl, which makes their certificates.
+"""What the tests need from the operating system: PostgreSQL, a Chromium, openssl, which makes their certificates, and
+strace, which shows what is on the disk when.
 
 Invariant: a test is never skipped because one of them is missing. Root on Debian gets them by apt; anyone else gets a
 sentence that names the packages.
@@ -43,4 +44,6 @@ def _missing() -> list[str]:
         missing.append("chromium")
     if not shutil.which("openssl"):
         missing.append("openssl")
+    if not shutil.which("strace"):
+        missing.append("strace")
     return missing

@@ -159,8 +159,9 @@ class SocketIOTransport:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         origin = request.url.origin()
-        self._dialled = self._dialled or origin
-        if origin != self._dialled:
+        plain = origin.with_scheme({"ws": "http", "wss": "https"}.get(origin.scheme, origin.scheme))
+        self._dialled = self._dialled or plain
+        if plain != self._dialled:
             raise aiohttp.ClientError(f"the server redirects to {origin}, which is not the server that was asked for")
         return await handler(request)
 

@@ -16,8 +16,9 @@ from deployx_protocol.tasks import TaskCode, TaskState
 
 DISK_RESERVE_BYTES = 16 * 1024 * 1024
 """A task wants this much room on the disk beside the output that it and others may still write."""
-_RETRY_S = 2.0
+_RETRY_S = 1.0
 _SCRIPT_TRIES = 3
+_NEVER = (403, 404, 410)
 
 
 class Worker:
@@ -102,7 +103,7 @@ class Worker:
                     if answer.status == 200 and scripts.is_whole(script, answer.body):
                         return answer.body
                     why = "its hash is wrong" if answer.status == 200 else f"the server answered {answer.status}"
-                    tries += answer.status in (200, 403, 404, 410)
+                    tries += 1 if answer.status == 200 else _SCRIPT_TRIES if answer.status in _NEVER else 0
                 except RequestError as error:
                     why = str(error)
             if tries >= _SCRIPT_TRIES:
