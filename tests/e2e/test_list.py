@@ -84,6 +84,33 @@ async def test_what_one_person_changes_another_sees(stocked: Place, screen: Scre
         await expect(one.row(device)).to_have_count(0)
 
 
+async def test_columns_fit_the_screen_and_stand_still_while_one_is_sized(stocked: Place, screen: Screen) -> None:
+    page = screen.page
+    table = page.get_by_role("table", name="Devices")
+    await expect(page.get_by_test_id("device-row")).to_have_count(12)
+    assert await table.evaluate("(table) => table.parentElement.scrollWidth - table.parentElement.clientWidth") == 0
+
+    async def widths() -> dict[str, float]:
+        return dict(
+            await table.evaluate(
+                "(table) => [...table.querySelectorAll('[role=columnheader][data-column]')]"
+                ".map((head) => [head.dataset.column, Math.round(head.offsetWidth)])"
+            )
+        )
+
+    before = await widths()
+    grip = await page.get_by_label("Width of Name").bounding_box()
+    assert grip
+    at = (grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    await page.mouse.move(*at)
+    await page.mouse.down()
+    await page.mouse.move(at[0] + 30, at[1])
+    await page.mouse.move(at[0] + 60, at[1])
+    await page.mouse.up()
+    await expect(page).to_have_url(re.compile(rf"name%3A{before['name'] + 60}|name:{before['name'] + 60}"))
+    assert await widths() == {**before, "name": before["name"] + 60}
+
+
 async def test_ctrl_k_finds_a_device_a_page_and_an_action(stocked: Place, screen: Screen) -> None:
     page = screen.page
     await page.get_by_label("Search devices").click()
