@@ -13,7 +13,7 @@ import {
 } from "@tanstack/react-router";
 import { meQuery, safeTarget } from "./features/auth/session";
 import { searchFrom } from "./features/devices/view";
-import { forgetEverything, link, onLinkSignedOut, viewer } from "./live";
+import { forgetEverything, link, onLinkSignedOut, store, viewer } from "./live";
 import { onSignedOut } from "./lib/api";
 import { asProblem } from "./lib/problem";
 import { parseSearch, stringifySearch } from "./lib/search";
@@ -134,5 +134,9 @@ export function createDashboardRouter(queryClient) {
 
   onSignedOut(leave);
   onLinkSignedOut(leave);
+  store.subscribe(({ state: { ended } }, before) => {
+    if (ended !== before.ended && ended?.code === "role_changed")
+      void queryClient.invalidateQueries({ queryKey: meQuery.queryKey });
+  });
   return router;
 }
