@@ -34,6 +34,7 @@ from deployx_protocol.codes import Code
 from deployx_protocol.messages import (
     ClaimsChanged,
     DevicesChanged,
+    DeviceView,
     Message,
     SessionEnded,
     SnapshotBegin,
@@ -45,8 +46,10 @@ from deployx_protocol.task_messages import RunsChanged, RunView
 log = structlog.get_logger()
 
 PIECE = 500
-PIECES_AHEAD = 4
+PIECES_AHEAD = 1
 """Pieces of a snapshot that may wait for a slow browser before the next is read."""
+READERS = 2
+"""Snapshots that read at a time; the others wait their turn, so that a crowd leaves connections to everyone else."""
 CHECK_S = 3.0
 CONNECT_DEADLINE_S = 10.0
 
@@ -98,6 +101,7 @@ class DashboardGateway:
         self._viewers: dict[str, Viewer] = {}
         self._snapshots: set[asyncio.Task[None]] = set()
         self._admission = Admission(anonymous_max, CONNECT_DEADLINE_S, self._too_late)
+        self._reading = asyncio.Semaphore(READERS)
         server.serve(self)
 
     # ------------------------------------------------------------ connections
@@ -206,13 +210,14 @@ class DashboardGateway:
     async def _snapshot(self, viewer: Viewer) -> None:
         snapshot_id = uuid4().hex
         try:
-            total = await self._devices.count(viewer.scope)
+            async with self._reading:
+                total = await self._devices.count(viewer.scope)
             now = iso(self._clock())
             await self._emit(
                 viewer, events.SNAPSHOT_BEGIN, SnapshotBegin(snapshot_id=snapshot_id, total=total, server_time=now)
             )
             last_id = 0
-            while piece := await self._devices.after(viewer.scope, last_id, PIECE):
+            while piece := await self._piece(viewer, last_id):
                 last_id = piece[-1].id
                 message = SnapshotDevices(snapshot_id=snapshot_id, devices=piece)
                 await self._emit(viewer, events.SNAPSHOT_DEVICES, message)
@@ -223,6 +228,10 @@ class DashboardGateway:
             await self._emit(viewer, events.SNAPSHOT_END, end)
         except Unavailable:
             await self._end(viewer, Code.SERVER_UNAVAILABLE, "The database does not answer. Connecting again helps.")
+
+    async def _piece(self, viewer: Viewer, last_id: int) -> list[DeviceView]:
+        async with self._reading:
+            return await self._devices.after(viewer.scope, last_id, PIECE)
 
     async def _has_read(self, viewer: Viewer) -> bool:
         """Wait until the browser has taken most of what was sent; False if it went away."""

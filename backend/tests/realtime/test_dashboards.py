@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,6 +22,7 @@ from tests.support.node import RunningNode, Serve, eventually
 from tests.support.peers import Peer, Watch
 from tests.support.rawlink import RawLink
 from tests.support.server import MakePerson, Person
+from tests.support.stalled import held
 
 UI = "/ui/socket.io/"
 FOREIGN = ["https://evil.example", "null", "http://127.0.0.1", "http://localhost", "https://127.0.0.1", ""]
@@ -373,7 +373,7 @@ async def test_fault_19_a_dashboard_that_does_not_read_is_cut_off(
         await stalled.emit(events.WATCH, {})
         async with httpx2.AsyncClient(base_url=node.url, headers=ada.bearer) as http:
             await eventually(lambda: _dashboards(http, 1), within_s=15, what="the stalled one is gone")
-        await eventually(lambda: _established(node) == 1, within_s=15, what="its socket is closed")
+        await eventually(lambda: held(node.settings.port) == 1, within_s=15, what="its socket is closed")
     assert steady.open
     assert len(await steady.snapshot()) == 4_000
 
@@ -396,13 +396,6 @@ async def test_a_queue_that_grows_without_end_is_cut_off(
 async def _dashboards(http: httpx2.AsyncClient, wanted: int) -> bool:
     text = (await http.get("/metrics")).text
     return f"deployx_dashboard_connections {wanted:.1f}" in text.splitlines()
-
-
-def _established(node: RunningNode) -> int:
-    """How many connections the server's port has, besides those of REST clients."""
-    port = f":{node.settings.port:04X}"
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(port) and row[3] == "01" for row in rows)
 
 
 async def test_many_watches_are_one_snapshot_at_a_time(serve: Serve, watch: Watch, person: MakePerson) -> None:
