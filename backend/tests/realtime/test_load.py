@@ -12,14 +12,15 @@ from tests.support.machines import Machine, MakeAgent
 from tests.support.node import Lines, Serve, eventually
 from tests.support.rawlink import RawLink
 
-CROWD = 300
 REGISTERED = (events.REGISTRATION_SUCCESS, events.REGISTRATION_FAILED)
 
 
 @pytest.mark.serial
-async def test_fault_20_a_crowd_registers_at_once_and_leaves_at_once(serve: Serve) -> None:
-    node = await serve(enrollment="approval", anonymous_max=CROWD)
-    machines = [Machine() for _ in range(CROWD)]
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("crowd", [300, pytest.param(1_000, marks=pytest.mark.soak)])
+async def test_fault_20_a_crowd_registers_at_once_and_leaves_at_once(crowd: int, serve: Serve) -> None:
+    node = await serve(enrollment="approval", anonymous_max=crowd)
+    machines = [Machine() for _ in range(crowd)]
     all_here, leave = asyncio.Semaphore(0), asyncio.Event()
 
     async def live(machine: Machine) -> None:
@@ -46,7 +47,7 @@ async def test_fault_20_a_crowd_registers_at_once_and_leaves_at_once(serve: Serv
         return {row.status for row in await node.devices()} == {"offline"}
 
     await eventually(all_gone, what="all of them offline")
-    assert len(await node.devices()) == CROWD
+    assert len(await node.devices()) == crowd
 
 
 @pytest.mark.parametrize(("over", "fits"), [(-1, True), (0, True), (1, False)])
