@@ -45,7 +45,7 @@ class AgentAccess:
         """A script of a run that has a task for this device, while the device may be given work. Raises NotFound."""
         theirs = sa.exists().where(
             Task.device_id == device_id,
-            Device.id == device_id,
+            Device.id == Task.device_id,
             Device.trust == Trust.TRUSTED,
             Run.id == Task.run_id,
             Run.script_sha256 == Script.sha256,
