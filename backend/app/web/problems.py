@@ -18,7 +18,13 @@ from starlette.responses import JSONResponse, Response
 from app.errors import DeployXError, InvalidInput, InvalidSelector
 
 MEDIA_TYPE = "application/problem+json"
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+}
 _SENTENCES = {
     404: "There is nothing at this address.",
     405: "This address does not take this method.",

@@ -13,11 +13,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.accounts.service import AccountService
+from app.db import Database
 from app.tasks.archive import file_name
-from app.tasks.models import TaskOutput
+from app.tasks.models import Task, TaskOutput
+from app.tasks.news import TaskNews
+from app.tasks.output import OutputReader
+from app.tasks.schemas import OutputPage
 from tests.support import rows, work
 from tests.support.node import RunningNode
-from tests.support.server import Browse, MakePerson, Person
+from tests.support.server import Browse, MakePerson
 from tests.support.work import Enter
 
 RUNS = "/api/v1/runs"
@@ -25,10 +30,10 @@ TASKS = "/api/v1/tasks"
 
 
 async def printed(
-    node: RunningNode, owner: Person, chunks: list[tuple[int, bytes]], state: str = "succeeded", **values: Any
+    db: Database, owner_id: int, chunks: list[tuple[int, bytes]], state: str = "succeeded", **values: Any
 ) -> str:
     """A task that has printed ``chunks`` (stream, bytes); its id."""
-    run = work.run(user_id=owner.id)
+    run = work.run(user_id=owner_id)
     device = rows.device(random.randrange(10**9))
     fields = {
         "state": state,
@@ -37,7 +42,7 @@ async def printed(
         "output_bytes": sum(len(data) for _, data in chunks),
         **values,
     }
-    async with node.db.write() as session:
+    async with db.write() as session:
         session.add_all([run, device])
         await session.flush()
         task = work.task(run, device.id, **fields)
@@ -60,8 +65,8 @@ async def test_output_is_read_in_order_and_from_where_one_was(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    chunks = [(1 + n % 2, bytes([n % 256]) * (1 + n * 7 % 300)) for n in range(200)]
-    task_id = await printed(node, ada, chunks)
+    chunks = [(1 + n % 2, bytes([n % 256]) * (1 + n * 7 % 300)) for n in range(60)]
+    task_id = await printed(node.db, ada.id, chunks)
     client = browse(node, ada.bearer)
     for limit in (1, 700, 1 << 20):
         found: list[tuple[int, int, bytes]] = []
@@ -77,7 +82,7 @@ async def test_output_is_read_in_order_and_from_where_one_was(
                 break
         assert found == [(seq, stream, data) for seq, (stream, data) in enumerate(chunks)]
     beyond = (await client.get(f"{TASKS}/{task_id}/output", params={"from_seq": 10_000})).json()
-    assert (beyond["chunks"], beyond["next_seq"], beyond["complete"]) == ([], 200, True)
+    assert (beyond["chunks"], beyond["next_seq"], beyond["complete"]) == ([], 60, True)
     for bad in ({"from_seq": -1}, {"limit_bytes": 0}, {"limit_bytes": 2 << 20}, {"wait_s": 21}, {"wait_s": "nan"}):
         assert (await client.get(f"{TASKS}/{task_id}/output", params=bad)).status_code == 422, bad
 
@@ -101,7 +106,6 @@ async def test_a_follower_hears_of_output_when_it_is_saved_and_of_its_end(
         return page, time.monotonic() - begun
 
     waiting = asyncio.create_task(follow(0))
-    await asyncio.sleep(0)
     await peer.write(task_id, (0, 1, b"caf\xe9\n"), (1, 2, b"\x00\xff"))
     page, took_s = await waiting
     assert data_of(page) == [(0, 1, b"caf\xe9\n"), (1, 2, b"\x00\xff")]
@@ -120,18 +124,42 @@ async def test_a_follower_of_nothing_is_answered_when_its_time_is_over(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    task_id = await printed(node, ada, [], state="running")
+    task_id = await printed(node.db, ada.id, [], state="running")
     begun = time.monotonic()
     page = (await browse(node, ada.bearer).get(f"{TASKS}/{task_id}/output", params={"wait_s": 0.5})).json()
     assert (page["chunks"], page["next_seq"], page["complete"]) == ([], 0, False)
     assert 0.5 <= time.monotonic() - begun < 10
 
 
+async def test_a_lost_hint_costs_a_follower_a_poll_and_a_stopping_server_keeps_nobody_waiting(
+    db: Database, person: MakePerson, accounts: AccountService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.tasks.output.POLL_S", 0.05)
+    ada = await accounts.authenticate_token((await person()).token)
+    news = TaskNews()
+    reader = OutputReader(db, news)
+    task_id = await printed(db, ada.user_id, [], state="running")
+
+    async def follow(from_seq: int) -> OutputPage:
+        return await reader.page(ada, task_id, from_seq=from_seq, limit_bytes=100, wait_s=20)
+
+    waiting = asyncio.create_task(follow(0))
+    async with db.write() as session:
+        session.add(TaskOutput(task_id=task_id, seq=0, stream=1, data=b"x"))
+        await session.execute(sa.update(Task).values(output_next_seq=1))
+    async with asyncio.timeout(10):
+        assert (await waiting).next_seq == 1
+    waiting = asyncio.create_task(follow(1))
+    news.close()
+    async with asyncio.timeout(10):
+        assert (await waiting).chunks == []
+
+
 async def test_output_that_was_announced_and_has_not_come_is_not_complete(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    task_id = await printed(node, ada, [(1, b"a")], output_chunks=3)
+    task_id = await printed(node.db, ada.id, [(1, b"a")], output_chunks=3)
     client = browse(node, ada.bearer)
     assert (await client.get(f"{TASKS}/{task_id}/output")).json()["complete"] is False
     raw = await client.get(f"{TASKS}/{task_id}/output/stdout")
@@ -142,7 +170,7 @@ async def test_output_that_retention_deleted_is_said_to_be_gone(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    task_id = await printed(node, ada, [(1, b"a"), (1, b"b")])
+    task_id = await printed(node.db, ada.id, [(1, b"a"), (1, b"b")])
     async with node.db.write() as session:
         await session.execute(sa.delete(TaskOutput))
     client = browse(node, ada.bearer)
@@ -157,8 +185,8 @@ async def test_a_stream_is_the_bytes_it_was_whole_or_in_ranges(
 ) -> None:
     ada = await person()
     chance = random.Random(5)
-    chunks = [(chance.choice((1, 1, 2)), chance.randbytes(chance.randrange(1, 3_000))) for _ in range(400)]
-    task_id = await printed(node, ada, chunks)
+    chunks = [(chance.choice((1, 1, 2)), chance.randbytes(chance.randrange(1, 3_000))) for _ in range(150)]
+    task_id = await printed(node.db, ada.id, chunks)
     client = browse(node, ada.bearer)
     for name, stream in (("stdout", 1), ("stderr", 2)):
         expected = b"".join(data for one, data in chunks if one == stream)
@@ -171,7 +199,7 @@ async def test_a_stream_is_the_bytes_it_was_whole_or_in_ranges(
         assert whole.headers["content-type"] == "application/octet-stream"
         assert whole.headers["content-disposition"].startswith("attachment;")
         size = len(expected)
-        for start in [0, 1, size - 1, *(chance.randrange(size) for _ in range(8))]:
+        for start in [0, 1, size - 1, *(chance.randrange(size) for _ in range(3))]:
             end = chance.randrange(start, size)
             for header, wanted in (
                 (f"bytes={start}-{end}", (start, end + 1)),
@@ -197,7 +225,7 @@ async def test_a_stream_is_the_bytes_it_was_whole_or_in_ranges(
 
 async def test_an_empty_stream_is_empty(node: RunningNode, browse: Browse, person: MakePerson) -> None:
     ada = await person()
-    task_id = await printed(node, ada, [])
+    task_id = await printed(node.db, ada.id, [])
     client = browse(node, ada.bearer)
     answer = await client.get(f"{TASKS}/{task_id}/output/stderr")
     assert (answer.status_code, answer.content) == (200, b"")
@@ -259,8 +287,8 @@ async def test_a_zip_of_many_devices_takes_little_memory_however_slowly_it_is_re
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    run = work.run(600, user_id=ada.id)
-    made = [rows.device(n) for n in range(600)]
+    run = work.run(300, user_id=ada.id)
+    made = [rows.device(n) for n in range(300)]
     noise = random.Random(2).randbytes(32_768)
     async with node.db.write() as session:
         session.add_all([run, *made])
@@ -288,5 +316,5 @@ async def test_a_zip_of_many_devices_takes_little_memory_however_slowly_it_is_re
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert received > 70_000_000
-    assert peak < 30_000_000, f"{peak:,} bytes"
+    assert received > 40_000_000
+    assert peak < 20_000_000, f"{peak:,} bytes"

@@ -293,7 +293,7 @@ async def test_the_same_key_with_the_same_request_is_the_same_run(
     other = await browse(node, eve.bearer).post(RUNS, json=asked(theirs), headers=key)
     assert (other.status_code, other.json()["id"] != first.json()["id"]) == (202, True)
     for bad in ("", "x" * 201, "a\tb", "é"):
-        answer = await client.post(RUNS, json=asked(ids), headers={"idempotency-key": bad.encode("latin-1")})
+        answer = await client.post(RUNS, json=asked(ids), headers={b"idempotency-key": bad.encode("latin-1")})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_idempotency_key"), bad
     assert len(await node.rows(Run)) == 2
 
