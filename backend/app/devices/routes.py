@@ -37,6 +37,10 @@ TokenId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str, Query(max_length=1000)]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+_PAGES = (
+    "A device whose place in the order changes while you turn the pages, as that by `status` or `last_seen` does all "
+    "the time, may come twice or not at all. Sort by `created_at`, which never changes, to read each device once."
+)
 
 
 def router(
@@ -60,7 +64,7 @@ def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
     reader = Depends(auth.requires(Permission.DEVICES_READ))
     writer = Depends(auth.requires(Permission.DEVICES_WRITE))
 
-    @routes.get("", summary="List devices, a page at a time", response_model=page_of(DeviceView))
+    @routes.get("", summary="List devices, a page at a time", description=_PAGES, response_model=page_of(DeviceView))
     async def list_devices(
         *,
         principal: Principal = reader,

@@ -1,4 +1,4 @@
-"""Open claims, when there are more than fit on a page or into one message: none is lost, and what is left out is told."""
+"""Open claims, more than fit on a page or into one message: none is lost, and what is left out is told."""
 
 from typing import Any
 

@@ -111,7 +111,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List devices, a page at a time */
+        /**
+         * List devices, a page at a time
+         * @description A device whose place in the order changes while you turn the pages, as that by `status` or `last_seen` does all the time, may come twice or not at all. Sort by `created_at`, which never changes, to read each device once.
+         */
         get: operations["list_devices_api_v1_devices_get"];
         put?: never;
         post?: never;
