@@ -1,4 +1,4 @@
-"""Output comes in, over the link and over HTTP: byte for byte, without gaps, once, within its quota, from its device."""
+"""Output comes in, over the link and over HTTP: byte for byte, no gaps, once, within its quota, from its own device."""
 
 import hashlib
 from typing import Any
