@@ -34,7 +34,7 @@ async def settle(unit: Unit, moved: Collection[Task], now: datetime) -> None:
     hint_tasks(unit, moved)
     for run_id in run_ids:
         unit.hint(HintKind.RUN, run_id=run_id)
-    ended = [task for task in moved if task.state in FINAL]
+    ended = [task for task in moved if task.state in FINAL and task.sent_at]  # what was never sent held no place
     if ended:
         await _hint_waiting(unit, ended)
 
