@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from app.clock import utcnow
 from app.db import Database
+from app.devices.models import Device
 from app.ids import new_id
 from app.tasks.models import Run, Task, TaskOutput
 from deployx_protocol import events
+from deployx_protocol.states import Trust
 from deployx_protocol.task_messages import OutputChunk
 from tests.support.machines import AgentPeer
 from tests.support.node import eventually
@@ -60,6 +62,13 @@ async def queue(db: Database, device_ids: Sequence[int], **values: Any) -> list[
         await session.flush()
         session.add_all(tasks)
     return ids
+
+
+async def trust(db: Database, agent_id: str) -> int:
+    """The device of this agent may be given work from now on; its id."""
+    async with db.write() as session:
+        await session.execute(sa.update(Device).where(Device.agent_id == agent_id).values(trust=Trust.TRUSTED))
+        return (await session.scalars(sa.select(Device.id).where(Device.agent_id == agent_id))).one()
 
 
 async def one_task(db: Database, task_id: str) -> Task:

@@ -4,16 +4,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from app.devices.models import Device
 from app.realtime import dispatcher
-from deployx_protocol.states import Trust
 from tests.support.machines import Machine
 from tests.support.node import RunningNode, Serve
 from tests.support.peers import Peer
 from tests.support.server import Browse, MakePerson
-from tests.support.work import Api, Enter, WorkPeer
+from tests.support.work import Api, Enter, WorkPeer, trust
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +52,7 @@ async def enter(node: RunningNode, peers: list[Peer]) -> Enter:
             await first.start()
             await first.close()
             await node.status(machine.agent_id, "offline")
-            async with node.db.write() as session:
-                await session.execute(
-                    sa.update(Device).where(Device.agent_id == machine.agent_id).values(trust=Trust.TRUSTED)
-                )
+            await trust(node.db, machine.agent_id)
         device_id = (await node.device(machine.agent_id)).id
         if before:
             await before(device_id)
