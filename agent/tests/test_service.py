@@ -13,6 +13,7 @@ import pytest
 from deployx_agent import config, service
 from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log, set_up
+from deployx_agent.tasks.engine import END_PATIENCE_S, REPORT_PATIENCE_S, STOP_PATIENCE_S
 from deployx_protocol.tokens import new_enrollment_token
 from tests.support.agent_process import StartAgent, environment
 
@@ -30,12 +31,11 @@ def test_unit_restarts_always_after_a_cool_down(settings: config.Settings) -> No
     assert "StartLimitIntervalSec=0\n" in unit
     assert "RestartPreventExitStatus" not in unit
     assert "StateDirectory=deployx-agent\n" in unit
-    assert "@" not in unit.replace("@system-service", "").replace("@privileged", "").replace("@resources", "")
+    assert "@" not in unit
 
 
-def test_state_folder_elsewhere_is_still_writable(tmp_path: Path) -> None:
+def test_state_folder_elsewhere_is_left_to_its_owner(tmp_path: Path) -> None:
     unit = service.define("linux", config.load({}, {"DEPLOYX_STATE_DIR": str(tmp_path)})).text
-    assert f"ReadWritePaths=-{tmp_path}\n" in unit
     assert "StateDirectory=" not in unit
 
 
@@ -44,25 +44,16 @@ def values(unit: str, name: str) -> list[str]:
     return [line.partition("=")[2] for line in unit.splitlines() if line.startswith(f"{name}=")]
 
 
-def test_unit_gives_the_agent_no_more_than_it_needs(settings: config.Settings) -> None:
+def test_unit_leaves_tasks_the_machine_and_gives_them_time_to_end(settings: config.Settings) -> None:
     unit = service.define("linux", settings).text
-    assert values(unit, "CapabilityBoundingSet") == [""]
-    assert values(unit, "AmbientCapabilities") == [""]
-    assert values(unit, "ProtectSystem") == ["strict"]
     assert values(unit, "UMask") == ["0077"]
-    assert values(unit, "RestrictAddressFamilies") == ["AF_INET AF_INET6 AF_UNIX"]
-    assert values(unit, "SystemCallFilter") == ["@system-service", "~@privileged @resources"]
-    for name in (
-        *("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectKernelModules", "ProtectKernelTunables"),
-        *(
-            "ProtectControlGroups",
-            "RestrictNamespaces",
-            "RestrictSUIDSGID",
-            "LockPersonality",
-            "MemoryDenyWriteExecute",
-        ),
-    ):
-        assert values(unit, name) == ["yes"], name
+    assert values(unit, "KillMode") == ["mixed"], "a stop is for the agent, which waits for its tasks"
+    assert values(unit, "OOMPolicy") == ["continue"]
+    patience_s = STOP_PATIENCE_S + END_PATIENCE_S + REPORT_PATIENCE_S
+    assert float(values(unit, "TimeoutStopSec")[0]) > patience_s
+    assert plistlib.loads(service.define("darwin", settings).text.encode())["ExitTimeOut"] > patience_s
+    for name in ("NoNewPrivileges", "CapabilityBoundingSet", "ProtectSystem", "PrivateTmp", "SystemCallFilter"):
+        assert values(unit, name) == [], f"{name} would hold for what tasks do to the machine"
 
 
 def test_unit_passes_on_what_it_was_given_and_no_token(tmp_path: Path) -> None:
@@ -101,7 +92,7 @@ def test_unit_passes_on_what_it_was_given_and_no_token(tmp_path: Path) -> None:
         assert "of the file" not in service.define(platform, given).text
 
 
-def test_systemd_accepts_the_unit_and_rates_it_safe(settings: config.Settings, tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(settings: config.Settings, tmp_path: Path) -> None:
     """Where there is systemd; what it would look for is checked by name above, wherever this runs."""
     unit = tmp_path / "deployx-agent.service"
     unit.write_text(service.define("linux", settings).text)
@@ -109,8 +100,6 @@ def test_systemd_accepts_the_unit_and_rates_it_safe(settings: config.Settings, t
     if shutil.which("systemd-analyze"):
         verified = analyze("verify", str(unit))
         assert "deployx-agent.service" not in verified.stderr
-        rated = analyze("security", "--offline=yes", "--threshold=30", str(unit))
-        assert rated.returncode == 0, rated.stdout[-300:]
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -78,7 +78,6 @@ def _systemd(settings: Settings) -> Definition:
         "deployx-agent.service",
         PYTHON=_unit_quoted(sys.executable.replace("$", "$$")),
         ENVIRONMENT="\n".join(f"Environment={_unit_quoted(f'{name}={value}')}" for name, value in variables.items()),
-        STATE_DIR=_unit_quoted(str(settings.state_dir)),
         STATE_NAME=settings.state_dir.name,
         COOL_DOWN_S=str(COOL_DOWN_S),
     )

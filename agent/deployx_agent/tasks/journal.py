@@ -5,6 +5,7 @@ is set aside and a new one gets a new id, by which the server knows that what wa
 a time uses it.
 """
 
+import os
 import secrets
 import sqlite3
 import time
@@ -196,6 +197,7 @@ def _open(path: Path) -> sqlite3.Connection:
     if not durable.usable(path):
         for part in _parts(path)[1:]:
             part.unlink(missing_ok=True)  # what an older journal left must not be replayed into a new one
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would ask the umask
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=32)
     try:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")

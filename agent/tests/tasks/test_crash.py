@@ -80,9 +80,8 @@ async def killed_at(call: str, number: int, peer: TaskPeer, start_agent: StartAg
     first = await start_agent(server_url=peer.origin)
     await first.logged("Agent ready")
     await first.end(15)
+    peer.tasks = {task.task_id: task for task in _tasks(peer, tmp_path, 2)}
     agent = await start_agent(server_url=peer.origin, under=strace(call, number))
-    await agent.logged("Agent ready")
-    await peer.submit(*_tasks(peer, tmp_path, 2))
     assert await agent.end() == -9
     await start_agent(server_url=peer.origin)
     await check(peer, tmp_path)

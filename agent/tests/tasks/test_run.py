@@ -240,7 +240,8 @@ async def test_what_cannot_be_read_is_refused_by_its_id(peer: TaskPeer, ready: R
     end = await peer.ended(bad["task_id"])
     assert (end.state, end.code) == (TaskState.FAILED, "start_failed")
     assert "timeout_s" in end.message
-    for nonsense in (None, [], {"tasks": 7}, {"task_ids": 7}):
+    nonsenses: tuple[Any, ...] = (None, [], {"tasks": 7}, {"task_ids": 7})
+    for nonsense in nonsenses:
         for event in (events.TASK_ASSIGNED, events.TASK_CANCEL, events.TASK_ACKNOWLEDGED):
             await peer.sio.emit(event, nonsense)
     assert (await peer.do("true")).state is TaskState.SUCCEEDED
