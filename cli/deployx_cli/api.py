@@ -9,7 +9,7 @@ import httpx2
 
 from deployx_cli import __version__
 from deployx_cli.address import is_loopback
-from deployx_cli.errors import CommandError, NotAllowed, Unreachable
+from deployx_cli.errors import CommandError, NotAllowed, Unreachable, WrongUsage
 
 PAGE = 500
 COOKIE = "__Host-deployx"
@@ -37,17 +37,21 @@ class Api:
 
     def me(self) -> dict[str, Any]:
         """Who is asking."""
-        return self._object("GET", "/auth/me")
+        return self.object("GET", "/auth/me")
 
     def devices(self, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
-        """All devices that match, page by page."""
+        """All devices that match."""
+        return self.pages("/devices", filters)
+
+    def pages(self, path: str, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
+        """All items of a list, page by page."""
         cursor = ""
         while True:
-            query = {**filters, "limit": str(PAGE), **({"cursor": cursor} if cursor else {})}
-            page = self._object("GET", "/devices", params=query)
+            query = {"limit": str(PAGE), **filters, **({"cursor": cursor} if cursor else {})}
+            page = self.object("GET", path, params=query)
             items = page.get("items")
             if not isinstance(items, list):
-                raise self._foreign()
+                raise self.foreign()
             yield from items
             cursor = page.get("next_cursor") or ""
             if not cursor:
@@ -58,28 +62,33 @@ class Api:
         signed_in = self._send("POST", "/auth/login", json={"email": email, "password": password})
         session = signed_in.cookies.get(COOKIE)
         if not session:
-            raise self._foreign()
+            raise self.foreign()
         # `__Host-` cookies are Secure: a client sends none over http on its own. This one goes back to where it came
         # from, in a request that says (as a browser would) that it comes from the same site.
         headers = {"Cookie": f"{COOKIE}={session}", "Origin": self.url, "Sec-Fetch-Site": "same-origin"}
         self._client.cookies.clear()
         try:
-            return self._object("POST", "/api-tokens", json={"name": name}, headers=headers)
+            return self.object("POST", "/api-tokens", json={"name": name}, headers=headers)
         finally:
             self._send("POST", "/auth/logout", headers=headers)
 
     def delete_token(self, token_id: str) -> None:
         """Make a token worthless."""
-        self._send("DELETE", f"/api-tokens/{token_id}")
+        self.delete(f"/api-tokens/{token_id}")
 
-    def _object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    def delete(self, path: str) -> None:
+        """Delete what is there."""
+        self._send("DELETE", path)
+
+    def object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """What the server answers, a JSON object."""
         response = self._send(method, path, **request)
         try:
             body = response.json()
         except ValueError:
-            raise self._foreign() from None
+            raise self.foreign() from None
         if not isinstance(body, dict):
-            raise self._foreign()
+            raise self.foreign()
         return body
 
     def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
@@ -104,14 +113,18 @@ class Api:
         if not isinstance(problem, dict) or "code" not in problem:
             if response.status_code in (502, 503, 504):
                 return Unreachable(f"{self.url} is not ready ({response.status_code}). Try again later.")
-            return self._foreign()
+            return self.foreign()
         said = str(problem.get("detail") or problem.get("title") or problem["code"])
         if response.status_code == 401 and problem["code"] != "invalid_credentials":
             return NotAllowed(f"{self.url} does not know this token, or it has expired. Run: deployx login")
-        kind = {401: NotAllowed, 403: NotAllowed, 503: Unreachable}.get(response.status_code, CommandError)
+        if problem["code"] == "no_device_matched":
+            return CommandError(said)
+        kinds = {401: NotAllowed, 403: NotAllowed, 422: WrongUsage, 503: Unreachable}
+        kind = kinds.get(response.status_code, CommandError)
         return kind(said)
 
-    def _foreign(self) -> CommandError:
+    def foreign(self) -> CommandError:
+        """What to say of an answer that makes no sense."""
         return CommandError(f"{self.url} does not answer like a DeployX server. Check the address.")
 
 

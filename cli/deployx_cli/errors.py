@@ -1,6 +1,6 @@
 """Everything that can go wrong, with the exit code that scripts see.
 
-    CommandError 1
+    CommandError 1       and a run that succeeded nowhere; 3 is one that did not succeed everywhere
     ├ WrongUsage  2    an option or an address that cannot be used
     ├ Unreachable 69   the server cannot be reached, or is not ready to answer
     └ NotAllowed  77   not signed in, or not allowed
@@ -10,6 +10,7 @@ The message is one sentence for stderr; a traceback never is. Ctrl-C exits with 
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_SOME_FAILED = 3
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE
 EXIT_NOPERM = 77  # EX_NOPERM
 EXIT_INTERRUPTED = 130

@@ -7,27 +7,43 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deployx_cli import __version__, login, output, store
-from deployx_cli.address import check_transport
-from deployx_cli.api import Api
+from deployx_cli import __version__, login, output, run_commands
+from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
+
+_HELP = """See the machines of a DeployX server, and run commands on them.
+
+Which devices are meant is said by a selector, a list of conditions that all have to hold:
+`platform=linux,role in (web,db),env!=prod,!laptop`. Keys are id, name, hostname, platform, status, agent_id, trust, os,
+arch, version, owner and group; any other is a tag. `*` in a value stands for anything, and alone for every device.
+"""
+_EPILOG = """**Examples**
+
+`deployx login --url https://deployx.example.com`
+
+`deployx devices --on 'status=offline,role=web'`
+
+`deployx run uptime --on 'platform=linux'`
+
+`deployx output last --follow`
+
+**Completion** for bash, zsh and fish: `deployx --install-completion`, then start a new shell.
+
+**Environment**: `DEPLOYX_URL` and `DEPLOYX_TOKEN` take the place of a stored login; `NO_COLOR` leaves colours out.
+
+**Exit codes**: 0 done, 1 failed, 2 wrong usage, 3 failed on some devices, 69 server unreachable, 77 not allowed,
+130 after Ctrl-C.
+"""
 
 app = typer.Typer(
     name="deployx",
-    help="See the machines of a DeployX server from the command line.",
-    epilog=(
-        "`DEPLOYX_URL` and `DEPLOYX_TOKEN` take the place of a stored login. "
-        "Exit codes: 0 done, 1 failed, 2 wrong usage, 69 server unreachable, 77 not allowed."
-    ),
+    help=_HELP,
+    epilog=_EPILOG,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-InsecureHttp = Annotated[
-    bool, typer.Option("--insecure-http", help="Accept plain http to another machine: anyone on the way can read it.")
-]
 
 
 class Status(StrEnum):
@@ -90,9 +106,11 @@ def logout_command(insecure_http: InsecureHttp = False) -> None:
     "devices",
     epilog="Examples:\n\n`deployx devices --status offline`\n\n"
     "`deployx devices -q web --sort -last_seen`\n\n"
+    "`deployx devices --on 'role in (web,db),env!=prod'`\n\n"
     "`deployx devices --json | jq -r '.[] | select(.trust == \"pending\") | .hostname'`",
 )
 def devices_command(
+    on: Annotated[str, typer.Option("--on", metavar="SELECTOR", help="Only devices that this selector means.")] = "",
     query: Annotated[str, typer.Option("--query", "-q", help="Words in name, hostname, address or id.")] = "",
     status: Annotated[Status | None, typer.Option(help="Only devices whose link is this.")] = None,
     trust: Annotated[Trust | None, typer.Option(help="Only devices of this trust.")] = None,
@@ -105,13 +123,14 @@ def devices_command(
     insecure_http: InsecureHttp = False,
 ) -> None:
     """List the devices you may see: a table on a terminal, tab-separated lines in a pipe."""
-    whom = store.current()
-    check_transport(whom.url, insecure_http=insecure_http)
-    filters = {"q": query, "status": status or "", "trust": trust or "", "platform": platform}
+    filters = {"selector": on, "q": query, "status": status or "", "trust": trust or "", "platform": platform}
     filters |= {"owner": owner, "sort": sort}
-    with Api(whom.url, token=whom.token) as api:
+    with connected(insecure_http) as api:
         found = api.devices({name: value for name, value in filters.items() if value})
         output.print_devices(list(found), as_json=as_json)
+
+
+app.add_typer(run_commands.app)
 
 
 def main() -> None:

@@ -1,11 +1,10 @@
-"""Devices on the screen: a table for people, tab-separated lines for a pipe, JSON for programs.
+"""Lists on the screen: a table for people, tab-separated lines for a pipe, JSON for programs.
 
 Invariant: what an agent says about itself never reaches a terminal with control characters in it.
 """
 
-import json
 import sys
-import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +12,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from deployx_cli import safe
+from deployx_cli.durations import spoken
 
 _COLUMNS = ("STATUS", "NAME", "HOSTNAME", "PLATFORM", "ADDRESS", "TRUST", "OWNER", "LAST SEEN")
 _MARKS = {"online": ("●", "green"), "offline": ("○", "red"), "unknown": ("◌", "bright_black")}
@@ -22,16 +24,68 @@ _TRUST_STYLES = {"pending": "yellow", "quarantined": "magenta", "unverified": "b
 def print_devices(devices: list[dict[str, Any]], *, as_json: bool) -> None:
     """All of them, in the form that stdout calls for."""
     if as_json:
-        print(json.dumps(devices, indent=2, ensure_ascii=False))
+        print(safe.as_json(devices))
     elif sys.stdout.isatty():
-        _table(devices)
+        _device_table(devices)
     else:
-        print("\t".join(_COLUMNS))
-        for device in devices:
-            print("\t".join(_row(device)))
+        _lines(_COLUMNS, map(_row, devices))
 
 
-def _table(devices: list[dict[str, Any]]) -> None:
+def print_runs(runs: list[dict[str, Any]]) -> None:
+    """Runs, newest first."""
+    _list(("RUN", "STARTED", "DEVICES", "STATES", "BY", "WHAT"), [_run_row(run) for run in runs], "No run matches.")
+
+
+def print_tasks(tasks: list[dict[str, Any]]) -> None:
+    """The tasks of a run, each with why it is as it is and what comes next."""
+    titles = ("DEVICE", "STATE", "EXIT", "TOOK", "WHY", "NEXT")
+    _list(titles, [_task_row(task) for task in tasks], "The run has no task.")
+
+
+def print_groups(groups: list[dict[str, Any]]) -> None:
+    """Groups, with what is in them."""
+    rows = [(one["name"], one["total"], one["selector"] or "(devices picked one by one)") for one in groups]
+    _list(("GROUP", "DEVICES", "SELECTOR"), rows, "You have no group.")
+
+
+def counted(counts: dict[str, int]) -> str:
+    """`3 succeeded, 1 failed`: how many tasks are in which state."""
+    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+
+
+def _run_row(run: dict[str, Any]) -> tuple[object, ...]:
+    started = relative(run["created_at"], datetime.now(UTC)) if sys.stdout.isatty() else run["created_at"]
+    return run["id"], started, run["total"], counted(run["counts"]), run["created_by"], run["title"]
+
+
+def _task_row(task: dict[str, Any]) -> tuple[object, ...]:
+    ended = f"signal {task['signal']}" if task["signal"] is not None else task["exit_code"]
+    took = None if task["duration_s"] is None else spoken(task["duration_s"])
+    return task["device_name"], task["state"], ended, took, task["reason"], task["next_event"]
+
+
+def _list(titles: tuple[str, ...], rows: Sequence[tuple[object, ...]], empty: str) -> None:
+    shown = [[safe.text(None if cell == "" else cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _lines(titles, shown)
+    elif not shown:
+        print(empty)
+    else:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for number, title in enumerate(titles):
+            table.add_column(title.capitalize(), overflow="fold", no_wrap=number == 0)
+        for row in shown:
+            table.add_row(*map(Text, row))
+        Console(highlight=False).print(table)
+
+
+def _lines(titles: tuple[str, ...], rows: Iterable[Sequence[str]]) -> None:
+    print("\t".join(titles))
+    for row in rows:
+        print("\t".join(row))
+
+
+def _device_table(devices: list[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     if not devices:
         console.print("No device matches.")
@@ -53,14 +107,7 @@ def _table(devices: list[dict[str, Any]]) -> None:
 
 def _row(device: dict[str, Any]) -> list[str]:
     names = ("status", "device_name", "hostname", "platform", "ip_address", "trust", "owner", "last_seen")
-    return [readable(device.get(name)) for name in names]
-
-
-def readable(value: object) -> str:
-    """The value as one piece of text without control or format characters; `-` for nothing."""
-    text = "" if value is None else str(value)
-    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c).startswith("C") else c for c in text)
-    return shown or "-"
+    return [safe.text(device.get(name)) for name in names]
 
 
 def relative(stamp: str, now: datetime) -> str:

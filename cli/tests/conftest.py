@@ -89,6 +89,17 @@ class Deployx:
             command, input=stdin, capture_output=True, text=True, env={**self._env, **env}, timeout=60, check=False
         )
 
+    def binary(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """The same, with bytes as they are."""
+        command = [str(Path(sys.executable).with_name("deployx")), *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, env=self._env, timeout=60, check=False)
+
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Start it, and go on."""
+        command = [str(Path(sys.executable).with_name("deployx")), *arguments]
+        env = {**self._env, "TERM": "xterm"}
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=env)
+
     def on_terminal(self, *arguments: str, **env: str) -> str:
         """What it prints when stdout is a terminal."""
         ours, theirs = pty.openpty()

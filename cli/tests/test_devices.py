@@ -95,7 +95,7 @@ def test_a_terminal_gets_a_table_without_what_an_agent_smuggles(server: Any, dep
         (403, {"code": "forbidden", "detail": "Your role does not allow this."}, {}, 77, "Your role does not"),
         (503, {"code": "unavailable", "detail": "The database does not answer."}, {}, 69, "database"),
         (502, b"<html>Bad gateway</html>", {}, 69, "not ready (502)"),
-        (422, {"code": "invalid_input", "detail": "`sort` cannot be that."}, {}, 1, "`sort`"),
+        (422, {"code": "invalid_input", "detail": "`sort` cannot be that."}, {}, 2, "`sort`"),
         (308, b"", {"location": "https://other.example/"}, 1, "https://other.example/"),
         (200, b"<html>hello</html>", {}, 1, "does not answer like a DeployX server"),
         (200, [1, 2], {}, 1, "does not answer like a DeployX server"),

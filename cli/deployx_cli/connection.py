@@ -1,0 +1,20 @@
+"""How a command reaches its server."""
+
+from typing import Annotated
+
+import typer
+
+from deployx_cli import store
+from deployx_cli.address import check_transport
+from deployx_cli.api import Api
+
+InsecureHttp = Annotated[
+    bool, typer.Option("--insecure-http", help="Accept plain http to another machine: anyone on the way can read it.")
+]
+
+
+def connected(insecure_http: bool) -> Api:
+    """The server that the environment or the stored login names. Raises NotAllowed and WrongUsage."""
+    whom = store.current()
+    check_transport(whom.url, insecure_http=insecure_http)
+    return Api(whom.url, token=whom.token)
