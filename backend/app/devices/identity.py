@@ -10,6 +10,7 @@ from enum import StrEnum
 from app.devices.models import Claim, Device
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.states import ClaimKind, Trust
+from deployx_protocol.tasks import TaskCode
 
 FORKS_KEPT = 32
 
@@ -78,6 +79,14 @@ def lineage_of(device: Device, presented: int) -> Lineage:
     if any(low <= presented <= high for low, high in device.generation_forks):
         return Lineage.FORKED
     return Lineage.BEHIND
+
+
+def lost_memory(device: Device, message: AgentRegister, lineage: Lineage) -> TaskCode | None:
+    """Why an agent does not know what its device was given, if so: another journal, or an earlier state of it."""
+    if device.journal_id and message.journal_id != device.journal_id:
+        return TaskCode.JOURNAL_NEW
+    put_back = lineage in (Lineage.BEHIND, Lineage.FORKED) or message.journal_high_water < device.journal_high_water
+    return TaskCode.JOURNAL_RESTORED if put_back else None
 
 
 def issue_generation(device: Device, presented: int) -> int:

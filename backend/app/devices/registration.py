@@ -22,7 +22,6 @@ from deployx_protocol import tokens
 from deployx_protocol.codes import Code
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.states import DeviceStatus, StatusCause, Trust
-from deployx_protocol.tasks import TaskCode
 
 log = structlog.get_logger()
 
@@ -115,10 +114,9 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
         case _:
             await rows.follow_names(device, message)
             device.fingerprint = message.fingerprint
-    if device.journal_id and message.journal_id != device.journal_id:
-        rows.forgotten[device.id] = TaskCode.JOURNAL_NEW
-    elif judgement.lineage in (Lineage.BEHIND, Lineage.FORKED):
-        rows.forgotten[device.id] = TaskCode.JOURNAL_RESTORED
+    lost = identity.lost_memory(device, message, judgement.lineage)
+    if lost:
+        rows.forgotten[device.id] = lost
     return await _online(rows, registration, device)
 
 
@@ -155,10 +153,7 @@ def _new_device(rows: Rows, registration: Registration) -> Device:
         agent_id=message.agent_id,
         machine_id=message.machine_id,
         device_name=message.hostname,
-        hostname=message.hostname,
-        platform=message.platform,
-        ip_address=message.ip_address,
-        source_ip=registration.source_ip,
+        **registration.described(),
         status=DeviceStatus.OFFLINE,
         trust=Trust.UNVERIFIED,
         created_at=rows.now,
@@ -179,10 +174,9 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     message = registration.message
     if device.device_name == device.hostname:
         device.device_name = message.hostname  # nobody renamed it, so it follows the machine
-    device.hostname, device.platform, device.ip_address = message.hostname, message.platform, message.ip_address
-    device.source_ip = registration.source_ip
-    device.agent_version, device.protocol, device.facts = message.agent_version, message.protocol, message.facts
-    device.agent_tags = message.tags
+    for column, value in registration.described().items():
+        setattr(device, column, value)
+    device.protocol, device.agent_tags = message.protocol, message.tags
     device.journal_id, device.journal_high_water = message.journal_id, message.journal_high_water
     device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
     device.session_epoch += 1

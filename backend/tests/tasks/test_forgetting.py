@@ -81,6 +81,16 @@ async def _more_tasks(node: RunningNode, enter: Enter, machine: Machine) -> tupl
     return peer, dict(zip(STATES, ids, strict=True)), device_id
 
 
+async def test_a_journal_that_holds_less_than_it_did_was_put_back(node: RunningNode, enter: Enter) -> None:
+    peer, tasks, _ = await with_tasks(node, enter)
+    await peer.abort()
+    peer, _ = await enter(peer.machine, journal_high_water=30)
+    await peer.abort()
+    assert (await one_task(node.db, tasks["running"])).state == "running"
+    await enter(peer.machine, journal_high_water=29)
+    await all_lost(node, tasks, "journal_restored")
+
+
 async def test_the_same_journal_keeps_what_it_has(node: RunningNode, enter: Enter) -> None:
     peer, tasks, _ = await with_tasks(node, enter)
     await peer.abort()
