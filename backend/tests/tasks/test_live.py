@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.accounts.models import User
 from app.accounts.permissions import Role
 from app.accounts.service import AccountService
 from app.devices.models import Device
@@ -191,6 +192,24 @@ async def test_threat_15_who_is_signed_out_hears_of_no_task_any_more(
     await peer.report(told["task_id"], "accepted")
     await dashboards[0].payload(events.TASKS_CHANGED, where=lambda told: told["tasks"][0]["state"] == "accepted")
     assert len(dashboards[1].heard) == before
+
+
+async def test_threat_15_who_is_no_administrator_any_more_is_cut(
+    node: RunningNode, browse: Browse, person: MakePerson, watch: Watch
+) -> None:
+    ada, bob = await person(), await person("bob@example.test", Role.OPERATOR)
+    device = rows.device(1, user_id=bob.id)
+    async with node.db.write() as session:
+        session.add(device)
+    run = await start(node, browse, bob, [device.id])
+    dashboard = await watch(node, ada, batch=True)
+    await dashboard.call(events.WATCH_RUN, {"run_id": run["id"]})
+    async with node.db.write() as session:
+        await session.execute(sa.update(User).where(User.id == ada.id).values(role=Role.OPERATOR))
+    assert (await dashboard.payload(events.SESSION_ENDED))["code"] == "role_changed"
+    await dashboard.ended()
+    again = await watch(node, ada, batch=True)
+    assert (await again.call(events.WATCH_RUN, {"run_id": run["id"]}))["error"]["code"] == "not_found"
 
 
 async def test_a_thousand_tasks_that_change_at_once_are_all_told_in_pieces(
