@@ -4,8 +4,6 @@ import os
 import sys
 from typing import Any
 
-import typer
-
 from deployx_cli import safe
 from deployx_cli.durations import spoken
 from deployx_cli.errors import EXIT_INTERRUPTED, CommandError, Unreachable, WrongUsage
@@ -47,8 +45,8 @@ def run(work: Work, request: dict[str, Any], form: Form, *, wait: bool, yes: boo
     tell_reach(progress, preview, request.get("expires_s", 86_400.0))
     if form.raw and preview["total"] > 1:
         form.sink(progress, preview["total"])
-    if preview["total"] > ASK_ABOVE and not yes and sys.stdin.isatty():
-        typer.confirm(f"Run this on {preview['total']} devices?", abort=True, err=True)
+    if preview["total"] > ASK_ABOVE and not yes and sys.stdin.isatty() and not _agreed(preview["total"]):
+        raise CommandError("Nothing was started.")
     return started(work, work.start(request), form, wait=wait)
 
 
@@ -110,6 +108,11 @@ def tell_reach(progress: Progress, preview: dict[str, Any], expires_s: float) ->
         raise CommandError("No device can be given this. See what a selector reaches with: deployx devices --on …")
     later = f", {offline} will get it when they return (within {spoken(expires_s)})" if offline else ""
     progress.say(f"{total} device{'' if total == 1 else 's'}: {preview['online']} online{later}")
+
+
+def _agreed(total: int) -> bool:
+    print(f"Run this on {total} devices? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _how_to_go_on(run_id: str) -> str:

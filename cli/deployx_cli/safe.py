@@ -18,7 +18,6 @@ _SEQUENCE = re.compile(
 )
 _HIDES = re.compile(r"(?:^|[;:])0*8(?:$|[;:])")
 _RESET = "\x1b[0m"
-_INVISIBLE = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def text(value: object) -> str:
@@ -44,7 +43,11 @@ def line(printed: str, *, colour: bool = False) -> str:
 def as_json(value: Any) -> str:
     """JSON for people and programs: readable, and nothing in it that a terminal would obey."""
     dumped = json.dumps(value, indent=2, ensure_ascii=False)
-    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", dumped)
+    if dumped.isascii() and "\x7f" not in dumped:
+        return dumped
+    return "".join(
+        character if character == "\n" or not _unseen(character) else _code(character) for character in dumped
+    )
 
 
 def _hides(sequence: str) -> bool:
@@ -56,6 +59,15 @@ def _plain(shown: str, *, tabs: bool = False) -> str:
     if shown.isascii() and shown.isprintable():
         return shown
     return "".join(
-        character if (tabs and character == "\t") or not unicodedata.category(character).startswith("C") else "\ufffd"
-        for character in shown
+        character if (tabs and character == "\t") or not _unseen(character) else "\ufffd" for character in shown
     )
+
+
+def _unseen(character: str) -> bool:
+    """Whether it is a control, format, private or unassigned character, or half of a surrogate pair."""
+    return unicodedata.category(character).startswith("C")
+
+
+def _code(character: str) -> str:
+    """As JSON writes it with ASCII alone."""
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]

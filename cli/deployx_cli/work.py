@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -49,6 +50,7 @@ class Work:
             except Unreachable:
                 if attempt == _ATTEMPTS:
                     raise
+                time.sleep(attempt)
         raise AssertionError
 
     def run(self, run_id: str) -> dict[str, Any]:
