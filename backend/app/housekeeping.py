@@ -18,7 +18,7 @@ PRUNE_S = 3600.0
 class Housekeeping:
     """Runs until cancelled. A database that is away is asked again at the next turn."""
 
-    def __init__(self, statistics: StatisticsService, prunings: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    def __init__(self, statistics: StatisticsService, prunings: Sequence[Callable[[], Awaitable[object]]]) -> None:
         self._statistics = statistics
         self._prunings = prunings
 
