@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from deployx_agent.logs import Log
-from deployx_agent.tasks import journal as module
 from deployx_agent.tasks.journal import FILE, KEPT_DAYS, Journal, Stage
 from deployx_protocol.tasks import TaskState
 from tests.support.agent_process import StartAgent
@@ -65,9 +64,9 @@ def test_ids_are_kept_and_then_forgotten_and_counted_all_the_same(
     journal.received([("a", b"1"), ("b", b"2")])
     journal.closed(["a"])
     now = time.time()
-    monkeypatch.setattr(module.time, "time", lambda: now + (KEPT_DAYS - 1) * 86_400)
+    monkeypatch.setattr(time, "time", lambda: now + (KEPT_DAYS - 1) * 86_400)
     assert journal.prune() == 0
-    monkeypatch.setattr(module.time, "time", lambda: now + (KEPT_DAYS + 1) * 86_400)
+    monkeypatch.setattr(time, "time", lambda: now + (KEPT_DAYS + 1) * 86_400)
     assert journal.prune() == 1
     assert (journal.find("a"), journal.high_water) == (None, 2)
     assert journal.find("b") is not None, "what is not over is never forgotten"

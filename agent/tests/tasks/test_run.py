@@ -16,8 +16,6 @@ from deployx_protocol.task_messages import STDERR, STDOUT, Script
 from deployx_protocol.tasks import TaskState
 from tests.support.task_peer import Ready, TaskPeer
 
-AS_ROOT = os.geteuid() == 0
-
 
 async def test_a_command_runs_and_its_end_is_reported(peer: TaskPeer, ready: Ready) -> None:
     await ready()
@@ -182,18 +180,6 @@ async def test_a_program_that_the_system_refuses(peer: TaskPeer, ready: Ready, t
     end = await peer.do(str(program))
     assert (end.state, end.code, end.exit_code) == (TaskState.FAILED, "command_not_found", 127)
     assert end.message.startswith("The command cannot be started: ")
-
-
-@pytest.mark.skipif(not AS_ROOT, reason="only root becomes somebody else")
-async def test_another_user(peer: TaskPeer, ready: Ready) -> None:
-    await ready()
-    end = await peer.do(shell="id -un; id -G; echo $HOME; umask", run_as="nobody")
-    name, groups, home, mask = peer.printed(end.task_id).decode().splitlines()
-    assert (name, mask) == ("nobody", "0022")
-    assert "0" not in groups.split()
-    assert home == "/nonexistent"
-    script = await peer.do(script=peer.script(b"id -un; cat $0 | wc -c", "sh"), run_as="nobody")
-    assert peer.printed(script.task_id).split() == [b"nobody", b"22"]
 
 
 async def test_a_task_that_takes_too_long_is_ended_with_all_its_processes(
