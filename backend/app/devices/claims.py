@@ -14,6 +14,7 @@ from app.accounts.principal import Principal
 from app.clock import Clock, utcnow
 from app.devices import identity, repository
 from app.devices.models import Claim, Device
+from app.devices.outcomes import DESCRIBED
 from app.devices.repository import Scope
 from app.devices.service import DeviceService
 from app.errors import IllegalTransition, NotFound
@@ -97,17 +98,12 @@ class ClaimService:
             agent_id=claim.agent_id,
             machine_id=claim.machine_id,
             device_name=claim.hostname,
-            hostname=claim.hostname,
-            platform=claim.platform,
-            ip_address=claim.ip_address,
-            source_ip=claim.source_ip,
+            **{name: getattr(claim, name) for name in DESCRIBED},
             status=DeviceStatus.OFFLINE,
             status_detail="not connected yet",
             created_at=self._clock(),
             user_id=claim.user_id or principal.user_id,
             enrollment_token_id=claim.enrollment_token_id,
-            agent_version=claim.agent_version,
-            facts=claim.facts,
             tags={},
             session_epoch=0,
             rev=1,

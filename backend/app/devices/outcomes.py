@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from deployx_protocol.codes import Code
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.states import Trust
+
+_TOLD = ("hostname", "platform", "ip_address", "agent_version", "facts")
+DESCRIBED = (*_TOLD, "source_ip")
+"""Columns that devices and claims both have, for what a machine says of itself and where it says it from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,10 @@ class Registration:
     """Whether another connection waits on this claim id, asked while the batch runs."""
     rival_is_alive: bool = False
     """That other connection was probed and answered."""
+
+    def described(self) -> dict[str, Any]:
+        """A value for each column of ``DESCRIBED``."""
+        return {name: getattr(self.message, name) for name in _TOLD} | {"source_ip": self.source_ip}
 
 
 @dataclass(frozen=True, slots=True)
