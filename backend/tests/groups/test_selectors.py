@@ -1,6 +1,7 @@
 """The language of selectors: what it says, how it is written back, and how each slip is answered."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidSelector
 from app.groups.parsing import parse
-from app.groups.selectors import TERMS_MAX, TEXT_MAX, Builtin, Selector, Tag, Term, Value
+from app.groups.selectors import KEYS, TERMS_MAX, TEXT_MAX, Builtin, Selector, Tag, Term, Value
 from tests.support.selectors import printable, selectors, written
 
 
@@ -141,6 +142,16 @@ def test_a_word_that_is_nearly_a_key_is_an_unknown_key(slip: str, key: str) -> N
 @pytest.mark.parametrize("name", ["role", "nam", "oss", "ids", "state", "region", "archive", "power", "host", "site"])
 def test_other_words_are_tags(name: str) -> None:
     assert parse(name) == Selector((Term(Tag(name)),))
+
+
+def test_the_page_about_selectors_shows_selectors() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "selectors.md").read_text()
+    examples = re.findall(r"^\| `([^`]+)` \| [^|]+ \|$", page.partition("## Keys")[0], re.MULTILINE)
+    assert len(examples) > 10
+    for text in examples:
+        assert written(text) == text
+    cells = re.findall(r"^\| ([`\w ]+) \|", page.partition("## Keys")[2].partition("Any other")[0], re.MULTILINE)
+    assert {key for cell in cells for key in re.findall(r"`(\w+)`", cell)} == set(KEYS)
 
 
 @given(selectors(names=printable.filter(bool), texts=printable, groups=("a", "b c", "*", "ü")))
