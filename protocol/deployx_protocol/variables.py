@@ -64,8 +64,10 @@ AGENT = frozenset(
     }
 )
 COMMAND_LINE = frozenset({"TOKEN", "URL"})
+TASKS = frozenset({"TASK_ID"})
+"""What the agent sets for the tasks that it runs."""
 DEVELOPMENT = frozenset({"DEV_SERVER", "PYTHON", "TEST_CHROMIUM"})
-ALL = SERVER | AGENT | COMMAND_LINE | DEVELOPMENT
+ALL = SERVER | AGENT | COMMAND_LINE | TASKS | DEVELOPMENT
 
 _ALIKE = 0.7
 

@@ -49,6 +49,12 @@ _OTHERS = """## Command line
 | `DEPLOYX_URL` | The server, instead of the stored login. |
 | `DEPLOYX_TOKEN` | An API token (`dxp_…`), instead of the stored login. |
 
+## Set for each task
+
+| Variable | Meaning |
+|---|---|
+| `DEPLOYX_TASK_ID` | The task that a program runs for. |
+
 ## Development and tests
 
 | Variable | Meaning |

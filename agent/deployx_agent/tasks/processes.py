@@ -14,10 +14,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from deployx_protocol.variables import PREFIX
+
 PATIENCE_S = 5.0
 """Between TERM and KILL."""
 _KILLED_WITHIN_S = 10.0
-TASK_VARIABLE = "DEPLOYX_TASK_ID"
+TASK_VARIABLE = f"{PREFIX}TASK_ID"
 
 
 def identify(pid: int) -> str:
