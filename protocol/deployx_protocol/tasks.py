@@ -126,6 +126,7 @@ class TaskCode(StrEnum):
     JOURNAL_NEW = "journal_new"  # lost: the agent has a new journal
     JOURNAL_RESTORED = "journal_restored"  # lost: the agent's state was put back to an earlier time
     NOT_IN_JOURNAL = "not_in_journal"  # lost: the agent does not have what it had accepted
+    DEVICE_DELETED = "device_deleted"  # lost, or cancelled before it was sent: someone deleted the device
     # failed before it started
     COMMAND_NOT_FOUND = "command_not_found"  # failed: there is no such program
     INTERPRETER_NOT_FOUND = "interpreter_not_found"  # failed: there is no such interpreter

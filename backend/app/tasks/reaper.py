@@ -2,6 +2,7 @@
 
 Queued past its time to start: expired, for it was never sent. Sent, accepted or running a while past the moment at
 which its agent ends it by itself: lost, until the agent says otherwise. Whether the device is online changes nothing.
+What was for a device that is deleted ends at once: nobody will ever take it, or say what became of it.
 """
 
 from collections import Counter
@@ -33,19 +34,20 @@ class ReaperService:
     async def reap(self) -> Mapping[str, int]:
         """End everything that is due; how many tasks went into which state. Raises Unavailable."""
         ended: Counter[str] = Counter()
-        while True:
-            due = await self._due()
-            ended += await self._end(due)
-            if len(due) < BATCH_MAX:
-                break
+        for why in (Task.deadline_at <= self._clock(), Task.device_id.is_(None)):
+            while True:
+                due = await self._due(why)
+                ended += await self._end(due)
+                if len(due) < BATCH_MAX:
+                    break
         if ended:
             log.info("tasks.reaped", **ended)
         return ended
 
-    async def _due(self) -> list[str]:
-        query = sa.select(Task.id).where(repository.UNFINISHED, Task.deadline_at <= self._clock())
+    async def _due(self, why: sa.ColumnElement[bool]) -> list[str]:
+        query = sa.select(Task.id).where(repository.UNFINISHED, why)
         async with self._db.read() as session:
-            return list(await session.scalars(query.order_by(Task.deadline_at).limit(BATCH_MAX)))
+            return list(await session.scalars(query.limit(BATCH_MAX)))
 
     async def _end(self, due: list[str]) -> Counter[str]:
         if not due:
@@ -53,10 +55,16 @@ class ReaperService:
         now = self._clock()
         async with self._uow.begin() as unit:
             tasks, _ = await repository.lock_with_runs(
-                unit.session, due, repository.UNFINISHED, Task.deadline_at <= now
+                unit.session,
+                due,
+                repository.UNFINISHED,
+                sa.or_(Task.deadline_at <= now, Task.device_id.is_(None)),
             )
             for task in tasks.values():
-                if task.state == TaskState.QUEUED:
+                if task.device_id is None:
+                    event = TaskEvent.CANCEL if task.state == TaskState.QUEUED else TaskEvent.GO_SILENT
+                    lifecycle.end(task, event, now, TaskCode.DEVICE_DELETED)
+                elif task.state == TaskState.QUEUED:
                     lifecycle.end(task, TaskEvent.EXPIRE, now)
                 else:
                     lifecycle.end(task, TaskEvent.GO_SILENT, now, TaskCode.SILENT)

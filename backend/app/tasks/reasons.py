@@ -74,7 +74,7 @@ def _unfinished(task: Task, state: TaskState, at: Circumstances) -> tuple[str, s
 def _queued(at: Circumstances) -> tuple[str, str]:
     until = f"until {_at(at.expires_at)}"
     if at.device is None:
-        return "the device was deleted", f"expires at {_at(at.expires_at)}"
+        return "the device was deleted", "called off in a moment"
     if at.device.trust != Trust.TRUSTED:
         return f"the device is {at.device.trust}, and gets no work", f"sent when it is trusted again, {until}"
     away = _away(at.device)
@@ -120,6 +120,8 @@ def _over(task: Task, state: TaskState, at: Circumstances) -> str:
             return _ending(task)
         case TaskState.TIMED_OUT:
             return f"ran longer than its time-out of {at.timeout_s:g} s, and was ended"
+        case TaskState.CANCELLED if task.code == TaskCode.DEVICE_DELETED:
+            return "the device was deleted before this was sent"
         case TaskState.CANCELLED:
             return "called off while it ran" if task.started_at else "called off before it started"
         case TaskState.INTERRUPTED:
@@ -143,6 +145,7 @@ _INTERRUPTED: dict[str, str] = {
 }
 _LOST: dict[str, str] = {
     TaskCode.SILENT: "no word from the device until its deadline; a result that comes late still counts",
+    TaskCode.DEVICE_DELETED: "the device was deleted before it said what became of this",
     TaskCode.JOURNAL_NEW: "the agent lost its journal; whether this ran is not known",
     TaskCode.JOURNAL_RESTORED: "the agent was put back to an earlier state; whether this ran is not known",
     TaskCode.NOT_IN_JOURNAL: "the agent had received it and does not know it any more; whether this ran is not known",

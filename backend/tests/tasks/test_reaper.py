@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import Database
+from app.devices.models import Device
 from app.hints import Hint, HintKind
 from app.tasks.lifecycle import GRACE
 from app.tasks.models import Run, Task
@@ -66,6 +67,27 @@ async def test_what_was_never_sent_expires_and_what_was_is_lost(
     assert await reaper.reap() == {}
 
 
+async def test_what_was_for_a_device_that_is_deleted_ends_at_once(
+    reaper: ReaperService, db: Database, clock: ManualClock, hints: list[Hint]
+) -> None:
+    made = await put(db, work.run(4), ["queued", "sent", "running", "failed"], deadline_at=clock() + timedelta(days=1))
+    kept = await put(db, work.run(1), ["queued"], deadline_at=clock() + timedelta(days=1))
+    async with db.write() as session:
+        await session.execute(sa.delete(Device).where(Device.id.in_([task.device_id for task in made])))
+    assert await reaper.reap() == {"cancelled": 1, "lost": 2}
+    ended = [await one_task(db, task.id) for task in made]
+    assert [(row.state, row.code) for row in ended] == [
+        ("cancelled", "device_deleted"),
+        ("lost", "device_deleted"),
+        ("lost", "device_deleted"),
+        ("failed", ""),
+    ]
+    assert (await run_of(db, made[0].id)).finished_at == clock()
+    assert (await one_task(db, kept[0].id)).state == "queued"
+    assert [hint.run_id for hint in hints if hint.kind is HintKind.RUN] == [made[0].run_id]
+    assert await reaper.reap() == {}
+
+
 async def test_however_many_are_due_they_end_in_batches(
     reaper: ReaperService, db: Database, clock: ManualClock
 ) -> None:
@@ -80,7 +102,8 @@ async def test_a_place_that_a_lost_task_leaves_is_told_to_who_waits_for_it(
     run = work.run(2, max_parallel=1)
     lost, waiting = await put(db, run, ["running", "queued"], online=True)
     async with db.write() as session:
-        await session.execute(sa.update(Task).where(Task.id == lost.id).values(deadline_at=clock()))
+        values = {"sent_at": clock(), "deadline_at": clock()}
+        await session.execute(sa.update(Task).where(Task.id == lost.id).values(values))
     await reaper.reap()
     assert [hint.device_id for hint in hints if hint.kind is HintKind.TASKS_WAITING] == [waiting.device_id]
     assert (await run_of(db, lost.id)).finished_at is None
