@@ -32,6 +32,7 @@ from app.realtime.agents import AgentGateway
 from app.realtime.bus import LocalBus
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.link import LinkServer
+from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
 from app.realtime.publisher import Publisher
 from app.realtime.run_publisher import RunPublisher
@@ -79,7 +80,12 @@ def create_app(settings: Settings) -> FastAPI:
     statistics = StatisticsService(uow, db, here.live_nodes)
     groups = GroupService(uow, db, here.live_nodes)
     runs = work_routes.Work(uow, db, devices, here.live_nodes, settings.output_quota_bytes)
-    registrations = RegistrationService(uow, node_id=node_id, approval=settings.enrollment == "approval")
+    registrations = RegistrationService(
+        uow,
+        node_id=node_id,
+        approval=settings.enrollment == "approval",
+        pending_max=settings.pending_devices_max,
+    )
 
     agent_server = LinkServer(
         allowed=events.FROM_AGENT,
@@ -88,9 +94,9 @@ def create_app(settings: Settings) -> FastAPI:
         max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
         cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
     )
-    agents = AgentGateway(agent_server, sessions, settings, counted, bus.publish)
+    notices = Notices(agent_server, sessions)
     loop = PresenceLoop(
-        registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=agents.register_again
+        registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=notices.register_again
     )
     work = TaskGateway(
         agent_server,
@@ -100,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
         ReaperService(uow, db),
         counted,
     )
-    agents.use(loop, work)
+    agent_server.serve(AgentGateway(agent_server, sessions, notices, loop, work, settings, counted, bus.publish))
 
     dashboard_server = LinkServer(
         allowed=events.FROM_DASHBOARD,
@@ -122,7 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     publisher = Publisher(devices, dashboards)
     run_publisher = RunPublisher(runs.reader, dashboards, watch)
-    bus.subscribe(agents.hinted)
+    bus.subscribe(notices.hinted)
     bus.subscribe(work.hinted)
     bus.subscribe(publisher.hinted)
     bus.subscribe(run_publisher.hinted)
@@ -130,7 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
     prunings = [
         accounts.prune,
         statistics.prune,
-        RetentionService(db, settings).prune,
+        RetentionService(uow, db, settings).prune,
         WorkRetention(db, settings).prune,
     ]
     housekeeping = Housekeeping(statistics, prunings)
@@ -142,7 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.drained = True
         runs.news.close()
         await loop.stop()
-        await agents.goodbye()
+        await notices.goodbye()
         await publisher.told(LAST_WORDS_S)
         await dashboards.goodbye()
         await asyncio.gather(agent_server.finished(LAST_WORDS_S), dashboard_server.finished(LAST_WORDS_S))

@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     """How long the devices of a server that crashed stay as they were, so that their agents can come back."""
     anonymous_max: int = Field(default=200, ge=1)
     """How many connections of one address may be waiting to register, to sign in, or to send a request."""
+    pending_devices_max: int = Field(default=10_000, ge=1)
+    """How many devices may wait to be accepted; beyond that, a new machine needs an enrolment token."""
     output_quota_bytes: int = Field(default=64 << 20, ge=0, le=limits.OUTPUT_QUOTA_MAX_BYTES)
     """How much of a task's output is kept where its run does not say; the task goes on past it, the loss is said."""
     run_retention_days: int = Field(default=90, ge=1)
@@ -101,6 +103,8 @@ class Settings(BaseSettings):
     """How many days an answered claim is kept."""
     enrollment_token_retention_days: int = Field(default=30, ge=1)
     """How many days an enrolment token is kept after it expired or was revoked."""
+    pending_device_retention_days: int = Field(default=30, ge=1)
+    """How many days a device that nobody accepted is kept after it was last seen."""
     refused_keys_max: int = Field(default=100_000, ge=1)
     """How many rejected keys are remembered; beyond that, the oldest are forgotten."""
 

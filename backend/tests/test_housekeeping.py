@@ -41,9 +41,9 @@ async def count(db: Database, model: type) -> int:
 
 
 @pytest.fixture
-def retention(db: Database, settings: Settings) -> RetentionService:
+def retention(uow: UnitOfWork, db: Database, settings: Settings) -> RetentionService:
     """Retention on the real clock; status events are kept for three days."""
-    return RetentionService(db, settings.model_copy(update={"status_retention_days": 3}))
+    return RetentionService(uow, db, settings.model_copy(update={"status_retention_days": 3}))
 
 
 @pytest.fixture

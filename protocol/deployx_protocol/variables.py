@@ -29,6 +29,8 @@ SERVER = frozenset(
         "OUTPUT_MAX_BYTES",
         "OUTPUT_QUOTA_BYTES",
         "OUTPUT_RETENTION_DAYS",
+        "PENDING_DEVICES_MAX",
+        "PENDING_DEVICE_RETENTION_DAYS",
         "PING_INTERVAL",
         "PING_TIMEOUT",
         "PORT",

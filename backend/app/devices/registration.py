@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from app.clock import Clock, utcnow
+from app.complaints import Complaints
 from app.devices import conflicts, identity
 from app.devices.identity import Lineage, Verdict
 from app.devices.models import Claim, Device, EnrollmentToken, StatusEvent
@@ -24,16 +25,24 @@ from deployx_protocol.messages import AgentRegister
 from deployx_protocol.states import DeviceStatus, StatusCause, Trust
 
 log = structlog.get_logger()
+NO_ROOM_RETRY_S = 60.0
 
 
 class RegistrationService:
-    """Turns registrations into devices, claims and refusals. ``approval`` is the enrolment policy (else: tokens)."""
+    """Turns registrations into devices, claims and refusals.
 
-    def __init__(self, uow: UnitOfWork, *, node_id: str, approval: bool, clock: Clock = utcnow) -> None:
+    ``approval`` is the enrolment policy (else: tokens); under it ``pending_max`` devices may wait to be accepted.
+    """
+
+    def __init__(
+        self, uow: UnitOfWork, *, node_id: str, approval: bool, pending_max: int, clock: Clock = utcnow
+    ) -> None:
         self._uow = uow
         self._node_id = node_id
         self._approval = approval
+        self._pending_max = pending_max
         self._clock = clock
+        self._complaints = Complaints("device.turned_away")
 
     async def register_many(self, registrations: Sequence[Registration]) -> list[Outcome]:
         """The outcome of each, committed. Raises Unavailable when the database is away; then nothing was written."""
@@ -57,7 +66,16 @@ class RegistrationService:
         holder = next((device for device in namesakes if device and device.public_key), None)
         if holder:
             return await conflicts.foreign_ids(rows, registration, holder, token)
-        return await _admit(rows, registration, next(filter(None, namesakes), None), token)
+        row = next(filter(None, namesakes), None)
+        if row is None and token is None and not await rows.room_to_wait(self._pending_max):
+            self._complaints.note(registration.source_ip, f"{self._pending_max} devices wait to be accepted already")
+            return Refused(
+                Code.SERVER_BUSY,
+                "Too many machines wait here to be accepted. Accept or reject them in the dashboard under "
+                "“Needs attention”, or enrol this machine with a token.",
+                NO_ROOM_RETRY_S,
+            )
+        return await _admit(rows, registration, row, token)
 
     def _refusal(self, rows: Rows, message: AgentRegister) -> Refused | None:
         """Why someone without a usable token stays outside; None if the policy lets them in."""

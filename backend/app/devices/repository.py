@@ -33,6 +33,9 @@ SORTS: dict[str, Any] = {
     "created_at": Device.created_at,
 }
 
+WAITING = Device.trust.in_((Trust.PENDING, Trust.UNVERIFIED))
+"""Devices that came without a token, and that nobody accepted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -157,6 +160,12 @@ async def one(session: AsyncSession, scope: Scope, device_id: int, *, lock: bool
 async def count(session: AsyncSession, scope: Scope) -> int:
     """How many devices there are."""
     return await session.scalar(scope.limit(sa.select(sa.func.count()).select_from(Device))) or 0
+
+
+async def waiting(session: AsyncSession, most: int) -> int:
+    """How many devices nobody has accepted; counted up to ``most``."""
+    some = sa.select(Device.id).where(WAITING).limit(most).subquery()
+    return await session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
 
 
 async def open_claims(

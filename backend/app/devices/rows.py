@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from app.devices import enrollment, identity
+from app.devices import enrollment, identity, repository
 from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey
 from app.hints import HintKind
 from app.uow import Unit
@@ -31,6 +31,7 @@ class Rows:
         """Boot id of whoever registered in this batch, by device: live as soon as it is committed."""
         self.forgotten: dict[int, TaskCode] = {}
         """Devices whose agents no longer know what they had been given, and why."""
+        self._waiting: int | None = None
 
     @classmethod
     async def load(cls, unit: Unit, messages: Sequence[AgentRegister], node_id: str, now: datetime) -> "Rows":
@@ -55,6 +56,15 @@ class Rows:
         )
         rows.claims = list(await unit.session.scalars(unanswered.order_by(Claim.id)))
         return rows
+
+    async def room_to_wait(self, most: int) -> bool:
+        """Whether one more device may wait to be accepted, of at most ``most``; True counts it."""
+        if self._waiting is None:
+            self._waiting = await repository.waiting(self.unit.session, most)
+        if self._waiting >= most:
+            return False
+        self._waiting += 1
+        return True
 
     def index(self, device: Device) -> None:
         """Find ``device`` by what it goes by now."""

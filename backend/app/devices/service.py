@@ -179,12 +179,12 @@ class DeviceService:
             device = await self._locked(unit, principal, device_id)
             _must_be_pending(device)
             await self.refuse_key(unit, principal, device.public_key, f"{device.agent_id} was rejected")
-            await _delete(unit, device)
+            await remove(unit, device)
 
     async def delete(self, principal: Principal, device_id: int) -> None:
         """Delete a device and cut its agent off. Raises NotFound."""
         async with self._uow.begin() as unit:
-            await _delete(unit, await self._locked(unit, principal, device_id))
+            await remove(unit, await self._locked(unit, principal, device_id))
 
     async def refuse_key(self, unit: Unit, principal: Principal, public_key: str | None, reason: str) -> None:
         """Turn this key away from now on, until it comes with a valid enrolment token."""
@@ -215,7 +215,8 @@ def _must_be_pending(device: Device) -> None:
         raise IllegalTransition(f"This device is {device.trust}, not pending; there is nothing to accept or reject.")
 
 
-async def _delete(unit: Unit, device: Device) -> None:
+async def remove(unit: Unit, device: Device) -> None:
+    """Delete ``device`` and what is claimed about it; its agent and whoever watches it are told after the commit."""
     await unit.session.execute(sa.delete(Claim).where(Claim.device_id == device.id))
     await unit.session.delete(device)
     unit.hint(HintKind.DEVICE_REMOVED, device.id, user_id=device.user_id or 0, rev=device.rev + 1)

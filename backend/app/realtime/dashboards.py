@@ -25,8 +25,9 @@ from app.devices.repository import Scope
 from app.devices.service import DeviceService
 from app.errors import DeployXError, Unavailable
 from app.realtime.admission import Admission
+from app.realtime.answers import accepted, refusal
 from app.realtime.link import LinkServer, LinkSocket, source_ip
-from app.realtime.watching import RunWatch, refusal
+from app.realtime.watching import RunWatch
 from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.checks import InvalidPayload
@@ -100,7 +101,7 @@ class DashboardGateway:
         self._clock = clock
         self._viewers: dict[str, Viewer] = {}
         self._snapshots: set[asyncio.Task[None]] = set()
-        self._admission = Admission(anonymous_max, CONNECT_DEADLINE_S, self._too_late)
+        self._admission = Admission("dashboard", anonymous_max, CONNECT_DEADLINE_S, self._too_late)
         self._reading = asyncio.Semaphore(READERS)
         server.serve(self)
 
@@ -196,7 +197,7 @@ class DashboardGateway:
         if not viewer.streaming:
             viewer.streaming = True
             self._start(self._stream(viewer))
-        return {"ok": True, "data": {}}
+        return accepted()
 
     async def _stream(self, viewer: Viewer) -> None:
         """Snapshots, one at a time, for as long as a newer one is asked for."""

@@ -5,7 +5,12 @@ Invariant: a device has at most one session; everything else that presents its i
 
 from dataclasses import dataclass
 
+import engineio
+
 from deployx_protocol.codes import Code
+from deployx_protocol.states import StatusCause
+
+_ENDINGS = {Code.SUPERSEDED: StatusCause.SUPERSEDED, Code.SERVER_SHUTDOWN: StatusCause.SERVER_SHUTDOWN}
 
 
 @dataclass(eq=False)
@@ -29,12 +34,21 @@ class AgentSession:
     ended: Code | None = None
     """Why the server ended it; None while it has not."""
     closed: bool = False
-    registering: bool = False
 
     @property
     def anonymous(self) -> bool:
         """Whether nothing but `agent_register` may be dispatched."""
         return not self.device_id and not self.claim_id
+
+    def departure(self, reason: str, ping_timeout_s: float) -> tuple[StatusCause, str]:
+        """Why the device is offline once this connection is closed for the transport's ``reason``; words, if any."""
+        if self.leaving is not None:
+            return StatusCause.AGENT_LEAVING, f"the agent stopped: {self.leaving}" if self.leaving else ""
+        if self.ended is not None:
+            return _ENDINGS.get(self.ended, StatusCause.CUT_OFF), ""
+        if reason == engineio.AsyncServer.reason.PING_TIMEOUT:
+            return StatusCause.PING_TIMEOUT, f"no pong for {ping_timeout_s:g} s"
+        return StatusCause.CONNECTION_CLOSED, ""
 
 
 class Sessions:

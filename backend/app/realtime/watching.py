@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.devices.repository import Scope
+from app.realtime.answers import accepted, refusal
 from app.realtime.link import LinkServer
 from app.tasks.reading import WorkReader
 from deployx_protocol import events
@@ -38,7 +39,7 @@ class RunWatch:
         if self._by_sid.get(sid) is mine:  # it did not leave meanwhile
             mine.add(run_id)
             await self._server.enter_room(sid, _room(run_id))
-        return {"ok": True, "data": {}}
+        return accepted()
 
     async def unwatch(self, sid: str, payload: Any) -> dict[str, Any]:
         """Take `unwatch_run`. Raises InvalidPayload."""
@@ -47,7 +48,7 @@ class RunWatch:
         if run_id in mine:
             mine.discard(run_id)
             await self._server.leave_room(sid, _room(run_id))
-        return {"ok": True, "data": {}}
+        return accepted()
 
     def forget(self, sid: str) -> None:
         """This dashboard is gone."""
@@ -62,11 +63,6 @@ class RunWatch:
         for start in range(0, len(tasks), TASKS_PER_MESSAGE):
             message = TasksChanged(run_id=run_id, tasks=list(tasks[start : start + TASKS_PER_MESSAGE]))
             await self._server.emit(events.TASKS_CHANGED, message, room=_room(run_id))
-
-
-def refusal(code: str, message: str) -> dict[str, Any]:
-    """The acknowledgement of an event that is not done."""
-    return {"ok": False, "error": {"code": code, "message": message}}
 
 
 def _room(run_id: str) -> str:

@@ -222,7 +222,7 @@ async def test_the_same_process_on_a_new_connection_takes_over_without_a_probe(s
 async def test_fault_11_a_restart_whose_old_connection_is_dead_takes_over(
     serve: Serve, agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.realtime.agents.PROBE_S", 0.3)
+    monkeypatch.setattr("app.realtime.registering.PROBE_S", 0.3)
     node = await serve(enrollment="approval")
     dead = agent(node)
     await dead.start()

@@ -10,8 +10,10 @@ from app.accounts.permissions import Role
 from app.db import Database
 from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey, StatusEvent
 from app.devices.retention import RetentionService
+from app.hints import Hint, HintKind
 from app.settings import Settings
-from deployx_protocol.states import ClaimKind, DeviceStatus
+from app.uow import UnitOfWork
+from deployx_protocol.states import ClaimKind, DeviceStatus, Trust
 from tests.support import rows
 from tests.support.machines import Machine, MakeAgent
 from tests.support.node import Serve
@@ -19,10 +21,10 @@ from tests.support.server import Browse, MakePerson, ManualClock
 
 
 @pytest.fixture
-def retention(db: Database, settings: Settings, clock: ManualClock) -> RetentionService:
+def retention(uow: UnitOfWork, db: Database, settings: Settings, clock: ManualClock) -> RetentionService:
     """A week for everything, and five refused keys."""
-    week = {f"{name}_retention_days": 7 for name in ("status", "claim", "enrollment_token")}
-    return RetentionService(db, settings.model_copy(update={**week, "refused_keys_max": 5}), clock)
+    week = {f"{name}_retention_days": 7 for name in ("status", "claim", "enrollment_token", "pending_device")}
+    return RetentionService(uow, db, settings.model_copy(update={**week, "refused_keys_max": 5}), clock)
 
 
 async def put(db: Database, *made: object) -> None:
@@ -118,6 +120,38 @@ async def test_what_a_forgotten_token_admitted_goes_on(
     assert (after.id, after.user_id, after.trust, after.enrollment_token_id) == (device.id, ada.id, "trusted", None)
     assert [(claim.state, claim.enrollment_token_id) for claim in await node.claims()] == [("open", None)]
     assert (await agent(node, machine).start())["trust"] == "trusted"
+
+
+async def test_devices_that_nobody_accepted_are_kept_while_they_are_seen(
+    retention: RetentionService,
+    db: Database,
+    clock: ManualClock,
+    person: MakePerson,
+    hints: list[Hint],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.devices.retention.BATCH", 3)
+    ada = await person()
+    old, young = clock() - timedelta(days=7.1), clock() - timedelta(days=6.9)
+    strangers = [{"trust": trust, "last_seen": old} for trust in (Trust.PENDING, Trust.UNVERIFIED)] * 4
+    strangers.append({"trust": Trust.PENDING, "last_seen": None, "created_at": old})
+    kept: list[dict[str, Any]] = [
+        {"trust": Trust.PENDING, "last_seen": young},
+        {"trust": Trust.UNVERIFIED, "last_seen": None, "created_at": young},
+        {"trust": Trust.PENDING, "last_seen": old, "status": DeviceStatus.ONLINE},
+        {"trust": Trust.PENDING, "last_seen": old, "user_id": ada.id},
+        {"trust": Trust.TRUSTED, "last_seen": old},
+        {"trust": Trust.QUARANTINED, "last_seen": old},
+    ]
+    await put(db, *(rows.device(n, device_name="stranger", **values) for n, values in enumerate(strangers)))
+    await put(db, *(rows.device(100 + n, device_name=f"kept {n}", **values) for n, values in enumerate(kept)))
+    async with db.read() as session:
+        stranger = (await session.scalars(sa.select(Device).where(Device.device_name == "stranger").limit(1))).one()
+    await put(db, rows.claim(stranger))
+    await retention.prune()
+    assert await left(db, Device.device_name) == {f"kept {n}" for n in range(len(kept))}
+    assert await left(db, Claim.id) == set()
+    assert sum(hint.kind is HintKind.DEVICE_REMOVED for hint in hints) == len(strangers)
 
 
 async def test_the_newest_refusals_are_kept(

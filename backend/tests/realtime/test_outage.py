@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from app.migrate import migrate
-from app.realtime.agents import REGISTRATIONS_MAX
+from app.realtime.registering import REGISTRATIONS_MAX
 from app.settings import Settings
 from deployx_protocol import events
 from tests.support.machines import AgentPeer, Machine

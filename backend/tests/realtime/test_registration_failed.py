@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.realtime.agents import REGISTRATIONS_MAX
+from app.realtime.registering import REGISTRATIONS_MAX
 from deployx_protocol import events, limits
 from deployx_protocol.codes import REFUSALS, Code
 from tests.support.machines import Machine, MakeAgent

@@ -1,0 +1,207 @@
+"""The conversation that makes a connection a device's: `agent_register`, what comes of it, and what is answered.
+
+Invariant: a connection is mapped to its device in the very step in which the commit became known, so that nothing else
+is written about the device in between.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from app.clock import Clock, iso, utcnow
+from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration, Split
+from app.realtime import credentials
+from app.realtime.admission import Admission
+from app.realtime.answers import accepted, refusal
+from app.realtime.link import LinkServer
+from app.realtime.notices import Notices
+from app.realtime.presence import PresenceLoop
+from app.realtime.sessions import AgentSession, Sessions
+from app.realtime.tasks import TaskGateway
+from app.settings import Settings
+from app.web.metrics import Metrics
+from deployx_protocol import events, limits
+from deployx_protocol.checks import InvalidPayload, decode
+from deployx_protocol.codes import REFUSALS, Code
+from deployx_protocol.messages import AgentRegister, IdentitySplit, RegistrationFailed, RegistrationSuccess
+from deployx_protocol.states import StatusCause
+
+log = structlog.get_logger()
+
+PROBE_S = 3.0
+REGISTRATIONS_MAX = 20
+"""How often one connection may fail to register, by its own fault, before it is cut."""
+
+
+class Registering:
+    """Registers connections of ``sessions``, which ``admission`` counts until they are somebody's."""
+
+    def __init__(
+        self,
+        server: LinkServer,
+        sessions: Sessions,
+        admission: Admission,
+        notices: Notices,
+        presence: PresenceLoop,
+        work: TaskGateway,
+        settings: Settings,
+        metrics: Metrics,
+        clock: Clock = utcnow,
+    ) -> None:
+        self._server = server
+        self._sessions = sessions
+        self._admission = admission
+        self._notices = notices
+        self._presence = presence
+        self._work = work
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+
+    async def register(self, session: AgentSession, payload: Any) -> dict[str, Any]:
+        """Take `agent_register`; the acknowledgement. Whatever comes of it was sent as an event before."""
+        session.attempts += 1
+        if session.attempts > REGISTRATIONS_MAX and session.anonymous:
+            text = "Too many attempts on one connection."
+            await self._notices.end(session, Code.SERVER_BUSY, text, retry_after_s=60)
+            return refusal(Code.SERVER_BUSY, text)
+        agent_id = _claimed_id(payload)
+        try:
+            message = decode(payload, AgentRegister)
+        except InvalidPayload as error:
+            return await self._failed(session, agent_id, Refused(Code.INVALID_PAYLOAD, str(error)))
+        refused = credentials.check(message, session.sid, self._settings.allowed_origins())
+        if refused:
+            return await self._failed(session, agent_id, refused)
+        return await self._answer(session, message, await self._outcome(session, message))
+
+    # ------------------------------------------------------------ what comes of it
+
+    async def _outcome(self, session: AgentSession, message: AgentRegister) -> Outcome:
+        registration = Registration(
+            message=message,
+            source_ip=session.source_ip,
+            live_boot=lambda device_id: self._sessions.live_boot(device_id, session, message.public_key),
+            claim_connected=lambda claim_id: self._sessions.claim_connected(claim_id, session),
+        )
+
+        def committed(outcome: Outcome) -> None:
+            self._bind(session, message, outcome)
+
+        outcome = await self._presence.register(registration, committed)
+        while isinstance(outcome, Contested):
+            alive = await self._rival_is_alive(outcome.device_id)
+            outcome = await self._presence.register(replace(registration, rival_is_alive=alive), committed)
+        return outcome
+
+    async def _rival_is_alive(self, device_id: int) -> bool:
+        rival = self._sessions.by_device.get(device_id)
+        socket = self._server.socket(rival.sid) if rival else None
+        if rival is None or (socket and await socket.probe(PROBE_S)):
+            return rival is not None
+        self._sessions.unbind(rival)
+        self._presence.depart(rival, StatusCause.SUPERSEDED)
+        text = "This connection did not answer while another one registered."
+        await self._notices.end(rival, Code.SUPERSEDED, text)
+        return False
+
+    def _bind(self, session: AgentSession, message: AgentRegister, outcome: Outcome) -> None:
+        """Map agent to connection, in the same step in which the commit became known."""
+        if not isinstance(outcome, Registered | Held | Split):
+            return
+        if session.device_id and (not isinstance(outcome, Registered) or outcome.device_id != session.device_id):
+            self._step_down(session)
+        if isinstance(outcome, Split):
+            self._sessions.unbind(session)
+            return
+        session.agent_id, session.hostname = outcome.agent_id, message.hostname
+        session.boot_id, session.public_key = message.boot_id, message.public_key
+        if isinstance(outcome, Held):
+            if not session.closed:
+                self._sessions.hold(session, outcome.claim_id, outcome.device_id)
+            return
+        if session.closed:  # it went while its registration was being saved
+            session.device_id, session.epoch = outcome.device_id, outcome.epoch
+            cause = session.departure(self._server.reason.TRANSPORT_CLOSE, self._settings.ping_timeout)
+            self._presence.depart(session, *cause)
+            return
+        previous = self._sessions.bind(session, outcome.device_id, outcome.epoch)
+        if previous:
+            text = "A newer connection of this device took over."
+            self._notices.end_soon(previous, Code.SUPERSEDED, text)
+
+    def _step_down(self, session: AgentSession) -> None:
+        """The connection stays, but it does not speak for its device any more."""
+        self._sessions.unbind(session)
+        self._presence.depart(session, StatusCause.CUT_OFF, "the agent became another device")
+        session.device_id = session.epoch = 0
+
+    # ------------------------------------------------------------ what is answered
+
+    async def _answer(self, session: AgentSession, message: AgentRegister, outcome: Outcome) -> dict[str, Any]:
+        self._metrics.registrations.labels(type(outcome).__name__.lower()).inc()
+        match outcome:
+            case Refused():
+                answer = await self._failed(session, message.agent_id, outcome)
+                if outcome.code is Code.REJECTED and not session.anonymous:  # it spoke with this key until now
+                    await self._notices.end(session, outcome.code, outcome.message)
+                return answer
+            case Split(token=token):
+                text = "This machine is a copy of another one. It becomes a device of its own."
+                split = IdentitySplit(enrollment_token=token, message=text)
+                await self._notices.emit(session, events.IDENTITY_SPLIT, split)
+                if not session.closed:
+                    self._admission.readmit(session.eio_sid, session.source_ip)
+                return accepted()
+            case Registered() | Held():
+                self._admission.done(session.eio_sid)
+                success = RegistrationSuccess(
+                    agent_id=outcome.agent_id,
+                    trust=outcome.trust,
+                    generation=outcome.generation,
+                    heartbeat_interval_s=self._settings.heartbeat_interval_s,
+                    server_time=iso(self._clock()),
+                    http_token=outcome.http_token if isinstance(outcome, Registered) else "",
+                )
+                await self._notices.emit(session, events.REGISTRATION_SUCCESS, success)
+                self._log_registered(session, outcome)
+                if isinstance(outcome, Registered):
+                    self._work.registered(session)
+                return accepted(success)
+            case Contested():
+                raise AssertionError("a contest is settled before it is answered")
+
+    def _log_registered(self, session: AgentSession, outcome: Registered | Held) -> None:
+        log.info(
+            f"Agent registered: {session.hostname}",
+            agent_id=outcome.agent_id,
+            trust=outcome.trust.value,
+            sid=session.sid,
+            source_ip=session.source_ip,
+        )
+        if isinstance(outcome, Registered):
+            if outcome.came_online:
+                self._metrics.came_online()
+            log.info("Device status updated: online", agent_id=outcome.agent_id, source_ip=session.source_ip)
+
+    async def _failed(self, session: AgentSession, agent_id: str, refused: Refused) -> dict[str, Any]:
+        failure = RegistrationFailed.because(agent_id, refused.code, refused.message, refused.retry_after_s)
+        log.warning(
+            "Registration failed",
+            agent_id=agent_id,
+            code=refused.code.value,
+            why=refused.message,
+            source_ip=session.source_ip,
+        )
+        await self._notices.emit(session, events.REGISTRATION_FAILED, failure)
+        if REFUSALS[refused.code].retryable and refused.code is not Code.SERVER_BUSY:  # it may wait until we can
+            session.attempts -= 1
+            self._admission.extend(session.eio_sid)
+        return refusal(refused.code, refused.message)
+
+
+def _claimed_id(payload: Any) -> str:
+    """What to call someone whose payload was not checked yet; never more than a short, plain text."""
+    claimed = payload.get("agent_id") if isinstance(payload, dict) else None
+    return claimed[: limits.AGENT_ID_MAX] if isinstance(claimed, str) and claimed.isprintable() else ""
