@@ -39,6 +39,7 @@ export function Run() {
   if (run) return <Known key={run.id} run={run} stale={query.error} onRetry={() => query.refetch()} />;
   return (
     <div className={classes.alone}>
+      <h1 className="visually-hidden">Run</h1>
       <Back />
       {query.error ? (
         <ProblemBox error={query.error} what="This run cannot be shown." onRetry={() => query.refetch()} />
@@ -93,6 +94,7 @@ function Known({ run, stale, onRetry }) {
 
   return (
     <div className={classes.page} data-open={openId ? true : undefined}>
+      {openId && instead && <h1 className="visually-hidden">{run.title}</h1>}
       <div className={classes.list} data-scrolls>
         <Back />
         {stale !== null && stale !== undefined && (

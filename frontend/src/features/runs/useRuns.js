@@ -62,9 +62,11 @@ export function useWatchedRun(id) {
   useEffect(
     () =>
       link.watchRun(id, () => {
-        void queryClient.invalidateQueries({ queryKey: [...RUNS, "one", id] });
-        void queryClient.invalidateQueries({ queryKey: [...RUNS, "tasks", id] });
-        void queryClient.invalidateQueries({ queryKey: [...RUNS, "task"] });
+        for (const part of [["one", id], ["tasks", id], ["task"]]) {
+          const queryKey = [...RUNS, ...part];
+          // What is being read for the first time may have begun too early, and would not be begun again by itself.
+          void queryClient.cancelQueries({ queryKey }).then(() => queryClient.invalidateQueries({ queryKey }));
+        }
       }),
     [id, queryClient],
   );

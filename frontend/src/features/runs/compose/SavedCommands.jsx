@@ -1,5 +1,5 @@
 /** Commands that this user keeps: take one, keep what is typed now, forget one. */
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { ActionIcon, Button, Popover, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Icon } from "../../../components/Icon";
@@ -79,12 +79,14 @@ function List({ onTake }) {
 function Keep({ draft }) {
   const queryClient = useQueryClient();
   const [name, setName] = useState("");
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   const { command, problems } = commandOf(draft);
   const wrong = Object.values(problems)[0];
   const keep = useMutation({
     mutationFn: () => saveCommand(name.trim(), command),
     onSuccess: () => {
       setName("");
+      field.current?.focus(); // the button that was pressed is off now
       return queryClient.invalidateQueries({ queryKey: KEY });
     },
   });
@@ -97,6 +99,7 @@ function Keep({ draft }) {
       }}
     >
       <TextInput
+        ref={field}
         className={classes.name}
         label="Save what is typed as"
         description={wrong && `First: ${wrong}`}

@@ -5,6 +5,7 @@ import { BYTES_MOST, createPart, cut, pieceOf } from "./pieces";
 import { createReader } from "./reader";
 import { findIn, textOf } from "./search";
 import { spansOf } from "./spans";
+import { findFurther } from "./useSearch";
 
 /** @param {string} text */
 const base64 = (text) => Buffer.from(text, "utf8").toString("base64");
@@ -166,5 +167,43 @@ describe("searching", () => {
       { text: "ef", style: red, found: "no" },
     ]);
     expect(spansOf("", null, [])).toEqual([]);
+  });
+});
+
+describe("searching on, beyond what is loaded", () => {
+  /** @param {string[]} chunks @param {string} wanted @param {AbortSignal} [signal] */
+  function search(chunks, wanted, signal = new AbortController().signal) {
+    const { read } = serverWith(chunks);
+    const onProgress = vi.fn();
+    const found = findFurther({
+      read: (from) => read(from, 64),
+      from: 0,
+      end: chunks.length,
+      wanted,
+      signal,
+      onProgress,
+    });
+    return { found, read, onProgress };
+  }
+  const lines = Array.from({ length: 100 }, (_, index) => `line ${index}\n`);
+
+  it("finds the chunk, range by range", async () => {
+    const { found, onProgress } = search(lines, "LINE 73");
+    await expect(found).resolves.toBe(73);
+    expect(onProgress.mock.calls.length).toBeGreaterThan(5);
+  });
+
+  it("finds what lies across two ranges", async () => {
+    const chunks = ["x".repeat(60), "nee", "dle\n", "y".repeat(60)];
+    await expect(search(chunks, "needle").found).resolves.not.toBeNull();
+  });
+
+  it("ends where there is nothing, and when it is stopped", async () => {
+    await expect(search(lines, "nowhere").found).resolves.toBeNull();
+    const stopped = new AbortController();
+    stopped.abort();
+    const { found, read } = search(lines, "line 73", stopped.signal);
+    await expect(found).resolves.toBeNull();
+    expect(read).not.toHaveBeenCalled();
   });
 });

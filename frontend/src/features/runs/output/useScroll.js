@@ -17,12 +17,16 @@ export function useScroll({ box, rows, held, reader, virtual }) {
   const last = useRef({ top: 0, first: rows[0], anchor: { seq: -1, nth: 0, offset: 0 } });
   const { version, following } = held;
 
+  // After every change of what is drawn: its height may follow its rows by a moment.
+  useLayoutEffect(() => {
+    if (following) box.current?.scrollTo({ top: box.current.scrollHeight });
+  });
+
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
     const before = last.current;
-    if (following) element.scrollTo({ top: element.scrollHeight });
-    else if (before.first !== undefined && before.first !== rows[0]) {
+    if (!following && before.first !== undefined && before.first !== rows[0]) {
       const { seq, nth, offset } = before.anchor;
       const begins = rows.findIndex((row) => row.seq >= seq);
       const index = begins < 0 ? 0 : rows[begins].seq === seq ? begins + nth : begins;

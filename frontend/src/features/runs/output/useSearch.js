@@ -3,15 +3,12 @@
  *
  * @typedef {import("./search").Match} Match
  */
-import { useEffect, useMemo, useRef, useState } from "react";
-import { useDebouncedValue } from "@mantine/hooks";
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { asProblem } from "../../../lib/problem";
 import { readOutput } from "../api";
 import { createPart, pieceOf } from "./pieces";
 import { REQUEST_BYTES } from "./reader";
 import { findIn } from "./search";
-
-const TYPED_MS = 150;
 
 /**
  * The first chunk at or after `from` in whose neighbourhood `wanted` stands; null when it stands nowhere.
@@ -41,7 +38,7 @@ export async function findFurther({ read, from, end, wanted, signal, onProgress 
  */
 export function useSearch(taskId, reader, held, rows) {
   const [text, setText] = useState("");
-  const [wanted] = useDebouncedValue(text, TYPED_MS);
+  const wanted = useDeferredValue(text);
   const [at, setAt] = useState(0);
   const [further, setFurther] = useState(
     /** @type {{ share: number } | { none: true } | { error: string } | null} */ (null),
@@ -67,7 +64,7 @@ export function useSearch(taskId, reader, held, rows) {
         read: (from) => readOutput(taskId, from, REQUEST_BYTES, signal),
         from: nextSeq,
         end,
-        wanted,
+        wanted: text,
         signal,
         onProgress: (seq) => setFurther({ share: (seq - nextSeq) / (end - nextSeq) }),
       });
@@ -99,9 +96,9 @@ export function useSearch(taskId, reader, held, rows) {
     /** @param {1 | -1} by */
     step(by) {
       reader.pause();
-      if (by === 1 && (current === matches.length - 1 || matches.length === 0) && held.nextSeq < held.end && wanted)
-        return void searchFurther();
-      if (matches.length > 0) setAt((current + by + matches.length) % matches.length);
+      const count = wanted === text ? matches.length : findIn(rows, text).length;
+      if (by === 1 && current >= count - 1 && held.nextSeq < held.end && text) return void searchFurther();
+      if (count > 0) setAt((Math.max(0, current) + by + count) % count);
     },
   };
 }
