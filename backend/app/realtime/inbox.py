@@ -22,6 +22,8 @@ ITEMS_MAX = 200
 BATCH_MAX_BYTES = 4 << 20
 DEVICE_MAX_BYTES = 8 << 20
 WAITING_MAX_BYTES = 48 << 20
+FOR_REPORTS_BYTES = 4 << 20
+"""What reports may take beyond either limit: output never keeps out the word that a task is over."""
 RETRY_S = 0.5
 _ITEM_BYTES = 400
 """What an item takes besides the bytes of its output, roughly."""
@@ -53,7 +55,9 @@ class Inbox:
     def take(self, item: Reported | Printed, answer: Callable[[Saved | None], None]) -> bool:
         """Let ``item`` wait for its commit; False if there is no room for it now."""
         size = _size(item)
-        if self._bytes + size > WAITING_MAX_BYTES or self._by_device[item.device_id] + size > DEVICE_MAX_BYTES:
+        beyond = FOR_REPORTS_BYTES if isinstance(item, Reported) else 0
+        theirs = self._by_device.get(item.device_id, 0)
+        if self._bytes + size > WAITING_MAX_BYTES + beyond or theirs + size > DEVICE_MAX_BYTES + beyond:
             return False
         self._waiting.append(Waiting(item, size, answer))
         self._by_device[item.device_id] += size

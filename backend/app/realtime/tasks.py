@@ -5,7 +5,8 @@ Invariants: an agent speaks for the device of its own connection, never for one 
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,12 +28,15 @@ from deployx_protocol.checks import decode
 from deployx_protocol.frames import Frame
 from deployx_protocol.messages import Message
 from deployx_protocol.task_messages import OutputSaved, TaskAcknowledged, TaskOutput, TaskUpdates, UpdateSaved
+from deployx_protocol.tasks import FINAL, TaskState
 
 log = structlog.get_logger()
 
 REAP_S = 3.0
+MEASURE_S = 15.0
 POST_S = 20.0
 """How long a request with output waits for its commit."""
+UNFINISHED = sorted(frozenset(TaskState) - FINAL)
 ACKNOWLEDGED_MAX = 150
 """How many entries of a kind one acknowledgement has at most: far below the size of a message."""
 
@@ -50,6 +54,7 @@ class TaskGateway:
         metrics: Metrics,
     ) -> None:
         self._server = server
+        self._delivery = delivery
         self._reaper = reaper
         self._metrics = metrics
         self._dispatcher = Dispatcher(delivery, sessions, self._emit, metrics.tasks_sent.inc)
@@ -65,7 +70,8 @@ class TaskGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised("tasks.inbox", self._inbox.run))
             group.create_task(supervised("tasks.dispatcher", self._dispatcher.run))
-            group.create_task(supervised("tasks.reaper", self._reap_forever))
+            group.create_task(supervised("tasks.reaper", partial(self._every, REAP_S, self._reap)))
+            group.create_task(supervised("tasks.measure", partial(self._every, MEASURE_S, self._measure)))
 
     # ------------------------------------------------------------ what agents say
 
@@ -143,16 +149,22 @@ class TaskGateway:
         if not session.closed:
             await self._server.emit(event, message.to_json(), to=session.sid)
 
-    # ------------------------------------------------------------ deadlines
+    # ------------------------------------------------------------ once in a while
 
-    async def _reap_forever(self) -> None:
+    async def _reap(self) -> None:
+        for state, count in (await self._reaper.reap()).items():
+            self._metrics.tasks_reaped.labels(state).inc(count)
+
+    async def _measure(self) -> None:
+        counts = await self._delivery.unfinished()
+        for state in UNFINISHED:
+            self._metrics.tasks.labels(state.value).set(counts.get(state.value, 0))
+
+    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            try:
-                for state, count in (await self._reaper.reap()).items():
-                    self._metrics.tasks_reaped.labels(state).inc(count)
-            except Unavailable:
-                pass  # asked again at the next turn; whoever writes has said so
-            await asyncio.sleep(REAP_S)
+            with contextlib.suppress(Unavailable):  # asked again at the next turn; whoever writes has said so
+                await step()
+            await asyncio.sleep(interval_s)
 
 
 def _pieces(

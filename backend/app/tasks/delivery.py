@@ -120,6 +120,12 @@ class DeliveryService:
         async with self._db.read() as session:
             return {device_id for device_id in await session.scalars(query) if device_id}
 
+    async def unfinished(self) -> dict[str, int]:
+        """How many tasks that are not over are in each state, whichever server their devices are at."""
+        query = sa.select(Task.state, sa.func.count()).where(repository.UNFINISHED).group_by(Task.state)
+        async with self._db.read() as session:
+            return {row[0]: row[1] for row in await session.execute(query)}
+
     async def waiting_here(self) -> set[int]:
         """The devices connected to this node for which tasks are queued. Raises Unavailable."""
         async with self._db.read() as session:

@@ -39,6 +39,7 @@ class Metrics:
         self.registrations = self._counter("registrations", "Answers to agent_register", "outcome")
         self.heartbeats = self._counter("heartbeats", "Heartbeats received")
         self.status_changes = self._counter("status_changes", "Devices that came or went", "status", "cause")
+        self.tasks = self._gauge("tasks", "Tasks that are not over", "state")
         self.tasks_sent = self._counter("tasks_sent", "Tasks handed to agents, repeats included")
         self.task_reports = self._counter("task_reports", "Reports of tasks that were saved", "state")
         self.task_output_bytes = self._counter("task_output_bytes", "Bytes of output received, repeats included")
