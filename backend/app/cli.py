@@ -25,6 +25,7 @@ from app.devices.enrollment import EnrollmentService
 from app.errors import DeployXError, Unavailable
 from app.serve import CannotServe, migrate_or_explain, serve
 from app.settings import Settings, UnusableSettings
+from app.sim import command as simulator
 from app.uow import UnitOfWork
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_UNAVAILABLE
 
@@ -159,6 +160,9 @@ def openapi() -> None:
 
     app: Any = create_app(Settings(database_url="sqlite+aiosqlite:///:memory:"))
     print(json.dumps(app.openapi(), indent=2, ensure_ascii=False))
+
+
+commands.command("sim", help=simulator.HELP)(simulator.sim)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""What a simulated machine prints when it is asked to run something, and how long that takes.
+
+Nothing is executed: no command that comes over the wire can do anything to the machine that the simulator is on.
+"""
+
+import random
+import shlex
+from dataclasses import dataclass
+
+from app.sim.machine import Machine
+from deployx_protocol.task_messages import STDERR, STDOUT, Task
+
+_SLOW_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What a command is going to do: ``chunks`` (stream, data) while ``lasts_s`` passes, then ``exit_code``."""
+
+    lasts_s: float
+    exit_code: int
+    chunks: list[tuple[int, bytes]]
+
+
+def doing(machine: Machine, task: Task) -> Doing:
+    """What ``task`` does on ``machine``; the same every time."""
+    dice = random.Random(f"{machine.agent_id}:{task.task_id}")  # noqa: S311 - a simulation that can be repeated
+    words = _words(task)
+    name, arguments = (words[0].rpartition("/")[2], words[1:]) if words else ("sh", [])
+    match name:
+        case "echo":
+            return Doing(0.0, 0, _lines(STDOUT, " ".join(arguments)))
+        case "false":
+            return Doing(0.0, 1, [])
+        case "true":
+            return Doing(0.0, 0, [])
+        case "sleep":
+            return Doing(_seconds(arguments), 0, [])
+        case "hostname":
+            return Doing(0.01, 0, _lines(STDOUT, machine.hostname))
+        case "uname":
+            return Doing(0.01, 0, _lines(STDOUT, machine.platform))
+        case "uptime":
+            days, load = dice.randrange(1, 400), dice.random() * 2
+            return Doing(0.02, 0, _lines(STDOUT, f" 14:02:11 up {days} days,  1 user,  load average: {load:.2f}"))
+        case "df":
+            used = dice.randrange(11, 97)
+            lines = ("Filesystem      Size  Used Avail Use% Mounted on", f"/dev/sda1        98G   ..    ..  {used}% /")
+            return Doing(0.03, 0, _lines(STDOUT, *lines))
+        case "work":
+            return _work(dice, machine)
+        case _:
+            return Doing(dice.uniform(0.05, 0.6), 0, _lines(STDOUT, f"{machine.hostname}: {name} done"))
+
+
+def _work(dice: random.Random, machine: Machine) -> Doing:
+    """Some output on both streams, not all of it text; slow or failing now and then."""
+    chunks = [
+        (STDERR if dice.random() < 0.2 else STDOUT, f"{machine.hostname} step {number} ".encode() + dice.randbytes(8))
+        for number in range(dice.randrange(1, 12))
+    ]
+    lasts_s = dice.uniform(1.0, 4.0) if dice.random() < _SLOW_SHARE else dice.uniform(0.0, 0.3)
+    return Doing(lasts_s, dice.choices((0, 1, 42), (8, 1, 1))[0], chunks)
+
+
+def _words(task: Task) -> list[str]:
+    if task.argv is not None:
+        return task.argv
+    try:
+        return shlex.split(task.shell or "")
+    except ValueError:
+        return []
+
+
+def _seconds(arguments: list[str]) -> float:
+    try:
+        return min(max(float(arguments[0]), 0.0), 86_400.0)
+    except (IndexError, ValueError):
+        return 0.0
+
+
+def _lines(stream: int, *lines: str) -> list[tuple[int, bytes]]:
+    return [(stream, f"{line}\n".encode()) for line in lines]
