@@ -1,8 +1,9 @@
 """Who an agent is comes from its connection: whatever it names in a payload, it speaks for itself alone."""
 
+from app.devices.models import Device
 from deployx_protocol import events
 from tests.support.machines import MakeAgent
-from tests.support.node import Serve
+from tests.support.node import Serve, eventually
 
 
 async def test_threat_13_an_agent_that_names_another_speaks_for_itself(serve: Serve, agent: MakeAgent) -> None:
@@ -10,7 +11,12 @@ async def test_threat_13_an_agent_that_names_another_speaks_for_itself(serve: Se
     rogue, victim = agent(node), agent(node)
     await rogue.start()
     await victim.start()
-    before = await node.device(victim.machine.agent_id)
+
+    async def saved() -> Device | None:
+        row = await node.device(victim.machine.agent_id)
+        return row if row.generation == row.generation_issued else None
+
+    before: Device = await eventually(saved, what="the generation that the victim has confirmed")
     forged = {"agent_id": victim.machine.agent_id, "id": before.id, "machine_id": before.machine_id, "sid": victim.sid}
     await rogue.call(events.PING, forged)
     await rogue.call(events.REGISTRATION_ACK, {**forged, "generation": 999})
