@@ -58,11 +58,13 @@ class Follower:
     def until_over(self) -> list[Task]:
         """Read until every task is over and its output is whole. Raises Unreachable when the server stays away."""
         pause_s, answered, over_at = _FASTEST_S, time.monotonic(), 0.0
+        listing_s = 0.0
         tasks: list[Task] = []
         while True:
             began = time.monotonic()
             try:
                 before, tasks = tasks, self._picked(self._work.tasks(self._run_id))
+                listing_s = time.monotonic() - began
                 self._read(tasks)
                 answered = time.monotonic()
             except Unreachable:
@@ -78,7 +80,7 @@ class Follower:
                 if not late or answered - over_at > LATE_S:
                     break
             pause_s = _FASTEST_S if tasks != before else min(pause_s * 1.5, _SLOWEST_S)
-            time.sleep(max(pause_s, 2 * (answered - began)))
+            time.sleep(max(pause_s, 2 * listing_s))
         for task in tasks:
             self._end(task)
         self._progress.clear()

@@ -47,7 +47,12 @@ def run(work: Work, request: dict[str, Any], form: Form, *, wait: bool, yes: boo
         form.sink(progress, preview["total"])
     if preview["total"] > ASK_ABOVE and not yes and sys.stdin.isatty() and not _agreed(preview["total"]):
         raise CommandError("Nothing was started.")
-    return started(work, work.start(request), form, wait=wait)
+    try:
+        made = work.start(request)
+    except KeyboardInterrupt:
+        progress.say("\nIt may have been started all the same. See: deployx runs")
+        return EXIT_INTERRUPTED
+    return started(work, made, form, wait=wait)
 
 
 def started(work: Work, made: dict[str, Any], form: Form, *, wait: bool) -> int:
