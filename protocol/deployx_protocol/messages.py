@@ -215,6 +215,8 @@ class DeviceView(Message, frozen=True, kw_only=True):
     agent_version: str
     facts: dict[str, str]
     tags: dict[str, str]
+    agent_tags: dict[str, str]
+    """What the agent's settings say; where `tags` has the same name, `tags` counts."""
     user_id: int | None
     owner: str | None
     """The owner's e-mail address."""

@@ -42,6 +42,7 @@ def device_view(
         agent_version=device.agent_version,
         facts=device.facts,
         tags=device.tags,
+        agent_tags=device.agent_tags,
         user_id=device.user_id,
         owner=owner,
         created_at=iso(device.created_at),

@@ -973,6 +973,10 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+            /** Agent Tags */
+            agent_tags: {
+                [key: string]: string;
+            };
             /** User Id */
             user_id: number | null;
             /** Owner */

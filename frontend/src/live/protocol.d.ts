@@ -149,6 +149,9 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+            agent_tags: {
+                [key: string]: string;
+            };
             user_id: number | null;
             owner: string | null;
             created_at: string;

@@ -6,7 +6,7 @@ import { Icon } from "../../components/Icon";
 import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { changeTags } from "../devices/actions";
-import { parseTag } from "../devices/tags";
+import { fromAgent, parseTag } from "../devices/tags";
 import { useActOff } from "../devices/useActOff";
 import classes from "./Device.module.css";
 
@@ -44,6 +44,11 @@ export function TagEditor({ device }) {
           >
             <Icon name="close" size={12} />
           </button>
+        </span>
+      ))}
+      {fromAgent(device).map(([name, value]) => (
+        <span key={name} className={classes.tag} title="From the settings of its agent, where it can be changed">
+          {value ? `${name}=${value}` : name}
         </span>
       ))}
       {text === null ? (

@@ -7,3 +7,9 @@ export function parseTag(text) {
   if (/[\s,!()]/.test(name.trim())) return { problem: "A tag's name has no spaces, commas or brackets." };
   return { name: name.trim(), value: rest.join("=").trim() };
 }
+
+/**
+ * The tags that a device's agent has in its settings, without those of which people have set another value.
+ * @param {Pick<import("../../live/rows").Device, "tags" | "agent_tags">} device
+ */
+export const fromAgent = ({ tags, agent_tags }) => Object.entries(agent_tags).filter(([name]) => !(name in tags));

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { device } from "../../test-support";
 import { tagTexts } from "./columns";
-import { parseTag } from "./tags";
+import { fromAgent, parseTag } from "./tags";
 
 describe("what is typed", () => {
   it.each([
@@ -30,4 +30,9 @@ it("is shown as it was typed", () => {
     if ("problem" in tag) throw new Error(tag.problem);
     expect(tagTexts(device({ tags: { [tag.name]: tag.value } }))).toEqual([text]);
   }
+});
+
+it("the agent's tags without those that people have set", () => {
+  const agent_tags = { role: "web", site: "berlin", old: "" };
+  expect(fromAgent({ tags: { role: "db", old: "" }, agent_tags })).toEqual([["site", "berlin"]]);
 });
