@@ -46,6 +46,12 @@ async def test_registers_confirms_and_listens(peer: Peer, start_agent: StartAgen
     assert message.facts["kernel"] == os.uname().release
 
 
+async def test_says_the_tags_of_its_settings(peer: Peer, start_agent: StartAgent) -> None:
+    await start_agent(server_url=peer.origin, tags="role=web,laptop")
+    await peer.until(events.REGISTRATION_ACK)
+    assert peer.registrations()[0].tags == {"role": "web", "laptop": ""}
+
+
 async def test_log_has_the_specification_words_in_order(peer: Peer, start_agent: StartAgent) -> None:
     agent = await start_agent(server_url=peer.origin)
     await ready(agent)

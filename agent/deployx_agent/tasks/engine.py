@@ -20,7 +20,7 @@ from deployx_agent.tasks.outbox import Connection, Outbox
 from deployx_agent.tasks.runner import Ending
 from deployx_agent.tasks.store import DiskError, Store
 from deployx_agent.tasks.work import Worker
-from deployx_protocol import checks, events, limits
+from deployx_protocol import checks, events
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.task_messages import Task, TaskAcknowledged, TaskCancel
 from deployx_protocol.tasks import TaskCode, TaskState
@@ -32,6 +32,7 @@ END_PATIENCE_S = 20.0
 REPORT_PATIENCE_S = 3.0
 """How long a stopping agent waits for the server to acknowledge what it reported."""
 EVENTS = frozenset({events.TASK_ASSIGNED, events.TASK_CANCEL, events.TASK_ACKNOWLEDGED})
+INBOX_MAX = 1_000
 _RETRY_S = 5.0
 _PRUNE_EVERY_S = 86_400.0
 
@@ -75,6 +76,9 @@ class Engine:
             events.TASK_CANCEL: self._on_cancel,
             events.TASK_ACKNOWLEDGED: self._on_acknowledged,
         }
+        if self._inbox.qsize() >= INBOX_MAX:  # the server repeats what is not answered
+            self._log.warning("The server speaks about tasks faster than the disk takes them", dropped=event)
+            return
         self._inbox.put_nowait(partial(handlers[event], payload))
 
     # ------------------------------------------------------------ from the agent
@@ -151,7 +155,7 @@ class Engine:
         self._log.warning("The server assigned something that the protocol does not allow", error=why)
         task_id = raw.get("task_id") if isinstance(raw, dict) else None
         if checks.is_uuid(task_id) and await self._known(task_id) is None:
-            await self._refuse(task_id, Ending(TaskState.FAILED, TaskCode.START_FAILED, why[: limits.TASK_MESSAGE_MAX]))
+            await self._refuse(task_id, Ending(TaskState.FAILED, TaskCode.START_FAILED, why))
 
     async def _known(self, task_id: str) -> Entry | None:
         """The entry of a task, also of one that was closed long ago: then it is owed a report once more."""
@@ -173,7 +177,7 @@ class Engine:
 
     def _refusal(self, task: Task) -> Ending | None:
         if self._connection is None or task.agent_id != self._connection.agent_id:
-            message = f"The task is for {task.agent_id[: limits.AGENT_ID_MAX]!r}, not for this agent."
+            message = f"The task is for {task.agent_id!r}, not for this agent."
             return Ending(TaskState.FAILED, TaskCode.WRONG_DEVICE, message)
         if task.known:
             message = "The agent's journal does not have this task, which it had accepted; it is not run again."
@@ -197,7 +201,7 @@ class Engine:
             self._log.error("Tasks are refused: the journal cannot be written; make room on its disk", error=error)
             message = f"The agent's journal cannot be written ({error}); make room on its disk."
             for entry in entries:
-                self._over(entry, Ending(TaskState.FAILED, TaskCode.DISK_FULL, message[: limits.TASK_MESSAGE_MAX]))
+                self._over(entry, Ending(TaskState.FAILED, TaskCode.DISK_FULL, message))
             return
         for entry, task in zip(entries, tasks, strict=True):
             self._enqueue(entry, task)

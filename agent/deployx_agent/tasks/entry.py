@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from deployx_agent.tasks.runner import Control, Ending
 from deployx_agent.tasks.spool import Spool
+from deployx_protocol import limits
 from deployx_protocol.task_messages import STDERR, STDOUT, Task, TaskUpdate
 from deployx_protocol.tasks import FINAL, TaskState
 
@@ -62,13 +63,14 @@ class Entry:
 
 
 def update_of(entry: Entry, ending: Ending) -> TaskUpdate:
-    """What is reported of ``entry`` when it ends like this."""
+    """What is reported of ``entry`` when it ends like this. Its message may quote anything; it is made one line."""
     spool = entry.spool
+    message = "".join(character if character.isprintable() else "?" for character in ending.message)
     return TaskUpdate(
         task_id=entry.task_id,
         state=ending.state,
         code=ending.code,
-        message=ending.message,
+        message=message[: limits.TASK_MESSAGE_MAX].strip(),
         exit_code=ending.exit_code,
         signal=ending.signal,
         duration_s=ending.duration_s,

@@ -195,4 +195,4 @@ def _judge(child: _Child, ended: Ending | None, duration_s: float, spool: Spool)
 def _complaint(spool: Spool) -> str:
     """What the latch said when it could not become the program; empty when the program itself has spoken."""
     found = _SHELL_COMPLAINS.fullmatch(spool.stderr_head.decode("utf-8", "replace").strip())
-    return "".join(c if c.isprintable() else "?" for c in found[1])[:300] if found else ""
+    return found[1] if found else ""

@@ -144,6 +144,7 @@ async def test_a_script_with_another_hash_never_runs(peer: TaskPeer, ready: Read
 
 CANNOT_START = [
     ({"argv": ["no-such-thing"]}, "command_not_found", "There is no program 'no-such-thing' on this machine"),
+    ({"argv": ["no\nsuch" + "\u202e" + "x" * 2_000]}, "command_not_found", "There is no program 'no\\nsuch\\u202exxx"),
     ({"argv": ["/etc/passwd"]}, "not_permitted", "'/etc/passwd' cannot be executed"),
     ({"argv": ["/etc"]}, "not_permitted", "'/etc' cannot be executed"),
     ({"argv": []}, "start_failed", "The command is empty"),
