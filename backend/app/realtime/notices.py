@@ -38,15 +38,15 @@ class Notices:
 
     def end_soon(self, session: AgentSession, code: Code, message: str) -> None:
         """End a session from where nothing can be awaited."""
-        self._start(self.end(session, code, message))
+        self.start(self.end(session, code, message))
 
     def cut_soon(self, eio_sid: str) -> None:
         """Cut a transport from where nothing can be awaited."""
-        self._start(self._server.cut_transport(eio_sid))
+        self.start(self._server.cut_transport(eio_sid))
 
     def register_again(self, session: AgentSession) -> None:
         """Its row no longer knows this session, or what it was told has changed: have it registered anew."""
-        self._start(self._register_again(session))
+        self.start(self._register_again(session))
 
     def hinted(self, hints: Sequence[Hint]) -> None:
         """After a commit: tell agents whose device was accepted, answered, taken away."""
@@ -80,7 +80,8 @@ class Notices:
         else:  # a client that knows only the specification's events registers when it connects
             await self.end(session, Code.SERVER_BUSY, reason, retry_after_s=1.0)
 
-    def _start(self, step: Coroutine[Any, Any, None]) -> None:
+    def start(self, step: Coroutine[Any, Any, None]) -> None:
+        """Do what an event's handler must not wait for: while it does, its connection is not read."""
         task = asyncio.get_running_loop().create_task(step)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,10 +1,12 @@
 """The conversation that makes a connection a device's: `agent_register`, what comes of it, and what is answered.
 
 Invariant: a connection is mapped to its device in the very step in which the commit became known, so that nothing else
-is written about the device in between.
+is written about the device in between. Who contests a device must be there when it is answered: what was said on a
+connection that has died since does not count against the one that took its place.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -60,7 +62,10 @@ class Registering:
         self._clock = clock
 
     async def register(self, session: AgentSession, payload: Any) -> dict[str, Any]:
-        """Take `agent_register`; the acknowledgement. Whatever comes of it was sent as an event before."""
+        """Take `agent_register`; the acknowledgement. Whatever comes of it is sent as an event: before that, but for a
+        contest, which takes as long as both sides need to show that they are there."""
+        if session.contending:
+            return refusal("registering", "The registration before this one is not answered yet.")
         session.attempts += 1
         if session.attempts > REGISTRATIONS_MAX and session.anonymous:
             text = "Too many attempts on one connection."
@@ -74,31 +79,48 @@ class Registering:
         refused = credentials.check(message, session.sid, self._settings.allowed_origins())
         if refused:
             return await self._failed(session, agent_id, refused)
-        return await self._answer(session, message, await self._outcome(session, message))
+        registration = self._registration(session, message)
+        outcome = await self._presence.register(registration, partial(self._bind, session, message))
+        if isinstance(outcome, Contested):
+            session.contending = True
+            self._notices.start(self._contest(session, registration, outcome))
+            return accepted()
+        return await self._answer(session, message, outcome)
 
     # ------------------------------------------------------------ what comes of it
 
-    async def _outcome(self, session: AgentSession, message: AgentRegister) -> Outcome:
-        registration = Registration(
+    def _registration(self, session: AgentSession, message: AgentRegister) -> Registration:
+        return Registration(
             message=message,
             source_ip=session.source_ip,
             live_boot=lambda device_id: self._sessions.live_boot(device_id, session, message.public_key),
             claim_connected=lambda claim_id: self._sessions.claim_connected(claim_id, session),
         )
 
-        def committed(outcome: Outcome) -> None:
-            self._bind(session, message, outcome)
+    async def _contest(self, session: AgentSession, registration: Registration, outcome: Outcome) -> None:
+        """Find out who of the two is there, and answer the newcomer, if it is."""
+        message = registration.message
+        try:
+            while isinstance(outcome, Contested):
+                alive = await self._rival_is_alive(outcome.device_id)
+                if not await self._is_there(session):
+                    log.info("registration.abandoned", agent_id=message.agent_id, source_ip=session.source_ip)
+                    return
+                judged = replace(registration, rival_is_alive=alive)
+                outcome = await self._presence.register(judged, partial(self._bind, session, message))
+            await self._answer(session, message, outcome)
+        except Exception:
+            log.exception("event.failed", event_name=events.AGENT_REGISTER, source_ip=session.source_ip)
+        finally:
+            session.contending = False
 
-        outcome = await self._presence.register(registration, committed)
-        while isinstance(outcome, Contested):
-            alive = await self._rival_is_alive(outcome.device_id)
-            outcome = await self._presence.register(replace(registration, rival_is_alive=alive), committed)
-        return outcome
+    async def _is_there(self, session: AgentSession) -> bool:
+        socket = self._server.socket(session.sid)
+        return socket is not None and await socket.probe(PROBE_S)
 
     async def _rival_is_alive(self, device_id: int) -> bool:
         rival = self._sessions.by_device.get(device_id)
-        socket = self._server.socket(rival.sid) if rival else None
-        if rival is None or (socket and await socket.probe(PROBE_S)):
+        if rival is None or await self._is_there(rival):
             return rival is not None
         self._sessions.unbind(rival)
         self._presence.depart(rival, StatusCause.SUPERSEDED)

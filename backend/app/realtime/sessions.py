@@ -34,6 +34,8 @@ class AgentSession:
     ended: Code | None = None
     """Why the server ended it; None while it has not."""
     closed: bool = False
+    contending: bool = False
+    """Whether it is being found out which of two connections speaks for its device."""
 
     @property
     def anonymous(self) -> bool:

@@ -240,6 +240,29 @@ async def _say_nothing(_packet: object) -> None:
     return None
 
 
+async def test_fault_11_who_died_while_it_contested_does_not_count_against_its_successor(
+    serve: Serve, agent: MakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.realtime.registering.PROBE_S", 0.5)
+    node = await serve(enrollment="approval")
+    frozen = agent(node)
+    await frozen.start()
+    frozen.sio.eio._send_packet = _say_nothing
+    killed = agent(node, frozen.machine)
+    await killed.connect()
+    registration = killed.machine.register(node.url, killed.sid, killed.boot_id)
+    assert (await killed.call(events.AGENT_REGISTER, registration))["ok"]  # from now on the frozen one is asked
+    assert (await killed.call(events.AGENT_REGISTER, registration))["error"]["code"] == "registering"
+    await killed.abort()
+    successor = agent(node, frozen.machine)
+    assert (await successor.start())["trust"] == "pending"
+    await frozen.ended()
+    assert (await successor.call(events.PING))["ok"]
+    assert await node.claims() == []
+    row = await node.status(frozen.machine.agent_id, "online")
+    assert (row.boot_id, row.trust) == (successor.boot_id, "pending")
+
+
 @pytest.mark.parametrize("moved", [False, True], ids=["same hardware", "other hardware"])
 async def test_threat_10_two_live_copies_are_both_quarantined(
     moved: bool, serve: Serve, agent: MakeAgent, person: MakePerson
