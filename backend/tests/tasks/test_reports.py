@@ -155,6 +155,7 @@ async def test_what_has_no_room_is_not_acknowledged_and_said_so(
 ) -> None:
     peer, task_id, _ = await running(node, enter)
     monkeypatch.setattr("app.realtime.inbox.DEVICE_MAX_BYTES", 100)
+    monkeypatch.setattr("app.realtime.inbox.FOR_REPORTS_BYTES", 0)
     answer = await peer.say(task_id, "succeeded")
     assert answer["error"]["code"] == "busy"
     monkeypatch.undo()
