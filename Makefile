@@ -5,7 +5,7 @@ VENV_PYTHON := .venv/bin/python
 SETUP := @$(PYTHON) tools/setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test check bench soak lock screenshots clean
+.PHONY: help setup run demo dev test check bench soak lock screenshots clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,10 @@ setup: ## install everything into .venv and build the dashboard; what is done al
 run: ## set up, start the server and this machine's agent, and say how to sign in; Ctrl-C ends both
 	$(SETUP)
 	@$(VENV_PYTHON) tools/run.py
+
+demo: ## a server with 200 simulated devices to look at, on data of its own; Ctrl-C ends and forgets it
+	$(SETUP)
+	@$(VENV_PYTHON) tools/demo.py
 
 dev: ## server and dashboard with reload on both sides, and this machine's agent
 	$(SETUP) --tests

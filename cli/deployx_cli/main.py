@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deployx_cli import __version__, login, output, run_commands
+from deployx_cli import __version__, login, output, run_commands, sim
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
@@ -131,6 +131,16 @@ def devices_command(
 
 
 app.add_typer(run_commands.app)
+
+
+@app.command(
+    "sim",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def sim_command(context: typer.Context) -> None:
+    """Simulate devices and judge a server by them: `deployx-server sim`, where the server's package is installed."""
+    sim.hand_over(context.args)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from app.sim.agent import Agent
 from app.sim.witness import Witness
 
 EVERY_S = 6.0
-"""How long one agent is left alone, on average."""
+"""How long one agent is left alone, on average, unless someone asks for another rhythm."""
 
 
 class Fault(StrEnum):
@@ -36,17 +36,20 @@ _WEIGHTS = {
 }
 
 
-async def plague(agent: Agent, dice: random.Random, witness: Witness) -> None:
-    """One mishap after another, until cancelled."""
+async def plague(agent: Agent, dice: random.Random, witness: Witness, every_s: float) -> None:
+    """One mishap after another, every ``every_s`` on average, until cancelled.
+
+    Absences last for a fifth to four fifths of that.
+    """
     while True:
-        await asyncio.sleep(dice.expovariate(1 / EVERY_S))
+        await asyncio.sleep(dice.expovariate(1 / every_s))
         [kind] = dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
         witness.fault(kind.value)
         match kind:
             case Fault.DROP:
                 agent.cut()
             case Fault.AWAY:
-                agent.cut(away_s=dice.uniform(1.0, 5.0))
+                agent.cut(away_s=dice.uniform(0.2, 0.8) * every_s)
             case Fault.HALF_OPEN:
                 agent.abandon()
             case Fault.RESTART:

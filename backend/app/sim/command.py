@@ -42,6 +42,10 @@ def sim(
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Break, freeze and restart agents; repeat and reorder what they say.")
     ] = False,
+    mishap_every: Annotated[
+        float,
+        typer.Option(min=1, max=86_400, help="Under --chaos: for how many seconds an agent is left alone."),
+    ] = 6.0,
     seconds: Annotated[
         float, typer.Option(min=0, max=86_400, help="How long runs are started. With --idle, 0 is until Ctrl-C.")
     ] = 10.0,
@@ -50,6 +54,9 @@ def sim(
     idle: Annotated[
         bool, typer.Option("--idle", help="Only be there and answer what others start; judge nothing.")
     ] = False,
+    patience: Annotated[
+        float, typer.Option(min=1, max=3600, help="How many seconds the server may take to come to rest at the end.")
+    ] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
     plant: Annotated[
         Plant | None, typer.Option(help="Put a bug into the agents or their wire, to see that it is found.")
@@ -70,9 +77,11 @@ def sim(
         seed=seed,
         processes=min(processes, agents),
         chaos=chaos,
+        mishap_every_s=mishap_every,
         api_token=os.environ.get("DEPLOYX_TOKEN", ""),
         enrollment_token=os.environ.get("DEPLOYX_ENROLLMENT_TOKEN", ""),
         plant=plant,
+        patience_s=patience,
     )
     _check(origin, wanted.api_token, wanted.enrollment_token, idle=idle)
     try:

@@ -32,7 +32,8 @@ class Spec(msgspec.Struct, kw_only=True):
     count: int
     at_once: int
     """How many of them may be connecting at a time."""
-    chaos: bool
+    mishap_every_s: float
+    """How long one of them is left alone, on average; 0: always."""
     plant: Plant | None = None
 
 
@@ -72,7 +73,7 @@ class Crew:
             )
             for number in range(spec.first, spec.first + spec.count)
         ]
-        self._chaos = spec.chaos
+        self._mishap_every_s = spec.mishap_every_s
         self._plagues: list[asyncio.Task[None]] = []
 
     async def follow(self, reader: asyncio.StreamReader) -> None:
@@ -106,11 +107,11 @@ class Crew:
                 _say(self._witness.report())
 
     def _begin_chaos(self) -> None:
-        if not self._chaos:
+        if not self._mishap_every_s:
             return
         for agent in self._agents:
             dice = random.Random(f"{agent.machine.machine_id}:chaos")  # noqa: S311
-            self._plagues.append(asyncio.ensure_future(plague(agent, dice, self._witness)))
+            self._plagues.append(asyncio.ensure_future(plague(agent, dice, self._witness, self._mishap_every_s)))
 
 
 async def _within(seconds: float, *waits: Any) -> None:

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from app.sim import crews, oracle
+from app.sim.chaos import EVERY_S
 from app.sim.crew import Spec
 from app.sim.crews import Crews
 from app.sim.errors import CannotSimulate
@@ -25,9 +27,10 @@ from deployx_protocol.tasks import FINAL
 
 GATHER_S = 60.0
 GATHER_EACH_S = 0.06
-SETTLE_S = 60.0
+PATIENCE_S = 60.0
+"""How long the server may take to come to rest."""
 PRESENCE_S = 20.0
-"""How long the server may take to notice who has left: their connections are closed."""
+"""How long at most it may take to notice who has left: their connections are closed."""
 DEPART_SHARE = 0.2
 _READING = 8
 
@@ -42,12 +45,16 @@ class Wanted:
     seed: str
     processes: int
     chaos: bool
+    mishap_every_s: float = EVERY_S
     api_token: str
     enrollment_token: str = ""
     plant: Plant | None = None
+    patience_s: float = PATIENCE_S
 
 
 Say = Callable[[str], None]
+Views = dict[str, dict[str, Any]]
+"""Agent id → device."""
 
 
 async def judged(wanted: Wanted, say: Say) -> Figures:
@@ -81,7 +88,7 @@ def _specs(wanted: Wanted, token: str) -> Sequence[Spec]:
         origin=wanted.origin,
         token=token,
         seed=wanted.seed,
-        chaos=wanted.chaos,
+        mishap_every_s=wanted.mishap_every_s if wanted.chaos else 0.0,
         plant=wanted.plant,
     )
 
@@ -103,17 +110,18 @@ async def _work(crew: Crews, operator: Operator, wanted: Wanted, say: Say) -> Fi
     plan = Plan(operator, sorted(view["id"] for view in devices.values()), dice, chaos=wanted.chaos)
     await plan.follow(wanted.seconds)
     say(f"{len(plan.asked)} runs were accepted; waiting until all comes to rest …")
-    await crew.settle(SETTLE_S)
-    await _until_over(operator, plan.asked)
+    await crew.settle(wanted.patience_s)
+    await _until_over(operator, plan.asked, wanted.patience_s)
     await crew.depart(DEPART_SHARE)
-    saw, shown = await _shown(crew, operator, plan.asked, mine)
+    saw, devices = await _presence(crew, operator, mine, min(wanted.patience_s, PRESENCE_S))
+    shown = await _shown(operator, plan.asked, devices)
     verdict = oracle.judge(plan.asked, shown, saw, datetime.now(UTC))
     return figures(wanted.agents, wanted.seed, saw, plan.asked, shown, verdict)
 
 
-async def _until_over(operator: Operator, asked: Sequence[Asked]) -> None:
+async def _until_over(operator: Operator, asked: Sequence[Asked], within_s: float) -> None:
     """Until every run is over, or has had its time."""
-    give_up = time.monotonic() + SETTLE_S
+    give_up = time.monotonic() + within_s
     for run in asked:
         while time.monotonic() < give_up:
             view = await operator.run(run.run_id)
@@ -122,16 +130,20 @@ async def _until_over(operator: Operator, asked: Sequence[Asked]) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _shown(crew: Crews, operator: Operator, asked: Sequence[Asked], mine: set[str]) -> tuple[Report, Shown]:
-    """What the devices saw and what the server shows, once it shows the devices as they are or has had its time."""
-    give_up = time.monotonic() + PRESENCE_S
+async def _presence(crew: Crews, operator: Operator, mine: set[str], within_s: float) -> tuple[Report, Views]:
+    """What the devices saw, and the devices as the server shows them: as they are, or its time is over."""
+    give_up = time.monotonic() + within_s
     while True:
         saw = await crew.report()
         mine |= {device.agent_id for device in saw.devices}
         devices = await operator.devices(mine)
         if not oracle.misplaced(saw.devices, devices) or time.monotonic() > give_up:
-            break
+            return saw, devices
         await asyncio.sleep(0.5)
+
+
+async def _shown(operator: Operator, asked: Sequence[Asked], devices: Views) -> Shown:
+    """What the server shows of runs, tasks and output."""
     shown = Shown({}, {}, {}, devices)
     for run in asked:
         shown.runs[run.run_id] = await operator.run(run.run_id)
@@ -147,4 +159,4 @@ async def _shown(crew: Crews, operator: Operator, asked: Sequence[Asked], mine: 
         task["id"] for tasks in shown.tasks.values() for task in tasks if task["state"] in over and task["output_bytes"]
     ]
     await asyncio.gather(*(read(task_id) for task_id in printed))
-    return saw, shown
+    return shown

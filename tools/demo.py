@@ -1,0 +1,134 @@
+"""`make demo`: a server with simulated devices to look at, on a fresh data folder that is gone at the end.
+
+The devices belong to three people, come and go, and answer runs; nothing that they are asked to run is executed. The
+server gets nothing of what is set in `DEPLOYX_*` but `DEPLOYX_PORT`. Invariant: whatever happens, all of it is gone
+afterwards; Ctrl-C is the ordinary end.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+from bootstrap.console import complain
+from bootstrap.places import BIN
+from local import terminal
+from local.service import Ended, Service
+
+ADMIN = "admin@example.test"
+PEOPLE = ((ADMIN, 110), ("ada@example.test", 60), ("grace@example.test", 30))
+"""Whose devices there are, and how many of each."""
+MISHAP_EVERY_S = 300
+START_S = 60.0
+GATHER_S = 120.0
+PATIENCE_S = 20.0
+_SERVER = str(BIN / "deployx-server")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The folder and the environment of the server."""
+
+    folder: Path
+    env: Mapping[str, str]
+    password: str
+
+
+def main() -> int:
+    """The exit code: 0 after being asked to stop."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="deployx-demo-") as name:
+            return asyncio.run(_until_stopped(_prepare(Path(name))))
+    except Ended as error:
+        terminal.explain(error)
+        return 1
+    except OSError as error:
+        complain(f"The demonstration cannot be started: {error}.")
+        return 1
+    except KeyboardInterrupt:  # before there is a loop that handles it
+        return 0
+
+
+def _prepare(folder: Path) -> Demo:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
+    password = secrets.token_urlsafe(12)
+    env = {
+        "DEPLOYX_DATA_DIR": str(folder),
+        "DEPLOYX_PORT": os.environ.get("DEPLOYX_PORT") or "8000",
+        "DEPLOYX_ADMIN_EMAIL": ADMIN,
+        "DEPLOYX_ADMIN_PASSWORD": password,
+    }
+    return Demo(folder, inherited | env, password)
+
+
+async def _until_stopped(demo: Demo) -> int:
+    asked = processes.stopping()
+    running: list[Service] = []
+    work, stop = asyncio.create_task(_work(demo, running)), asyncio.create_task(asked.wait())
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not work.done():
+        terminal.say("\nStopping …")
+        work.cancel()
+    failure = (await asyncio.gather(work, return_exceptions=True))[0]
+    for service in reversed(running):
+        await service.end(PATIENCE_S)
+    if isinstance(failure, Exception):
+        raise failure
+    terminal.say("Stopped: the server and the devices are gone, and their data with them.")
+    return 0
+
+
+async def _work(demo: Demo, running: list[Service]) -> None:
+    """Start everything, say how to look at it, and watch. Ends by being cancelled or by raising Ended."""
+    terminal.say("Starting the server …")
+    running.append(await Service.start("server", [_SERVER, "serve"], demo.env, demo.folder / "server.log"))
+    url = (await running[0].says(r"server\.started url=(\S+)", START_S))[1]
+    at = {**demo.env, "DEPLOYX_PORT": url.rpartition(":")[2]}
+    terminal.say(f"{sum(count for _, count in PEOPLE)} devices are coming …")
+    for number, (owner, count) in enumerate(PEOPLE):
+        running.append(await _devices(demo, at, url, owner, count, number))
+    for devices in running[1:]:
+        await devices.says(r"agents are there", GATHER_S)
+    terminal.say(
+        f"\nDeployX is running at {url}, with {sum(count for _, count in PEOPLE)} simulated devices\n\n"
+        f"  Sign in as    {ADMIN}\n  Password      {demo.password}\n\n"
+        "They come, go, and answer runs: try `uptime`, `df -h` or `work` on `role=web`. Ctrl-C ends it."
+    )
+    await processes.first_of(*(asyncio.create_task(service.watch()) for service in running))
+
+
+async def _devices(demo: Demo, at: Mapping[str, str], url: str, owner: str, count: int, number: int) -> Service:
+    if owner != ADMIN:
+        await _output(at, "create-user", owner, "--generate")
+    uses = ("--max-uses", str(count), "--name", "demonstration")
+    token = await _output(at, "create-enrollment-token", "--owner", owner, *uses)
+    env = {name: value for name, value in at.items() if not name.startswith("DEPLOYX_")}
+    env["DEPLOYX_ENROLLMENT_TOKEN"] = token
+    command = [_SERVER, "sim", "--url", url, "--agents", str(count), "--idle", "--seconds", "0"]
+    command += ["--chaos", "--mishap-every", str(MISHAP_EVERY_S), "--seed", f"demo {number}"]
+    return await Service.start(f"devices of {owner}", command, env, demo.folder / f"devices-{number}.log")
+
+
+async def _output(env: Mapping[str, str], *arguments: str) -> str:
+    """What a command of the server prints. Raises Ended."""
+    process = await asyncio.create_subprocess_exec(
+        *(_SERVER, *arguments),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        raise Ended(f"`deployx-server {arguments[0]}` failed.", err.decode(), process.returncode)
+    return out.decode().strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
