@@ -23,7 +23,7 @@ async def test_fault_10_the_agents_clock_moves_an_hour_and_it_stays_online(
     fleet = make_fleet(server.url, enrollment_token=await operator.enrollment_token(), pong_timeout=2)
     agent = await fleet.start(1, outside={"PYTHONPATH": str(SHIM), "MOVED_CLOCK": str(moved)})
     [device] = await operator.until(1, status="online")
-    for moved_s in (-HOUR_S, 0, HOUR_S):
+    for moved_s in (-HOUR_S, HOUR_S):
         moved.write_text(str(moved_s))
         for _ in range(BEATS):
             await _next_heartbeat(server)

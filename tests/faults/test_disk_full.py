@@ -18,7 +18,8 @@ RIGHT_AGAIN_S = 10.0
 TRIES = 60
 SIZE_MIB = 40
 MOUNTS = os.geteuid() == 0
-"""Only root may mount a disk; everyone may limit a process, and that is tested under root as well."""
+"""Only root may mount a disk; everyone may limit a process, and under root the long runs do that as well."""
+WAYS = ["small_sqlite", "small_postgres", pytest.param("limited", marks=pytest.mark.soak)] if MOUNTS else ["limited"]
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def small_postgres(postgres_server: PostgresServer) -> Iterator[tuple[str, Small
         postgres_server.drop_database(url)
 
 
-@pytest.mark.parametrize("way", ["limited", *(["small_sqlite", "small_postgres"] if MOUNTS else [])])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.serial
 async def test_fault_05_the_databases_disk_is_full(
     way: str, request: pytest.FixtureRequest, sqlite_url: str, start_server: StartServer, operate: Operate

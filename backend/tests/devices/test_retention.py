@@ -133,7 +133,9 @@ async def test_devices_that_nobody_accepted_are_kept_while_they_are_seen(
     monkeypatch.setattr("app.devices.retention.BATCH", 3)
     ada = await person()
     old, young = clock() - timedelta(days=7.1), clock() - timedelta(days=6.9)
-    strangers = [{"trust": trust, "last_seen": old} for trust in (Trust.PENDING, Trust.UNVERIFIED)] * 4
+    strangers: list[dict[str, Any]] = [
+        {"trust": trust, "last_seen": old} for trust in (Trust.PENDING, Trust.UNVERIFIED)
+    ] * 4
     strangers.append({"trust": Trust.PENDING, "last_seen": None, "created_at": old})
     kept: list[dict[str, Any]] = [
         {"trust": Trust.PENDING, "last_seen": young},

@@ -19,9 +19,9 @@ from tests.support.node import RunningNode, Serve, eventually
 from tests.support.peers import Watch
 from tests.support.server import MakePerson, ManualClock
 
-AGENTS = 8
+AGENTS = 4
 HOUR_S = 3600.0
-BEATS = 3
+BEATS = 2
 
 
 class WallClock:
