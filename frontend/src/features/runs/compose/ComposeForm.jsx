@@ -91,7 +91,7 @@ export function ComposeForm({ onStarted }) {
           type="submit"
           off={off}
           fullWidth
-          loading={start.isPending}
+          loading={start.isPending || (request !== null && state.behind)} // what it says is being looked up
           leftSection={<Icon name="play" />}
           data-testid="start-run"
         >
