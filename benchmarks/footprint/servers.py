@@ -40,13 +40,13 @@ async def deployx(folder: Path) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def salt_master(programs: Path, folder: Path) -> AsyncIterator[Master]:
+async def salt_master(programs: Path, folder: Path, *, worker_threads: int = 1) -> AsyncIterator[Master]:
     """A Salt master that accepts every minion."""
     folder.mkdir(parents=True)
     master = Master(free_port(), free_port())
     (folder / "master").write_text(
         f"interface: 127.0.0.1\npublish_port: {master.publish_port}\nret_port: {master.ret_port}\nauto_accept: true\n"
-        f"root_dir: {folder}\nworker_threads: 1\nlog_level: warning\npki_dir: {folder}/pki\n"
+        f"root_dir: {folder}\nworker_threads: {worker_threads}\nlog_level: warning\npki_dir: {folder}/pki\n"
     )
     command = (programs / "salt-master", "-c", folder)
     async with (

@@ -1,0 +1,102 @@
+"""Somebody who sends `echo hi` to machines and waits until the last result is saved: by REST, by our CLI, by Salt's."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from footprint import children
+
+COMMAND = ("echo", "hi")
+GIVE_UP_S = 120.0
+_POLL_S = 0.01
+_DEPLOYX = Path(sys.executable).parent / "deployx"
+
+
+class Console:
+    """An administrator of one DeployX server."""
+
+    def __init__(self, url: str, client: httpx2.AsyncClient, token: str) -> None:
+        self.url = url
+        self._client = client
+        self._token = token
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def signed_in(cls, url: str, email: str, password: str) -> AsyncIterator["Console"]:
+        """With an API token of its own."""
+        async with httpx2.AsyncClient(base_url=f"{url}/api/v1", timeout=60, trust_env=False) as client:
+            page = {"sec-fetch-site": "same-origin"}
+            answer = await client.post("/auth/login", json={"email": email, "password": password}, headers=page)
+            page["cookie"] = answer.raise_for_status().headers["set-cookie"].partition(";")[0]
+            client.cookies.clear()
+            answer = await client.post("/api-tokens", json={"name": "benchmark"}, headers=page)
+            token = answer.raise_for_status().json()["token"]
+            client.headers["authorization"] = f"Bearer {token}"
+            yield cls(url, client, token)
+
+    async def enrollment_token(self, uses: int) -> str:
+        """One that admits so many machines."""
+        answer = await self._client.post("/enrollment-tokens", json={"name": "benchmark", "max_uses": uses})
+        return str(answer.raise_for_status().json()["token"])
+
+    async def device_ids(self, count: int) -> list[int]:
+        """So many of the devices."""
+        answer = await self._client.get("/devices", params={"limit": count})
+        return [device["id"] for device in answer.raise_for_status().json()["items"]]
+
+    async def by_rest(self, targets: dict[str, Any], count: int) -> float:
+        """Seconds from the request until the server shows that the last of ``count`` results is saved."""
+        began = time.perf_counter()
+        body = {"command": list(COMMAND), "targets": targets}
+        run_id = (await self._client.post("/runs", json=body)).raise_for_status().json()["id"]
+        while time.perf_counter() < began + GIVE_UP_S:
+            run = (await self._client.get(f"/runs/{run_id}")).raise_for_status().json()
+            if run["finished_at"]:
+                took_s = time.perf_counter() - began
+                if run["counts"] != {"succeeded": count}:
+                    raise RuntimeError(f"of {count} machines: {run['counts']}")
+                return took_s
+            await asyncio.sleep(_POLL_S)
+        raise RuntimeError(f"the run was not over within {GIVE_UP_S:g} s: {run['counts']}")
+
+    async def by_cli(self, count: int) -> float:
+        """Seconds of `deployx run 'echo hi' --on '*'` from its start to its end."""
+        env = children.environment(url=self.url, token=self._token)
+        return await _timed((_DEPLOYX, "run", " ".join(COMMAND), "--on", "*"), count, env)
+
+
+async def by_salt(programs: Path, configuration: Path, count: int) -> float:
+    """Seconds of `salt '*' cmd.run 'echo hi'` from its start to its end."""
+    command = (programs / "salt", "-c", configuration, "-t", "60", "--out=txt", "*", "cmd.run", " ".join(COMMAND))
+    return await _timed(command, count, children.environment())
+
+
+async def _timed(command: Sequence[str | Path], count: int, env: dict[str, str]) -> float:
+    """How long ``command`` takes, which prints a line that ends with `hi` for each of ``count`` machines."""
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(GIVE_UP_S):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    took_s = time.perf_counter() - began
+    answered = sum(line.endswith("hi") for line in out.decode().splitlines())
+    if process.returncode or answered != count:
+        said = (err or out).decode()[-500:]
+        raise RuntimeError(f"{Path(command[0]).name} heard of {answered} machines instead of {count}: {said}")
+    return took_s

@@ -1,0 +1,95 @@
+"""Machines to send a command to: real agents, simulated ones, Salt minions; a fleet is there when its block begins."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from delivery.console import Console
+from footprint import children, servers, subjects
+from footprint.servers import free_port
+from footprint.subjects import Start
+
+STARTING_AT_ONCE = 4
+_SERVER = Path(sys.executable).parent / "deployx-server"
+_EMAIL, _PASSWORD = "bench@example.test", "a password for a benchmark"
+_READY_S = 600.0
+
+
+@contextlib.asynccontextmanager
+async def server(folder: Path) -> AsyncIterator[Console]:
+    """A DeployX server on SQLite, and somebody who may start runs there."""
+    folder.mkdir()
+    port = free_port()
+    env = children.environment(
+        port=str(port), data_dir=str(folder), admin_email=_EMAIL, admin_password=_PASSWORD, log_level="info"
+    )
+    async with children.running((_SERVER, "serve"), env, folder) as process:
+        await children.said(process, "server.started", _READY_S)
+        async with _drained(process), Console.signed_in(f"http://127.0.0.1:{port}", _EMAIL, _PASSWORD) as console:
+            yield console
+
+
+@contextlib.asynccontextmanager
+async def agents(console: Console, folder: Path, count: int) -> AsyncIterator[None]:
+    """Real agents, a process each."""
+    token = await console.enrollment_token(count)
+
+    def start(own: Path) -> Start:
+        settings = {"server_url": console.url, "state_dir": str(own), "machine_id": own.name, "enrollment_token": token}
+        return Start((sys.executable, "-m", "deployx_agent", "run"), "[INFO] Registration successful", settings)
+
+    async with _each(start, folder, "agent", count):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def simulated(console: Console, folder: Path, count: int) -> AsyncIterator[None]:
+    """Simulated agents, all in one process."""
+    env = children.environment(enrollment_token=await console.enrollment_token(count))
+    command = (_SERVER, "sim", "--url", console.url, "--agents", str(count), "--idle", "--seconds", "0")
+    async with children.running(command, env, folder) as process:
+        await children.said(process, f"{count} of {count} agents are there", _READY_S)
+        async with _drained(process):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def minions(programs: Path, folder: Path, count: int) -> AsyncIterator[Path]:
+    """A Salt master with Salt's own number of workers, and minions; the folder of its configuration."""
+    master_folder = folder / "master"
+    async with (
+        servers.salt_master(programs, master_folder, worker_threads=5) as master,
+        _each(subjects.salt_minion(programs, master).start, folder, "minion", count),
+    ):
+        yield master_folder
+
+
+@contextlib.asynccontextmanager
+async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: int) -> AsyncIterator[None]:
+    turn = asyncio.Semaphore(STARTING_AT_ONCE)
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def one(number: int) -> None:
+            own = folder / f"{name}-{number}"
+            own.mkdir()
+            what = start(own)
+            async with turn:
+                env = children.environment(**what.settings)
+                process = await stack.enter_async_context(children.running(what.command, env, own))
+                await children.said(process, what.registered, _READY_S)
+                await stack.enter_async_context(_drained(process))
+
+        await asyncio.gather(*(one(number) for number in range(count)))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _drained(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    reading = asyncio.ensure_future(children.drained(process))
+    try:
+        yield
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
