@@ -1,134 +1,23 @@
-"""Dashboards: who is let in, what they are shown first, what they hear, and what they never do."""
+"""Dashboards: what they are shown first, what they hear, and what they never hear."""
 
 import asyncio
-import contextlib
 import json
-import secrets
 from typing import Any
 
 import httpx2
-import pytest
 import sqlalchemy as sa
-import websockets
 
-from app.accounts.auth import COOKIE
 from app.accounts.permissions import Role
-from app.accounts.service import AccountService
-from app.clock import utcnow
 from app.devices.models import Device
 from deployx_protocol import events
 from tests.support.machines import AgentPeer, Machine, MakeAgent
+from tests.support.many_devices import fleet
 from tests.support.node import RunningNode, Serve, eventually
 from tests.support.peers import Peer, Watch
 from tests.support.rawlink import RawLink
 from tests.support.server import MakePerson, Person
-from tests.support.stalled import held
 
 UI = "/ui/socket.io/"
-FOREIGN = ["https://evil.example", "null", "http://127.0.0.1", "http://localhost", "https://127.0.0.1", ""]
-
-
-async def fleet(node: RunningNode, owner: Person | None, count: int, **values: Any) -> None:
-    """Devices straight into the database."""
-    row = {
-        "platform": "Linux",
-        "ip_address": "192.0.2.1",
-        "source_ip": "192.0.2.1",
-        "status": "offline",
-        "created_at": utcnow(),
-        "user_id": owner.id if owner else None,
-        "trust": "trusted",
-        "facts": {},
-        "fingerprint": {},
-        "tags": {},
-        "generation_forks": [],
-        **values,
-    }
-    names = [secrets.token_hex(8) for _ in range(count)]
-    async with node.db.write() as session:
-        rows = [{**row, **dict.fromkeys(("agent_id", "device_name", "hostname", "machine_id"), n)} for n in names]
-        await session.execute(sa.insert(Device), rows)
-
-
-# ---------------------------------------------------------------- who is let in
-
-
-@pytest.mark.parametrize(
-    "auth", [None, {}, {"token": ""}, {"token": "dxp_" + "a" * 43}, {"token": 5}, {"token": None}, [], "text"]
-)
-async def test_whoever_is_not_signed_in_is_refused(auth: Any, serve: Serve) -> None:
-    node = await serve()
-    async with RawLink.opened(node.url, UI) as link:
-        assert await link.enter(auth) == "unauthenticated"
-        await link.emit(events.WATCH, {})
-        assert await link.event_or_end() is None
-
-
-async def test_a_session_cookie_or_a_token_lets_in(serve: Serve, person: MakePerson) -> None:
-    node, ada = await serve(), await person()
-    async with RawLink.connected(node.url, UI, auth={"token": ada.token}):
-        pass
-    async with RawLink.connected(node.url, UI, additional_headers={"cookie": f"{COOKIE}={ada.cookie}"}):
-        pass
-    async with RawLink.opened(node.url, UI, additional_headers={"cookie": f"{COOKIE}={ada.cookie}x"}) as link:
-        assert await link.enter() == "unauthenticated"
-
-
-async def test_threat_20_whoever_does_not_sign_in_is_cut_off_and_so_many_of_one_address_may_wait(
-    serve: Serve, person: MakePerson, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.realtime.dashboards.CONNECT_DEADLINE_S", 2.0)
-    node, ada = await serve(anonymous_max=3), await person()
-    async with contextlib.AsyncExitStack() as stack:
-        for _ in range(5):  # who signed in never counts
-            await stack.enter_async_context(RawLink.connected(node.url, UI, auth={"token": ada.token}))
-        silent = [await stack.enter_async_context(RawLink.opened(node.url, UI)) for _ in range(3)]
-        with pytest.raises(websockets.InvalidStatus):
-            await stack.enter_async_context(RawLink.opened(node.url, UI))
-        for link in silent:
-            assert await link.event_or_end() is None
-        await stack.enter_async_context(RawLink.connected(node.url, UI, auth={"token": ada.token}))
-
-
-@pytest.mark.parametrize("origin", FOREIGN)
-async def test_threat_06_a_page_of_another_origin_is_refused(origin: str, serve: Serve, person: MakePerson) -> None:
-    node, ada = await serve(), await person()
-    headers = {"cookie": f"{COOKIE}={ada.cookie}", "origin": origin}
-    async with RawLink.opened(node.url, UI, additional_headers=headers) as link:
-        assert await link.enter({"token": ada.token}) == "forbidden_origin"
-        await link.emit(events.WATCH, {})
-        assert await link.event_or_end() is None
-
-
-async def test_threat_06_our_own_page_and_the_listed_ones_are_let_in(serve: Serve, person: MakePerson) -> None:
-    node = await serve(cors_origins=["https://ui.example.com"], public_url=["https://deployx.example.com"])
-    ada = await person()
-    for origin in (node.url, "https://ui.example.com", "https://deployx.example.com"):
-        headers = {"cookie": f"{COOKIE}={ada.cookie}", "origin": origin}
-        async with RawLink.connected(node.url, UI, additional_headers=headers):
-            pass
-
-
-async def test_agents_and_dashboards_do_not_reach_each_others_server(
-    serve: Serve, agent: MakeAgent, person: MakePerson
-) -> None:
-    node, ada = await serve(enrollment="approval"), await person()
-    async with RawLink.connected(node.url, UI, auth={"token": ada.token}) as dashboard:
-        await dashboard.emit(events.AGENT_REGISTER, Machine().seed())
-        await dashboard.emit(events.DEVICE_STATUS_CHANGED, {"agent_id": "forged", "status": "online"})
-        await dashboard.emit(events.WATCH, {})
-        await dashboard.event(events.SNAPSHOT_END)
-    web = agent(node)
-    await web.start()
-    answer = await web.call(events.WATCH, {})
-    assert answer["error"]["code"] == "unknown_event"
-    assert [row.agent_id for row in await node.devices()] == [web.machine.agent_id]
-
-
-async def test_dashboards_have_no_polling(serve: Serve, person: MakePerson) -> None:
-    node = await serve()
-    async with httpx2.AsyncClient(base_url=node.url) as http:
-        assert (await http.get(f"{UI}?EIO=4&transport=polling")).status_code == 400
 
 
 # ---------------------------------------------------------------- what they are shown
@@ -325,98 +214,3 @@ async def test_a_device_that_changes_hands_leaves_one_dashboard_and_enters_anoth
     entered = await hers.payload(events.DEVICES_CHANGED)
     assert [view["id"] for view in entered["devices"]] == [1]
     assert entered["devices"][0]["rev"] > left["removed"][0]["rev"]
-
-
-# ---------------------------------------------------------------- how they end
-
-
-@pytest.mark.parametrize("way", ["token", "cookie"])
-async def test_threat_15_a_disabled_user_is_cut_within_five_seconds(
-    way: str, serve: Serve, person: MakePerson, accounts: AccountService
-) -> None:
-    node, bob = await serve(), await person("bob@example.test", Role.OPERATOR)
-    options: dict[str, Any] = (
-        {"auth": {"token": bob.token}}
-        if way == "token"
-        else {"additional_headers": {"cookie": f"{COOKIE}={bob.cookie}"}}
-    )
-    async with RawLink.connected(node.url, UI, **options) as link:
-        await accounts.disable(bob.email)
-        async with asyncio.timeout(5):
-            _, ended = await link.event(events.SESSION_ENDED)
-            assert (ended["code"], ended["retryable"]) == ("signed_out", False)
-            assert await link.event_or_end() is None
-    async with RawLink.opened(node.url, UI) as link:
-        assert await link.enter({"token": bob.token}) == "unauthenticated"
-
-
-async def test_threat_15_only_the_one_who_signed_out_is_cut(serve: Serve, person: MakePerson, watch: Watch) -> None:
-    node, ada = await serve(), await person()
-    by_token = await watch(node, ada)
-    headers = {"cookie": f"{COOKIE}={ada.cookie}"}
-    async with RawLink.connected(node.url, UI, additional_headers=headers) as link:
-        async with httpx2.AsyncClient(base_url=node.url) as http:
-            assert (await http.post("/api/v1/auth/logout", headers=ada.browser)).status_code in (200, 204)
-        async with asyncio.timeout(5):
-            assert (await link.event(events.SESSION_ENDED))[1]["code"] == "signed_out"
-    assert by_token.open
-
-
-async def test_fault_19_a_dashboard_that_does_not_read_is_cut_off(
-    serve: Serve, watch: Watch, person: MakePerson, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.serve.STALLED_S", 2)
-    node, ada = await serve(), await person()
-    await fleet(node, ada, 4_000, facts={f"fact{n}": "x" * 200 for n in range(10)})
-    steady = await watch(node, ada, batch=True)
-    async with RawLink.connected(node.url, UI, auth={"token": ada.token, "batch": True}, max_queue=1) as stalled:
-        await stalled.emit(events.WATCH, {})
-        async with httpx2.AsyncClient(base_url=node.url, headers=ada.bearer) as http:
-            await eventually(lambda: _dashboards(http, 1), within_s=15, what="the stalled one is gone")
-        await eventually(lambda: held(node.settings.port) == 1, within_s=15, what="its socket is closed")
-    assert steady.open
-    assert len(await steady.snapshot()) == 4_000
-
-
-async def test_a_queue_that_grows_without_end_is_cut_off(
-    serve: Serve, watch: Watch, person: MakePerson, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.realtime.link.OUTGOING_MAX", 5)
-    node, ada = await serve(), await person()
-    await fleet(node, ada, 4_000, facts={f"fact{n}": "x" * 200 for n in range(10)})
-    async with (
-        RawLink.connected(node.url, UI, auth={"token": ada.token, "batch": True}, max_queue=1) as stalled,
-        httpx2.AsyncClient(base_url=node.url, headers=ada.bearer) as http,
-    ):
-        for _ in range(12):
-            await stalled.emit(events.WATCH, {})
-        await eventually(lambda: _dashboards(http, 0), within_s=15, what="the stalled one is gone")
-
-
-async def _dashboards(http: httpx2.AsyncClient, wanted: int) -> bool:
-    text = (await http.get("/metrics")).text
-    return f"deployx_dashboard_connections {wanted:.1f}" in text.splitlines()
-
-
-async def test_many_watches_are_one_snapshot_at_a_time(serve: Serve, watch: Watch, person: MakePerson) -> None:
-    node, ada = await serve(), await person()
-    await fleet(node, ada, 1_200)
-    dashboard = await watch(node, ada, batch=True)
-    dashboard.heard.clear()
-    for _ in range(31):
-        await dashboard.emit(events.WATCH, {})
-
-    def last_is_whole() -> bool:
-        begun = [payload["snapshot_id"] for name, payload in dashboard.heard if name == events.SNAPSHOT_BEGIN]
-        ended = [payload["snapshot_id"] for name, payload in dashboard.heard if name == events.SNAPSHOT_END]
-        return bool(begun) and begun[-1] in ended
-
-    await dashboard.call(events.WATCH, {})  # events of a connection are handled in order: the others are, too
-    await eventually(last_is_whole, what="the last snapshot")
-    order = [name for name, _ in dashboard.heard if name in (events.SNAPSHOT_BEGIN, events.SNAPSHOT_DEVICES)]
-    assert len(order) < 31 * 4
-    last = dashboard.heard[-1][1]["snapshot_id"]
-    shown = [payload for name, payload in dashboard.heard if name == events.SNAPSHOT_DEVICES]
-    assert sum(len(payload["devices"]) for payload in shown if payload["snapshot_id"] == last) == 1_200
-    whole = [payload["snapshot_id"] for name, payload in dashboard.heard if name == events.SNAPSHOT_END]
-    assert len(whole) < 31
