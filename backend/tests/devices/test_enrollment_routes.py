@@ -115,7 +115,11 @@ async def test_they_are_listed_in_pages(serve: Serve, browse: Browse, person: Ma
         fields |= {"created_at": now + timedelta(seconds=number // 3), "expires_at": now + timedelta(days=1)}
         return EnrollmentToken(**fields | {"id": f"{number:04}", "user_id": bob.id, "max_uses": 1} | values)
 
-    over = {3: {"uses": 1}, 9: {"revoked_at": now}, 500: {"expires_at": now - timedelta(seconds=1)}}
+    over: dict[int, dict[str, Any]] = {
+        3: {"uses": 1},
+        9: {"revoked_at": now},
+        500: {"expires_at": now - timedelta(seconds=1)},
+    }
     async with node.db.write() as session:
         session.add_all(row(number, **over.get(number, {})) for number in range(1_100))
     newest_first = [str(number) for number in reversed(range(1_100))]
