@@ -17,9 +17,9 @@ run: ## set up, start the server and this machine's agent, and say how to sign i
 	$(SETUP)
 	@$(VENV_PYTHON) tools/run.py
 
-demo: ## a server with 200 simulated devices to look at, on data of its own; Ctrl-C ends and forgets it
+demo: ## a server with simulated devices (DEVICES=200) to look at, on data of its own; Ctrl-C ends and forgets it
 	$(SETUP)
-	@$(VENV_PYTHON) tools/demo.py
+	@$(VENV_PYTHON) tools/demo.py $(DEVICES)
 
 dev: ## server and dashboard with reload on both sides, and this machine's agent
 	$(SETUP) --tests

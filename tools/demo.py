@@ -5,6 +5,7 @@ server gets nothing of what is set in `DEPLOYX_*` but `DEPLOYX_PORT`. Invariant:
 afterwards; Ctrl-C is the ordinary end.
 """
 
+import argparse
 import asyncio
 import os
 import secrets
@@ -21,8 +22,9 @@ from local import terminal
 from local.service import Ended, Service
 
 ADMIN = "admin@example.test"
-PEOPLE = ((ADMIN, 110), ("ada@example.test", 60), ("grace@example.test", 30))
-"""Whose devices there are, and how many of each."""
+OTHERS = {"ada@example.test": 0.3, "grace@example.test": 0.15}
+"""Whose some of the devices are, and which share of them; the rest is the administrator's."""
+DEVICES_MIN = 10
 MISHAP_EVERY_S = 300
 START_S = 60.0
 GATHER_S = 120.0
@@ -37,13 +39,19 @@ class Demo:
     folder: Path
     env: Mapping[str, str]
     password: str
+    devices: int
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """The exit code: 0 after being asked to stop."""
+    parser = argparse.ArgumentParser(prog="demo.py", description="Show DeployX with simulated devices.")
+    parser.add_argument("devices", nargs="?", type=int, default=200, help="how many of them; 10 or more")
+    count = parser.parse_args(arguments).devices
+    if count < DEVICES_MIN:
+        parser.error(f"{DEVICES_MIN} devices are the least")
     try:
         with tempfile.TemporaryDirectory(prefix="deployx-demo-") as name:
-            return asyncio.run(_until_stopped(_prepare(Path(name))))
+            return asyncio.run(_until_stopped(_prepare(Path(name), count)))
     except Ended as error:
         terminal.explain(error)
         return 1
@@ -54,7 +62,7 @@ def main() -> int:
         return 0
 
 
-def _prepare(folder: Path) -> Demo:
+def _prepare(folder: Path, devices: int) -> Demo:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
     password = secrets.token_urlsafe(12)
     env = {
@@ -63,7 +71,7 @@ def _prepare(folder: Path) -> Demo:
         "DEPLOYX_ADMIN_EMAIL": ADMIN,
         "DEPLOYX_ADMIN_PASSWORD": password,
     }
-    return Demo(folder, inherited | env, password)
+    return Demo(folder, inherited | env, password, devices)
 
 
 async def _until_stopped(demo: Demo) -> int:
@@ -90,13 +98,14 @@ async def _work(demo: Demo, running: list[Service]) -> None:
     running.append(await Service.start("server", [_SERVER, "serve"], demo.env, demo.folder / "server.log"))
     url = (await running[0].says(r"server\.started url=(\S+)", START_S))[1]
     at = {**demo.env, "DEPLOYX_PORT": url.rpartition(":")[2]}
-    terminal.say(f"{sum(count for _, count in PEOPLE)} devices are coming …")
-    for number, (owner, count) in enumerate(PEOPLE):
+    terminal.say(f"{demo.devices} devices are coming …")
+    theirs = {owner: round(demo.devices * share) for owner, share in OTHERS.items()}
+    for number, (owner, count) in enumerate({ADMIN: demo.devices - sum(theirs.values()), **theirs}.items()):
         running.append(await _devices(demo, at, url, owner, count, number))
     for devices in running[1:]:
         await devices.says(r"agents are there", GATHER_S)
     terminal.say(
-        f"\nDeployX is running at {url}, with {sum(count for _, count in PEOPLE)} simulated devices\n\n"
+        f"\nDeployX is running at {url}, with {demo.devices} simulated devices\n\n"
         f"  Sign in as    {ADMIN}\n  Password      {demo.password}\n\n"
         "They come, go, and answer runs: try `uptime`, `df -h` or `work` on `role=web`. Ctrl-C ends it."
     )
@@ -131,4 +140,4 @@ async def _output(env: Mapping[str, str], *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
