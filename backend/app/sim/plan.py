@@ -13,6 +13,9 @@ from app.sim.rest import Operator
 EVERY_S = 1.0
 """Between two runs."""
 QUIET_EVERY_S = 0.5
+OPEN_MAX = 8
+"""How many runs may be under way: a server is asked for more when it has done what it was asked for."""
+_POLL_S = 0.1
 _CALM = (("command", ["echo", "hi"], 3), ("command", ["work"], 3), ("shell", "uptime", 1))
 _ROUGH = (*_CALM, ("command", ["work"], 6), ("command", ["false"], 1), ("command", ["sleep", "3"], 1))
 _CANCELLED_SHARE = 0.1
@@ -29,6 +32,7 @@ class Plan:
         self._dice = dice
         self._chaos = chaos
         self.asked: list[Asked] = []
+        self._open: list[str] = []
 
     async def follow(self, seconds: float) -> None:
         """Ask for one run after another for so long. Raises CannotSimulate."""
@@ -36,10 +40,20 @@ class Plan:
         while True:
             began = time.monotonic()
             await self._one()
+            await self._room(until)
             pause_s = began + (EVERY_S if self._chaos else QUIET_EVERY_S) - time.monotonic()
             if time.monotonic() + max(pause_s, 0.0) >= until:
                 return
             await asyncio.sleep(max(pause_s, 0.0))
+
+    async def _room(self, until: float) -> None:
+        """Wait until few enough runs are under way, but not beyond ``until``."""
+        self._open.append(self.asked[-1].run_id)
+        while len(self._open) > OPEN_MAX and time.monotonic() < until:
+            views = [(run_id, await self._operator.run(run_id)) for run_id in self._open]
+            self._open = [run_id for run_id, view in views if view is not None and view["finished_at"] is None]
+            if len(self._open) > OPEN_MAX:
+                await asyncio.sleep(_POLL_S)
 
     async def _one(self) -> None:
         request = self._request()

@@ -34,7 +34,9 @@ from deployx_protocol.task_messages import (
 from deployx_protocol.tasks import TaskCode, TaskState
 
 PARALLEL = 4
-REPEAT_S = 3.0
+REPEAT_S = 5.0
+REPEAT_MAX_S = 30.0
+"""As the real agent repeats what is not acknowledged: a server that is late is not asked ever more of."""
 _UPDATES_PER_MESSAGE = 40
 _CHUNKS_PER_MESSAGE = 100
 Outgoing = tuple[str, dict[str, Any]]
@@ -64,6 +66,7 @@ class _Owed:
     entry: Entry
     due: float = 0.0
     sent_seq: int = 0
+    pause_s: float = REPEAT_S
 
 
 @dataclass(slots=True)
@@ -245,7 +248,7 @@ class Work:
 
     def _owe(self, entry: Entry) -> None:
         owed = self._owed.setdefault(entry.task_id, _Owed(entry, sent_seq=entry.saved_seq))
-        owed.due = 0.0
+        owed.due, owed.pause_s = 0.0, REPEAT_S
         self._wake.set()
 
     def say_again(self) -> None:
@@ -280,7 +283,8 @@ class Work:
         updates: list[TaskUpdate] = []
         for owed in due:
             again = owed.due > 0.0  # unanswered for so long: all of its output that is not saved is said once more
-            owed.due = now + REPEAT_S
+            owed.due = now + owed.pause_s
+            owed.pause_s = min(owed.pause_s * 1.5, REPEAT_MAX_S)
             entry = owed.entry
             start = entry.saved_seq if again else owed.sent_seq
             owed.sent_seq = len(entry.chunks)
