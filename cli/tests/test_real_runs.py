@@ -250,7 +250,6 @@ def test_groups(ada: Any) -> None:
         (("run", "a", "--on", "*", "--raw", "--json"), 2, "exclude"),
         (("output", "../devices"), 2, "not the id of a run"),
         (("output", "0" * 36), 1, "no such run"),
-        (("output", "last", "--device", "nobody"), 1, "nobody"),
         (("groups", "--save", "x"), 2, "--on"),
     ],
 )
@@ -281,3 +280,10 @@ def test_a_terminal_is_asked_and_shown_progress(ada: Any, fleet: Fleet) -> None:
     assert process.communicate(timeout=DEADLINE_S)[0] == b"hi\n"
     assert b"1 of 1 done" in printed
     assert printed.rstrip().endswith(b"1 device: 1 succeeded")
+
+
+def test_a_device_that_was_not_in_the_run(ada: Any) -> None:
+    ada("run", "echo hi", "--on", "name=one")
+    done = ada("output", "last", "--device", "nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nobody" in done.stderr
