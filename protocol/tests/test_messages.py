@@ -56,11 +56,12 @@ def structs(kind: type[Message]) -> st.SearchStrategy[Message]:
         facts = st.dictionaries(PRINTABLE, PRINTABLE, max_size=3)
         five = dict.fromkeys(("agent_id", "hostname", "platform", "machine_id"), PRINTABLE)
         more = dict.fromkeys(("agent_version", "enrollment_token"), PRINTABLE)
-        more |= dict.fromkeys(("fingerprint", "facts", "tags"), facts)
+        maps = dict.fromkeys(("fingerprint", "facts", "tags"), facts)
         return st.builds(AgentRegister, **five, ip_address=st.ip_addresses().map(str)) | st.builds(
             AgentRegister,
             **five,
             **more,
+            **maps,
             ip_address=st.ip_addresses().map(str),
             protocol=st.integers(1, limits.INT64_MAX),
             generation=st.integers(0, limits.INT64_MAX),

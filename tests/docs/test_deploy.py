@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from app.cli import commands
-from app.settings import PREFIX, Settings
+from app.settings import Settings
+from deployx_protocol.variables import PREFIX
 from documents.source import ROOT
 
 UNIT = ROOT / "deploy" / "deployx-server.service"

@@ -8,7 +8,17 @@ export const TYPE_ABOVE = 20;
 /**
  * @param {{ opened: boolean, title: string, count: number, action: string, color?: string, busy?: boolean, onConfirm: () => void, onClose: () => void, children: import("react").ReactNode }} props
  */
-export function ConfirmDialog({ opened, title, count, action, color = "danger", busy = false, onConfirm, onClose, children }) {
+export function ConfirmDialog({
+  opened,
+  title,
+  count,
+  action,
+  color = "danger",
+  busy = false,
+  onConfirm,
+  onClose,
+  children,
+}) {
   return (
     <Modal opened={opened} onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
       <Form key={String(opened)} {...{ count, action, color, busy, onConfirm, onClose }}>
