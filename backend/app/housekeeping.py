@@ -13,6 +13,8 @@ log = structlog.get_logger()
 SAMPLE_S = 20.0
 """More often than once a minute, so that no minute is missed; a minute is recorded once."""
 PRUNE_S = 3600.0
+FIRST_PRUNE_S = 60.0
+"""After its start a server has its agents to take back, and nothing is so old that it cannot wait for that."""
 
 
 class Housekeeping:
@@ -26,6 +28,7 @@ class Housekeeping:
         """Sample and prune."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(SAMPLE_S, self._statistics.sample, "sample"))
+            await asyncio.sleep(FIRST_PRUNE_S)
             group.create_task(self._every(PRUNE_S, self._prune, "prune"))
 
     async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]], name: str) -> None:

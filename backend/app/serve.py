@@ -175,18 +175,15 @@ def _lock(descriptor: int) -> bool:
 class Server(uvicorn.Server):
     """uvicorn, with a word when it is ready, a goodbye before it closes sockets, and 0 as the exit code of both."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], ready: str) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._drain = drain
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then keep the collector away from what lives as long as the process."""
+        """Start, then say so."""
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 1000)
-        print(self._ready, flush=True)  # noqa: T201 - for whoever waits until it is up
+        self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell everyone, then close."""
@@ -202,6 +199,14 @@ class Server(uvicorn.Server):
         """The first signal ends the server in order, the second at once; neither is raised again afterwards."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _up(url: str) -> None:
+    """Keep the collector away from what lives as long as the process, and tell whoever waits until it is up."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+    print(f"server.started url={url}", flush=True)  # noqa: T201
 
 
 def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -228,5 +233,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     app: Any = create_app(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    server = Server(uvicorn_config(app, settings), app.state.drain, f"server.started url=http://{host}:{settings.port}")
+    url = f"http://{host}:{settings.port}"
+    server = Server(uvicorn_config(app, settings), app.state.drain, partial(_up, url))
     server.run(sockets=[listener])

@@ -59,7 +59,9 @@ async def test_it_keeps_to_the_retention(
     db: Database,
     person: MakePerson,
     clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("app.housekeeping.FIRST_PRUNE_S", 0)
     ada = await person()
     await accounts.create_token(await accounts.authenticate_token(ada.token), "short", 60)
     clock.advance(days=15)

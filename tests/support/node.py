@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,12 +84,11 @@ class RunningNode:
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[RunningNode]:
     """A server with ``settings`` on a free port, until the block ends; then it stops as after SIGTERM."""
-    thresholds = gc.get_threshold()
     with bind(settings.model_copy(update={"port": 0})) as listener:
         port = listener.getsockname()[1]
         settings = settings.model_copy(update={"port": port})
         app: Any = create_app(settings)
-        server = Server(uvicorn_config(app, settings), app.state.drain, "server.started")
+        server = Server(uvicorn_config(app, settings), app.state.drain, lambda: None)
         task = asyncio.create_task(server._serve(sockets=[listener]))
         db = Database(settings.database_url, pool_size=3)
         try:
@@ -103,8 +101,6 @@ async def serving(settings: Settings) -> AsyncIterator[RunningNode]:
             server.should_exit = True
             await asyncio.wait_for(task, STOP_DEADLINE_S)
             await db.close()
-            gc.unfreeze()
-            gc.set_threshold(*thresholds)
 
 
 Serve = Callable[..., Awaitable[RunningNode]]

@@ -59,9 +59,10 @@ def _split(steps: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _steps(trace: str) -> list[str]:
-    """The trace in words. A sync is named when it has returned."""
+    """The trace in words. A sync and a start are named when they have returned, which may be on a line of its own."""
     steps: list[str] = []
     syncing: dict[str, str] = {}
+    becoming: dict[str, str] = {}
     for line in trace.splitlines():
         thread, call = line.split(None, 1)
         if call.startswith(("fdatasync(", "fsync(")) and "/state/tasks" in call:
@@ -71,10 +72,12 @@ def _steps(trace: str) -> list[str]:
                 del syncing[thread]
         if "sync" in call and call.endswith("= 0") and thread in syncing:
             steps.append(f"{syncing.pop(thread)} synced")
-        elif call.startswith("execve(") and call.endswith("= 0") and '"deployx-agent"' in call:
-            steps.append("latch made")
-        elif call.startswith("execve(") and call.endswith("= 0") and re.search("the-marker|little", call):
-            steps.append("program started")
+        if call.startswith("execve(") and '"deployx-agent"' in call:
+            becoming[thread] = "latch made"
+        elif call.startswith("execve(") and re.search("the-marker|little", call):
+            becoming[thread] = "program started"
+        if "execve" in call and call.endswith("= 0") and thread in becoming:
+            steps.append(becoming.pop(thread))
         elif call.startswith("sendto("):
             message = _unmasked(call)
             steps += ["said " + state.decode().split('"')[3] for state in STATES if state in message]

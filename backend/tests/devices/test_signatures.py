@@ -11,6 +11,12 @@ from tests.support.machines import MakeAgent
 from tests.support.node import Serve
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database: nothing here depends on which it is."""
+    return sqlite_url
+
+
 async def test_a_signature_of_another_connection_is_refused(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     victim, thief = agent(node), agent(node)

@@ -14,6 +14,13 @@ from tests.support.node import Serve
 from tests.support.rawlink import RawLink
 from tests.support.server import MakePerson
 
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database: nothing here depends on which it is."""
+    return sqlite_url
+
+
 UI = "/ui/socket.io/"
 FOREIGN = ["https://evil.example", "null", "http://127.0.0.1", "http://localhost", "https://127.0.0.1", ""]
 

@@ -13,6 +13,13 @@ from app.settings import Settings
 from tests.support.node import Serve, serving
 from tests.support.server import Browse, MakePerson, Site
 
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One database: nothing here depends on which it is."""
+    return sqlite_url
+
+
 HTML = {"accept": "text/html,application/xhtml+xml"}
 THIRD_PARTY = re.compile(r"""(?:src|href|url|@import)\s*[=(]?\s*["'(]?\s*(?:https?:)?//""")
 
