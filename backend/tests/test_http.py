@@ -19,10 +19,8 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One kind is enough: no database is asked here."""
-    return sqlite_url
+# One kind is enough: no database is asked here.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ async def test_threat_09_of_fifty_at_once_exactly_as_many_as_allowed_enrol(
     assert await uses(node) == [20]
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.databases("postgresql")
 async def test_threat_09_of_two_servers_exactly_as_many_as_allowed_enrol(
     serve: Serve, agent: MakeAgent, person: MakePerson
 ) -> None:

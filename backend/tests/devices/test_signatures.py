@@ -10,11 +10,8 @@ from deployx_protocol.signing import register_bytes
 from tests.support.machines import MakeAgent
 from tests.support.node import Serve
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: nothing here depends on which it is."""
-    return sqlite_url
+# One database: nothing here depends on which it is.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 async def test_a_signature_of_another_connection_is_refused(serve: Serve, agent: MakeAgent) -> None:

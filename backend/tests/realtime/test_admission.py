@@ -73,7 +73,7 @@ async def silent(url: str, count: int) -> AsyncIterator[list[RawLink]]:
         yield list(await asyncio.gather(*(link() for _ in range(count))))
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.databases("sqlite")
 async def test_threat_20_connections_that_never_register_leave_few_lines(
     serve: Serve, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +87,7 @@ async def test_threat_20_connections_that_never_register_leave_few_lines(
     assert len(said) < 50, said
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.databases("sqlite")
 async def test_threat_20_who_comes_while_there_are_too_many_is_told_in_few_lines(serve: Serve, lines: Lines) -> None:
     node = await serve(enrollment="approval", anonymous_max=3)
     async with silent(node.url, 3):

@@ -14,11 +14,8 @@ from tests.support.node import Serve
 from tests.support.rawlink import RawLink
 from tests.support.server import MakePerson
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: nothing here depends on which it is."""
-    return sqlite_url
+# One database: nothing here depends on which it is.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 UI = "/ui/socket.io/"

@@ -12,17 +12,13 @@ from tests.support.peers import Watch
 from tests.support.rawlink import RawLink
 from tests.support.server import MakePerson
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: nothing here depends on which it is."""
-    return sqlite_url
-
-
-# python-socketio's client does not release the response to its last POST.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <function Connection.__del__:pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.databases("sqlite"),  # nothing here depends on which it is
+    # python-socketio's client does not release the response to its last POST.
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <function Connection.__del__:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]]
 

@@ -17,10 +17,8 @@ DEVICES = 3_000
 GROWTH_MIB = 3 * STALLED
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One kind is enough: what is tested lies between the server and the network."""
-    return sqlite_url
+# One kind is enough: what is tested lies between the server and the network.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 @pytest.mark.serial

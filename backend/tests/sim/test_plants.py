@@ -4,11 +4,8 @@ import pytest
 
 from tests.support.simulated import Simulate
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: the bugs are on the agents' side of the wire."""
-    return sqlite_url
+# One database: the bugs are on the agents' side of the wire.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 @pytest.mark.parametrize(("plant", "letter"), [("drop", "L"), ("repeat", "D"), ("misorder", "L"), ("presence", "P")])

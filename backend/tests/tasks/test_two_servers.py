@@ -151,7 +151,7 @@ async def test_claims_reports_and_moves_of_two_servers_never_wait_in_a_circle(
     assert ended == 6 * 20
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.databases("postgresql")
 async def test_an_agent_that_moves_takes_its_tasks_along(node: RunningNode, serve: Serve, enter: Enter) -> None:
     """Its first connection stays open on the other server, as after a partition; nothing more comes over it."""
     second = await serve(enrollment="approval")

@@ -13,11 +13,8 @@ from app.settings import Settings
 from tests.support.node import Serve, serving
 from tests.support.server import Browse, MakePerson, Site
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: nothing here depends on which it is."""
-    return sqlite_url
+# One database: nothing here depends on which it is.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 HTML = {"accept": "text/html,application/xhtml+xml"}

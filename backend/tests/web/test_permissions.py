@@ -20,11 +20,8 @@ from app.tasks.agent_access import AgentAccess
 from tests.support.node import Serve
 from tests.support.server import PASSWORD, Browse, MakePerson, Person
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: nothing here depends on which it is."""
-    return sqlite_url
+# One database: nothing here depends on which it is.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 VIEWER, OPERATOR, ADMIN = frozenset(Role), frozenset({Role.OPERATOR, Role.ADMIN}), frozenset({Role.ADMIN})

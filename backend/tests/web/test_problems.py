@@ -18,11 +18,8 @@ from tests.support.node import Lines, Serve, serving
 from tests.support.postgres import PostgresServer, throwaway
 from tests.support.server import PASSWORD, Browse, MakePerson, Site
 
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One database: nothing here depends on which it is."""
-    return sqlite_url
+# One database: nothing here depends on which it is.
+pytestmark = pytest.mark.databases("sqlite")
 
 
 CHANGE = "/api/v1/devices/1"
