@@ -99,7 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
         registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=notices.register_again
     )
     work = TaskGateway(
-        agent_server,
+        notices.emit,
         sessions,
         DeliveryService(uow, db, node_id=node_id),
         ReportService(uow),

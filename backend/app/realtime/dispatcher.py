@@ -14,6 +14,7 @@ import structlog
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.realtime.sessions import AgentSession, Sessions
+from app.realtime.supervision import every
 from app.tasks import assignment
 from app.tasks.delivery import Claimant, Delivery, DeliveryService
 from deployx_protocol import events
@@ -82,8 +83,8 @@ class Dispatcher:
         """Deliver until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deliver_forever())
-            group.create_task(self._every(POLL_S, self._poll))
-            group.create_task(self._every(RECEIPT_S / 3, self._remind))
+            group.create_task(every(POLL_S, self._poll))
+            group.create_task(every(RECEIPT_S / 3, self._remind))
 
     def _want(self, device_id: int, *, again: bool = False) -> None:
         self._due[device_id] = again or self._due.get(device_id, False)
@@ -178,11 +179,3 @@ class Dispatcher:
                 self._want(device_id, again=True)
         self._ending |= await self._delivery.ending_here(RECEIPT_S)
         self._work.set()
-
-    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(interval_s)
-            try:
-                await step()
-            except Unavailable:
-                continue  # whoever writes has said so; the next turn asks again

@@ -24,7 +24,7 @@ from app.devices.registration import RegistrationService
 from app.errors import Unavailable
 from app.realtime import groupcommit
 from app.realtime.sessions import AgentSession, Sessions
-from app.realtime.supervision import supervised
+from app.realtime.supervision import every, supervised
 from app.web.metrics import Metrics
 from deployx_protocol.codes import Code
 from deployx_protocol.states import CAUSE_TEXT, StatusCause
@@ -113,7 +113,7 @@ class PresenceLoop:
                 (LEASE_RENEWAL_S, self._renew_lease),
                 (RECONCILE_S, self._mark_stale),
             ):
-                group.create_task(supervised(step.__name__, partial(self._every, interval_s, step)))
+                group.create_task(supervised(step.__name__, partial(every, interval_s, step, self._away_meanwhile)))
 
     async def start(self) -> None:
         """Take the lease before the first connection. Raises Unavailable."""
@@ -241,14 +241,9 @@ class PresenceLoop:
         self._stale = True
         self._work.set()
 
-    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(interval_s)
-            try:
-                await step()
-            except Unavailable as error:
-                self._database_is_away(error)
-                self._work.set()
+    def _away_meanwhile(self, error: Unavailable) -> None:
+        self._database_is_away(error)
+        self._work.set()
 
 
 async def _save(batch: Sequence[Item], write: Callable[[Sequence[Item]], Awaitable[None]]) -> None:

@@ -5,8 +5,7 @@ Invariants: an agent speaks for the device of its own connection, never for one 
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,11 +13,10 @@ import structlog
 
 from app.complaints import Complaints
 from app.errors import NotFound, Unavailable
-from app.realtime.dispatcher import Dispatcher
+from app.realtime.dispatcher import Dispatcher, Emit
 from app.realtime.inbox import Inbox
-from app.realtime.link import LinkServer
 from app.realtime.sessions import AgentSession, Sessions
-from app.realtime.supervision import supervised
+from app.realtime.supervision import every, supervised
 from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
 from app.tasks.reports import Printed, Reported, ReportService, Saved
@@ -26,7 +24,6 @@ from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.checks import decode
 from deployx_protocol.frames import Frame
-from deployx_protocol.messages import Message
 from deployx_protocol.task_messages import OutputSaved, TaskAcknowledged, TaskOutput, TaskUpdates, UpdateSaved
 from deployx_protocol.tasks import FINAL, TaskState
 
@@ -46,18 +43,18 @@ class TaskGateway:
 
     def __init__(
         self,
-        server: LinkServer,
+        emit: Emit,
         sessions: Sessions,
         delivery: DeliveryService,
         reports: ReportService,
         reaper: ReaperService,
         metrics: Metrics,
     ) -> None:
-        self._server = server
+        self._emit = emit
         self._delivery = delivery
         self._reaper = reaper
         self._metrics = metrics
-        self._dispatcher = Dispatcher(delivery, sessions, self._emit, metrics.tasks_sent.inc)
+        self._dispatcher = Dispatcher(delivery, sessions, emit, metrics.tasks_sent.inc)
         self._inbox = Inbox(reports.save_many, self._acknowledge)
         self._saved: dict[AgentSession, list[Saved]] = {}
         self._complaints = Complaints("task.refused")
@@ -70,8 +67,8 @@ class TaskGateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised("tasks.inbox", self._inbox.run))
             group.create_task(supervised("tasks.dispatcher", self._dispatcher.run))
-            group.create_task(supervised("tasks.reaper", partial(self._every, REAP_S, self._reap)))
-            group.create_task(supervised("tasks.measure", partial(self._every, MEASURE_S, self._measure)))
+            group.create_task(supervised("tasks.reaper", partial(every, REAP_S, self._reap, at_once=True)))
+            group.create_task(supervised("tasks.measure", partial(every, MEASURE_S, self._measure, at_once=True)))
 
     # ------------------------------------------------------------ what agents say
 
@@ -145,10 +142,6 @@ class TaskGateway:
             for message in _pieces(updates, list(output.values()), unknown):
                 await self._emit(session, events.TASK_ACKNOWLEDGED, message)
 
-    async def _emit(self, session: AgentSession, event: str, message: Message) -> None:
-        if not session.closed:
-            await self._server.emit(event, message.to_json(), to=session.sid)
-
     # ------------------------------------------------------------ once in a while
 
     async def _reap(self) -> None:
@@ -159,12 +152,6 @@ class TaskGateway:
         counts = await self._delivery.unfinished()
         for state in UNFINISHED:
             self._metrics.tasks.labels(state.value).set(counts.get(state.value, 0))
-
-    async def _every(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            with contextlib.suppress(Unavailable):  # asked again at the next turn; whoever writes has said so
-                await step()
-            await asyncio.sleep(interval_s)
 
 
 def _pieces(
