@@ -282,7 +282,7 @@ class AccountService:
 
 
 def secret_hash(secret: str) -> str:
-    """How a secret of 256 random bits is kept: SHA-256, hexadecimal."""
+    """How a secret of 256 random bits is kept: SHA-256, hexadecimal. It needs no salt and no slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

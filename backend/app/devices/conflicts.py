@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import structlog
 
-from app.devices import enrollment
+from app.accounts.service import secret_hash
 from app.devices.identity import Judgement
 from app.devices.models import Claim, Device, EnrollmentToken
 from app.devices.outcomes import Held, Refused, Registration, Split
@@ -101,7 +101,7 @@ def split(rows: Rows, registration: Registration, device: Device, claim: Claim) 
         EnrollmentToken(
             id=str(uuid4()),
             name=f"Split from {device.device_name}",
-            token_hash=enrollment.hash_token(token),
+            token_hash=secret_hash(token),
             origin=registration.message.origin,
             user_id=owner,
             max_uses=1,

@@ -1,6 +1,5 @@
 """Who may enrol: tokens that are spent atomically, and keys that were refused."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -10,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cursors
 from app.accounts.principal import Principal
+from app.accounts.service import secret_hash
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.models import Device, EnrollmentToken
@@ -58,7 +58,7 @@ class EnrollmentService:
         row = EnrollmentToken(
             id=str(uuid4()),
             name=name,
-            token_hash=hash_token(token),
+            token_hash=secret_hash(token),
             origin=chosen,
             user_id=owner_id,
             max_uses=max_uses,
@@ -113,14 +113,9 @@ class EnrollmentService:
             row.revoked_at = row.revoked_at or self._clock()
 
 
-def hash_token(token: str) -> str:
-    """How a token is kept: SHA-256, hexadecimal. Its 256 random bits need no salt and no slow hash."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 async def lock_tokens(session: AsyncSession, presented: set[str]) -> dict[str, EnrollmentToken]:
     """The rows of the tokens presented, by token, locked until the transaction ends so that no use is counted twice."""
-    by_hash = {hash_token(token): token for token in presented}
+    by_hash = {secret_hash(token): token for token in presented}
     query = sa.select(EnrollmentToken).where(EnrollmentToken.token_hash.in_(by_hash))
     rows = await session.scalars(query.order_by(EnrollmentToken.id).with_for_update())
     return {by_hash[row.token_hash]: row for row in rows}

@@ -4,11 +4,11 @@ Invariant: a batch is one transaction, and later registrations of a batch see wh
 the loaded rows. A connection hears of its registration only after the commit.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import structlog
 
+from app.accounts.service import secret_hash
 from app.clock import Clock, utcnow
 from app.complaints import Complaints
 from app.devices import conflicts, identity
@@ -202,7 +202,7 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     generation, http_token = 0, ""
     if message.keyed:
         http_token = tokens.new_secret()
-        device.http_token_hash = hashlib.sha256(http_token.encode()).hexdigest()
+        device.http_token_hash = secret_hash(http_token)
         generation = identity.issue_generation(device, message.generation)
         rows.boots[device.id] = message.boot_id
     came_online = device.status != DeviceStatus.ONLINE

@@ -33,6 +33,12 @@ SORTS: dict[str, Any] = {
     "created_at": Device.created_at,
 }
 
+
+def is_online(live_nodes: Collection[str]) -> sa.ColumnElement[bool]:
+    """What holds for devices that people are shown as online: ``views.presence``, in SQL."""
+    return sa.and_(Device.status == DeviceStatus.ONLINE, Device.node_id.in_(live_nodes))
+
+
 WAITING = Device.trust.in_((Trust.PENDING, Trust.UNVERIFIED))
 """Devices that came without a token, and that nobody accepted."""
 
@@ -74,9 +80,11 @@ class Filter:
         if self.status is Presence.OFFLINE:
             query = query.where(Device.status == DeviceStatus.OFFLINE)
         elif self.status:
-            held = Device.node_id.in_(live_nodes)
-            known = held if self.status is Presence.ONLINE else sa.or_(sa.not_(held), Device.node_id.is_(None))
-            query = query.where(Device.status == DeviceStatus.ONLINE, known)
+            shown = is_online(live_nodes)
+            if self.status is Presence.UNKNOWN:
+                lost = sa.or_(Device.node_id.not_in(live_nodes), Device.node_id.is_(None))
+                shown = sa.and_(Device.status == DeviceStatus.ONLINE, lost)
+            query = query.where(shown)
         if self.trust:
             query = query.where(Device.trust == self.trust)
         if self.platform:

@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.clock import Clock, utcnow
-from app.db import Base, Database
+from app.db import Database, insert_new
 from app.devices.models import Device, PresenceSample
-from app.devices.repository import Scope
+from app.devices.repository import Scope, is_online
 from app.pruning import BATCH, delete_where
 from app.uow import UnitOfWork
 from deployx_protocol.states import DeviceStatus, Trust
@@ -59,16 +58,14 @@ class StatisticsService:
 
     async def counts(self, scope: Scope) -> dict[str, int]:
         """How many devices there are, by presence and by trust."""
-        held = Device.node_id.in_(self._live_nodes())
-        online = Device.status == DeviceStatus.ONLINE
 
         def number(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
             return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*conditions), 1), else_=0)), 0)
 
         query = sa.select(
             sa.func.count().label("total"),
-            number(online, held).label("online"),
-            number(sa.not_(online)).label("offline"),
+            number(is_online(self._live_nodes())).label("online"),
+            number(Device.status != DeviceStatus.ONLINE).label("offline"),
             *(number(Device.trust == t).label(t) for t in (Trust.PENDING, Trust.QUARANTINED, Trust.UNVERIFIED)),
         ).select_from(Device)
         async with self._db.read() as session:
@@ -94,8 +91,7 @@ class StatisticsService:
         """Record this minute, once, whichever node comes first. Every owner gets a row, and so does nobody: 0."""
         now = self._clock().replace(second=0, microsecond=0)
         owner = sa.func.coalesce(Device.user_id, NOBODY)
-        is_online = sa.and_(Device.status == DeviceStatus.ONLINE, Device.node_id.in_(self._live_nodes()))
-        online = sa.func.sum(sa.case((is_online, 1), else_=0))
+        online = sa.func.sum(sa.case((is_online(self._live_nodes()), 1), else_=0))
         async with self._uow.begin() as unit:
             if await unit.session.scalar(sa.select(PresenceSample.at).where(PresenceSample.at == now).limit(1)):
                 return
@@ -105,7 +101,7 @@ class StatisticsService:
                 {"at": now, "user_id": user_id, "online": count, "total": total}
                 for user_id, (count, total) in sorted(counts.items())
             ]
-            await unit.session.execute(_insert_new(self._db, PresenceSample).values(samples))
+            await unit.session.execute(insert_new(unit.session, PresenceSample).values(samples))
 
     async def prune(self) -> None:
         """Thin and drop old samples. Raises Unavailable."""
@@ -116,13 +112,6 @@ class StatisticsService:
             moments = _surplus(sorted(await session.scalars(old)))
         for start in range(0, len(moments), BATCH):
             await delete_where(self._db, PresenceSample, PresenceSample.at.in_(moments[start : start + BATCH]))
-
-
-def _insert_new(db: Database, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
-    """An insert that leaves rows alone which another node has inserted at the same time."""
-    if db.is_sqlite:
-        return sqlite.insert(model).on_conflict_do_nothing()
-    return postgresql.insert(model).on_conflict_do_nothing()
 
 
 def _sums(scope: Scope) -> list[sa.ColumnElement[int]]:

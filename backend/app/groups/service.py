@@ -16,7 +16,7 @@ from app.accounts.principal import Principal
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.models import Device
-from app.devices.repository import Scope
+from app.devices.repository import Scope, is_online
 from app.errors import Conflict, InvalidInput, InvalidSelector, NotFound
 from app.groups import repository, targets
 from app.groups.conditions import Condition
@@ -24,7 +24,6 @@ from app.groups.models import Group
 from app.groups.parsing import parse
 from app.groups.selectors import Builtin, Selector, Term, Value
 from app.uow import UnitOfWork
-from deployx_protocol.states import DeviceStatus
 
 GROUPS_MAX = 100
 """Of one user."""
@@ -83,7 +82,7 @@ class GroupService:
         async with self._db.read() as session:
             condition = await targets.condition(session, principal.user_id, selector, self._live_nodes())
             scope = Scope.of(principal)
-            here = sa.and_(Device.status == DeviceStatus.ONLINE, Device.node_id.in_(self._live_nodes()))
+            here = is_online(self._live_nodes())
             counts = scope.limit(sa.select(sa.func.count(), sa.func.count().filter(here)).select_from(Device))
             count, online = (await session.execute(counts.where(condition))).one()
             names = scope.limit(sa.select(Device.device_name)).where(condition).order_by(Device.device_name, Device.id)

@@ -4,7 +4,6 @@ Invariant: the token of a device's newest registration is the only one that is g
 the request names is answered within that device's own tasks, and otherwise as if it did not exist.
 """
 
-import hashlib
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from fastapi import Security
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
+from app.accounts.service import secret_hash
 from app.db import Database
 from app.devices.models import Device
 from app.errors import NotFound, Unauthenticated
@@ -34,9 +34,9 @@ class AgentAccess:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send the token of the last registration as bearer.")
-        digest = hashlib.sha256(token.strip().encode()).hexdigest()
         async with self._db.read() as session:
-            device_id = await session.scalar(sa.select(Device.id).where(Device.http_token_hash == digest))
+            speaker = sa.select(Device.id).where(Device.http_token_hash == secret_hash(token.strip()))
+            device_id = await session.scalar(speaker)
         if device_id is None:
             raise Unauthenticated("This token is not of the device's last registration. Register again.")
         return device_id

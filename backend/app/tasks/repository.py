@@ -18,6 +18,7 @@ from deployx_protocol.tasks import FINAL, IN_FLIGHT, TaskState
 
 CHUNK = 500
 Item = TypeVar("Item")
+Locked = TypeVar("Locked", Run, Task)
 
 
 def _states(states: Iterable[TaskState]) -> list[sa.ColumnElement[str]]:
@@ -55,26 +56,14 @@ async def lock_sessions(session: AsyncSession, node_id: str, epochs: Mapping[int
 
 async def lock_runs(session: AsyncSession, run_ids: Collection[str]) -> dict[str, Run]:
     """The runs with these ids, detached."""
-    found: dict[str, Run] = {}
-    for ids in chunks(sorted(set(run_ids))):
-        query = sa.select(Run).where(Run.id.in_(ids)).order_by(Run.id).with_for_update(key_share=True)
-        found |= {run.id: run for run in await session.scalars(query)}
-    for run in found.values():
-        session.expunge(run)
-    return found
+    return await _lock(session, Run, run_ids)
 
 
 async def lock_tasks(
     session: AsyncSession, task_ids: Collection[str], *conditions: sa.ColumnElement[bool]
 ) -> dict[str, Task]:
     """The tasks with these ids that still meet ``conditions`` once they are locked, detached: see ``save_tasks``."""
-    found: dict[str, Task] = {}
-    for ids in chunks(sorted(set(task_ids))):
-        query = sa.select(Task).where(Task.id.in_(ids), *conditions).order_by(Task.id).with_for_update(key_share=True)
-        found |= {task.id: task for task in await session.scalars(query)}
-    for task in found.values():
-        session.expunge(task)
-    return found
+    return await _lock(session, Task, task_ids, *conditions)
 
 
 async def lock_with_runs(
@@ -86,6 +75,18 @@ async def lock_with_runs(
         runs_of.update(await session.scalars(sa.select(Task.run_id).where(Task.id.in_(ids)).distinct()))
     runs = await lock_runs(session, runs_of)
     return await lock_tasks(session, task_ids, *conditions), runs
+
+
+async def _lock(
+    session: AsyncSession, model: type[Locked], wanted: Collection[str], *conditions: sa.ColumnElement[bool]
+) -> dict[str, Locked]:
+    found: dict[str, Locked] = {}
+    for ids in chunks(sorted(set(wanted))):
+        query = sa.select(model).where(model.id.in_(ids), *conditions).order_by(model.id)
+        found |= {row.id: row for row in await session.scalars(query.with_for_update(key_share=True))}
+    for row in found.values():
+        session.expunge(row)
+    return found
 
 
 async def with_unfinished(session: AsyncSession, device_ids: Collection[int]) -> set[int]:

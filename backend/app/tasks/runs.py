@@ -36,13 +36,11 @@ from deployx_protocol.tasks import TaskState
 log = structlog.get_logger()
 
 KEY_MAX = 200
-_SAME = (
+_WHAT = (
     "kind",
     "title",
     "argv",
     "shell",
-    "script_sha256",
-    "script_size",
     "interpreter",
     "args",
     "run_as",
@@ -52,7 +50,8 @@ _SAME = (
     "max_parallel",
     "output_quota_bytes",
 )
-"""What a repeated run takes from the run that it repeats."""
+"""What is done, as it stands in ``Work`` and in the columns of a run."""
+_SCRIPT = ("script_sha256", "script_size")
 _ATTEMPTS = 3
 """To commit beside someone who does the same; the second finds what the first committed."""
 
@@ -131,8 +130,8 @@ class RunService:
             found = await targets.reach(unit.session, principal, request.targets, self._live_nodes(), lock=True)
             if not found.targets:
                 raise targets.none_matched(found)
-            run = self._run(principal, work, demand)
-            run.selector = request.targets.selector
+            expires = timedelta(seconds=work.expires_s)
+            run = self._run(principal, demand, expires, selector=request.targets.selector, **_columns(work, _WHAT))
             if work.script is not None:
                 await _keep(unit, work, run)
             return await self._save(unit, run, found)
@@ -164,7 +163,9 @@ class RunService:
                 raise InvalidInput(text, code="no_device_matched")
             if not found.targets:
                 raise targets.none_matched(found)
-            return await self._save(unit, self._copy(principal, earlier, demand), found)
+            expires = earlier.expires_at - earlier.created_at
+            same = _columns(earlier, _WHAT + _SCRIPT)
+            return await self._save(unit, self._run(principal, demand, expires, retry_of=run_id, **same), found)
 
         async def again(session: AsyncSession) -> Reach:
             return await self._repeated(session, scope, run_id, states)
@@ -219,42 +220,17 @@ class RunService:
 
     # ------------------------------------------------------------ rows
 
-    def _run(self, principal: Principal, work: Work, demand: Demand) -> Run:
+    def _run(self, principal: Principal, demand: Demand, expires: timedelta, **columns: Any) -> Run:
         now = self._clock()
         return Run(
+            **columns,
             id=new_id(),
             user_id=principal.user_id,
             created_by=principal.email,
-            kind=work.kind,
-            title=work.title,
-            argv=work.argv,
-            shell=work.shell,
-            interpreter=work.interpreter,
-            args=work.args,
-            run_as=work.run_as,
-            cwd=work.cwd,
-            env=work.env,
-            timeout_s=work.timeout_s,
-            max_parallel=work.max_parallel,
-            output_quota_bytes=work.output_quota_bytes,
             idempotency_key=demand.key,
             request_sha256=demand.request_sha256,
             created_at=now,
-            expires_at=now + timedelta(seconds=work.expires_s),
-        )
-
-    def _copy(self, principal: Principal, earlier: Run, demand: Demand) -> Run:
-        now = self._clock()
-        return Run(
-            **{name: getattr(earlier, name) for name in _SAME},
-            id=new_id(),
-            user_id=principal.user_id,
-            created_by=principal.email,
-            retry_of=earlier.id,
-            idempotency_key=demand.key,
-            request_sha256=demand.request_sha256,
-            created_at=now,
-            expires_at=now + (earlier.expires_at - earlier.created_at),
+            expires_at=now + expires,
         )
 
     async def _save(self, unit: Unit, run: Run, found: Reach) -> Started:
@@ -281,6 +257,10 @@ class RunService:
         ]
         found.excluded += [Excluded(None, name, "it was deleted") for device_id, name in rows if device_id is None]
         return found
+
+
+def _columns(source: Work | Run, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names}
 
 
 def _task(run: Run, target: Target) -> dict[str, Any]:

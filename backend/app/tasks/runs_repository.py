@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app import cursors
+from app.db import insert_new
 from app.devices.models import Device
 from app.devices.repository import Scope
 from app.devices.views import presence
@@ -115,9 +115,8 @@ async def script(session: AsyncSession, sha256: str) -> bytes | None:
 
 async def keep_script(session: AsyncSession, row: Script) -> None:
     """Store a script unless it is there, and keep it there until this transaction ends."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(Script).values(sha256=row.sha256, body=row.body, created_at=row.created_at)
-    await session.execute(insert.on_conflict_do_nothing())
+    insert = insert_new(session, Script)
+    await session.execute(insert.values(sha256=row.sha256, body=row.body, created_at=row.created_at))
     kept = sa.select(Script.sha256).where(Script.sha256 == row.sha256).with_for_update(read=True, key_share=True)
     await session.execute(kept)
 
