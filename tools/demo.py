@@ -20,6 +20,7 @@ from bootstrap.console import complain
 from bootstrap.places import BIN
 from local import terminal
 from local.service import Ended, Service
+from local.stopping import until_asked
 
 ADMIN = "admin@example.test"
 OTHERS = {"ada@example.test": 0.3, "grace@example.test": 0.15}
@@ -75,15 +76,8 @@ def _prepare(folder: Path, devices: int) -> Demo:
 
 
 async def _until_stopped(demo: Demo) -> int:
-    asked = processes.stopping()
     running: list[Service] = []
-    work, stop = asyncio.create_task(_work(demo, running)), asyncio.create_task(asked.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not work.done():
-        terminal.say("\nStopping …")
-        work.cancel()
-    failure = (await asyncio.gather(work, return_exceptions=True))[0]
+    failure = await until_asked(processes.stopping(), _work(demo, running))
     for service in reversed(running):
         await service.end(PATIENCE_S)
     if isinstance(failure, Exception):

@@ -20,6 +20,7 @@ from local import environment, terminal
 from local.environment import Local
 from local.machine import PATIENCE_S, LocalAgent, start_server
 from local.service import Ended, Service
+from local.stopping import until_asked
 
 DASHBOARD = "http://127.0.0.1:5173"
 _SERVER_CODE = [ROOT / "backend" / "app", ROOT / "backend" / "migrations", ROOT / "protocol"]
@@ -48,15 +49,7 @@ def main() -> int:
 
 
 async def _until_stopped(local: Local, node_env: dict[str, str]) -> int:
-    asked = processes.stopping()
-    work = asyncio.create_task(_work(local, node_env))
-    stop = asyncio.create_task(asked.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not work.done():
-        terminal.say("\nStopping …")
-        work.cancel()
-    failure = (await asyncio.gather(work, return_exceptions=True))[0]
+    failure = await until_asked(processes.stopping(), _work(local, node_env))
     if isinstance(failure, Exception):
         raise failure
     terminal.say("Stopped.")

@@ -14,6 +14,7 @@ from local import environment, terminal
 from local.environment import Local
 from local.machine import PATIENCE_S, LocalAgent, start_server, was_refused
 from local.service import Ended, Service
+from local.stopping import until_asked
 
 
 def main() -> int:
@@ -35,14 +36,7 @@ def main() -> int:
 async def _run(local: Local) -> int:
     asked = processes.stopping()
     running: list[Service] = []
-    work = asyncio.create_task(_work(local, running))
-    stop = asyncio.create_task(asked.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not work.done():
-        terminal.say("\nStopping …")
-        work.cancel()
-    failure = (await asyncio.gather(work, return_exceptions=True))[0]
+    failure = await until_asked(asked, _work(local, running))
     await _end(running, asked)
     if isinstance(failure, Ended):
         terminal.explain(failure)

@@ -244,7 +244,7 @@ TO_AGENT: Final = {
     events.TASK_ACKNOWLEDGED,
 }
 DIRECTIONS: Final = {
-    "agent_to_server": sorted(events.FROM_AGENT | {events.TASK_UPDATES, events.TASK_OUTPUT}),
+    "agent_to_server": sorted(events.FROM_AGENT),
     "server_to_agent": sorted(TO_AGENT),
     "dashboard_to_server": sorted(events.FROM_DASHBOARD),
     "server_to_dashboard": sorted(TO_DASHBOARD),

@@ -54,6 +54,11 @@ class Engine:
         self._group: asyncio.TaskGroup
         self._connection: Connection | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._handlers = {
+            events.TASK_ASSIGNED: self._on_assigned,
+            events.TASK_CANCEL: self._on_cancel,
+            events.TASK_ACKNOWLEDGED: self._on_acknowledged,
+        }
         self._idle = asyncio.Event()
         self._offline = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -71,15 +76,10 @@ class Engine:
 
     def deliver(self, event: str, payload: Any) -> None:
         """One of `EVENTS` has come."""
-        handlers = {
-            events.TASK_ASSIGNED: self._on_assigned,
-            events.TASK_CANCEL: self._on_cancel,
-            events.TASK_ACKNOWLEDGED: self._on_acknowledged,
-        }
         if self._inbox.qsize() >= INBOX_MAX:  # the server repeats what is not answered
             self._log.warning("The server speaks about tasks faster than the disk takes them", dropped=event)
             return
-        self._inbox.put_nowait(partial(handlers[event], payload))
+        self._inbox.put_nowait(partial(self._handlers[event], payload))
 
     # ------------------------------------------------------------ from the agent
 

@@ -1,25 +1,15 @@
 """The specification's "Database Error": logged, answered as one that can pass, no connection ended, nothing lost."""
 
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from deployx_protocol.codes import Code
 from tests.support.machines import MakeAgent
 from tests.support.node import Lines, Serve, eventually
 from tests.support.postgres import PostgresServer
-
-
-def locks(connection: sqlite3.Connection) -> bool:
-    """Whether this connection has the write lock now. It never waits: the server that holds it shares our loop."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError:
-        return False
-    return True
+from tests.support.sqlite_lock import locked
 
 
 @contextlib.asynccontextmanager
@@ -33,13 +23,8 @@ async def away(url: str, request: pytest.FixtureRequest) -> AsyncIterator[None]:
         finally:
             server.start()
         return
-    other = sqlite3.connect(str(make_url(url).database), isolation_level=None, timeout=0)
-    await eventually(lambda: locks(other), what="the write lock")
-    try:
+    async with locked(url):
         yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 async def test_a_database_error_is_logged_and_answered_as_one_that_can_pass(

@@ -1,7 +1,6 @@
 """A run answered with 202 is there, whatever becomes of the database; what was not saved is answered with 503."""
 
 import asyncio
-import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.support import rows
 from tests.support.node import RunningNode, eventually, serving
 from tests.support.postgres import throwaway
 from tests.support.server import PASSWORD
+from tests.support.sqlite_lock import locked
 
 RUNS = "/api/v1/runs"
 DEVICES = 20
@@ -34,15 +34,6 @@ async def client_of(node: RunningNode) -> httpx2.AsyncClient:
     async with node.db.write() as session:
         session.add_all(rows.device(n) for n in range(DEVICES))
     return httpx2.AsyncClient(base_url=node.url, headers={"authorization": f"Bearer {token}"}, timeout=60)
-
-
-def locks(connection: sqlite3.Connection) -> bool:
-    """Whether this connection has the write lock now. It never waits: the server that holds it shares our loop."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError:
-        return False
-    return True
 
 
 @pytest.mark.serial
@@ -95,12 +86,9 @@ async def test_a_database_that_is_locked_refuses_a_run_and_keeps_nothing_of_it(t
         await client_of(node) as client,
     ):
         body = {"script": "date", "interpreter": ["sh"], "targets": {"selector": "*"}}
-        other = sqlite3.connect(str(node.db.url.database), isolation_level=None, timeout=0)
-        await eventually(lambda: locks(other), what="the write lock")
-        answer = await client.post(RUNS, json=body)
-        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-        assert answer.headers["retry-after"] == "2"
-        other.execute("ROLLBACK")
-        other.close()
+        async with locked(sqlite_url):
+            answer = await client.post(RUNS, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert answer.headers["retry-after"] == "2"
         assert await node.rows(Run) == []
         assert (await client.post(RUNS, json=body)).status_code == 202
