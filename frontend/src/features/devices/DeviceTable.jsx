@@ -1,13 +1,15 @@
 /** The list of devices: only the rows on the screen exist. */
 import { useMemo, useState } from "react";
 import { useKeys } from "../../lib/useKeys";
+import { useRows } from "../../lib/useRows";
 import { DeviceRow } from "./DeviceRow";
 import { extend, selectAll, toggle, NOTHING } from "./selection";
 import { TableHead } from "./TableHead";
 import { useColumns } from "./useColumns";
-import { useRows } from "./useRows";
 import classes from "./DeviceTable.module.css";
 
+const ROW_HEIGHT = 38;
+const NARROW_ROW_HEIGHT = 60;
 const CHECK_WIDTH = 40;
 const NARROW_COLUMNS = ["name", "seen", "status"];
 
@@ -30,7 +32,8 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
   const { table, columns: wide, widths, tagRoom } = useColumns(view, onChange);
   const columns = useStable(narrow ? NARROW_COLUMNS : wide);
   const [current, setCurrent] = useState(/** @type {number | null} */ (null));
-  const { box, height, rows, reveal } = useRows(ids, narrow);
+  const height = narrow ? NARROW_ROW_HEIGHT : ROW_HEIGHT;
+  const { box, total, rows, reveal } = useRows(ids.length, (index) => ids[index], { height, withPage: narrow });
 
   /** @param {number} by */
   function step(by) {
@@ -89,7 +92,7 @@ export function DeviceTable({ view, onChange, order, selection, onSelect, openId
           some={selection.ids.size > 0}
           onAll={() => onSelect(all ? NOTHING : selectAll(ids))}
         />
-        <div role="rowgroup" className={classes.body} style={{ height: height }}>
+        <div role="rowgroup" className={classes.body} style={{ height: total }}>
           {rows.map(({ index, top }) => {
             const id = ids[index];
             return (

@@ -4,10 +4,10 @@ import { Skeleton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { formatBytes } from "../../lib/text";
 import { useKeys } from "../../lib/useKeys";
+import { useRows } from "../../lib/useRows";
 import { readable } from "./Sentence";
 import { TaskMark } from "./TaskMark";
 import { tookWords } from "./took";
-import { useRows } from "./useRows";
 import classes from "./TaskTable.module.css";
 
 const WIDE_ROW = 38;
@@ -28,7 +28,7 @@ const LOAD_AHEAD = 40;
 /** @param {TaskTableProps} props */
 export function TaskTable({ tasks, openId, narrow, withPage, more, onMore, onOpen }) {
   const height = narrow ? NARROW_ROW : WIDE_ROW;
-  const { box, total, rows, reveal } = useRows(tasks, { height, withPage });
+  const { box, total, rows, reveal } = useRows(tasks.length, (index) => tasks[index].id, { height, withPage });
   const last = rows.at(-1)?.index ?? 0;
   const wanted = more && last >= tasks.length - LOAD_AHEAD;
   useEffect(() => {

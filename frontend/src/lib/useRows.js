@@ -1,4 +1,7 @@
-/** Which rows of a run's tasks exist: those on the screen and a few around them. A list scrolls by itself, or on a phone with its page. */
+/**
+ * Which rows of a long list exist: those on the screen and a few around them. A list scrolls by itself or, on a phone,
+ * with its page, and then begins below whatever stands above it.
+ */
 import { useLayoutEffect, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 
@@ -6,8 +9,12 @@ const OVERSCAN = 10;
 /** What scrolls a page on a phone. */
 const PAGE = "[data-scrolls]";
 
-/** @param {{ id: string }[]} items @param {{ height: number, withPage: boolean }} how height of a row in pixels */
-export function useRows(items, { height, withPage }) {
+/**
+ * @param {number} count
+ * @param {(index: number) => string | number} keyOf
+ * @param {{ height: number, withPage: boolean }} how height of a row in pixels
+ */
+export function useRows(count, keyOf, { height, withPage }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const [above, setAbove] = useState(0);
 
@@ -27,11 +34,11 @@ export function useRows(items, { height, withPage }) {
   const scrollMargin = withPage ? above : 0;
   // eslint-disable-next-line react-hooks/incompatible-library -- nothing here is memoised by a compiler
   const virtual = useVirtualizer({
-    count: items.length,
+    count,
     getScrollElement: () => (withPage ? (box.current?.closest(PAGE) ?? null) : box.current),
     estimateSize: () => height,
     overscan: OVERSCAN,
-    getItemKey: (index) => items[index].id,
+    getItemKey: keyOf,
     scrollMargin,
   });
   useLayoutEffect(() => virtual.measure(), [virtual, height]);
