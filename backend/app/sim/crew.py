@@ -42,6 +42,7 @@ class Do(StrEnum):
 
     GATHER = "gather"  # wait until each has registered once, or was refused
     SETTLE = "settle"  # no more mishaps; wait until all are connected
+    FINISH_SPEAKING = "finish_speaking"  # wait until the server has acknowledged all that they said
     DEPART = "depart"  # let a share of them go for good
     REPORT = "report"  # say what they saw
 
@@ -98,6 +99,9 @@ class Crew:
                 for agent in self._agents:
                     agent.close_left_open()
                 await _within(order.within_s, *(agent.connected.wait() for agent in self._agents))
+                _say({})
+            case Do.FINISH_SPEAKING:
+                await _within(order.within_s, *(agent.work.acknowledged.wait() for agent in self._agents))
                 _say({})
             case Do.DEPART:
                 leaving = self._dice.sample(self._agents, round(len(self._agents) * order.share))

@@ -36,6 +36,10 @@ class Crews:
         """No more mishaps; everybody is connected, or the time is over."""
         await self._ask(Order(do=Do.SETTLE, within_s=within_s))
 
+    async def finish_speaking(self, within_s: float) -> None:
+        """The server has acknowledged all that they said, or the time is over."""
+        await self._ask(Order(do=Do.FINISH_SPEAKING, within_s=within_s))
+
     async def depart(self, share: float) -> None:
         """A share of them goes for good."""
         await self._ask(Order(do=Do.DEPART, share=share))

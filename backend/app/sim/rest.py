@@ -13,6 +13,7 @@ PATIENCE_S = 60.0
 """How long a server that is away, or has too much to do, is asked again."""
 _PAUSE_S = 0.3
 _PAGE = 500
+_OVER = 409
 _LATER = (429, 502, 503, 504)
 
 
@@ -43,8 +44,8 @@ class Operator:
         return made
 
     async def cancel(self, run_id: str) -> None:
-        """Call a run off."""
-        await self._ask("POST", f"/runs/{run_id}/cancel")
+        """Call a run off, unless it is over meanwhile."""
+        await self._ask("POST", f"/runs/{run_id}/cancel", unless=_OVER)
 
     async def run(self, run_id: str) -> dict[str, Any] | None:
         """What the server shows of a run; None if it has none."""
@@ -80,8 +81,8 @@ class Operator:
                 return
             cursor = {"cursor": page["next_cursor"]}
 
-    async def _ask(self, method: str, path: str, **options: Any) -> Any:
-        """The answer's JSON; None for 404."""
+    async def _ask(self, method: str, path: str, *, unless: int = 404, **options: Any) -> Any:
+        """The answer's JSON; None for 404, and for the status ``unless``."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + PATIENCE_S
         while True:
@@ -92,7 +93,7 @@ class Operator:
             else:
                 if answer.is_success:
                     return answer.json() if answer.content else None
-                if answer.status_code == 404:
+                if answer.status_code in (404, unless):
                     return None
                 why = _problem(answer)
                 if answer.status_code not in _LATER:

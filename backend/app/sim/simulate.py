@@ -112,6 +112,7 @@ async def _work(crew: Crews, operator: Operator, wanted: Wanted, say: Say) -> Fi
     say(f"{len(plan.asked)} runs were accepted; waiting until all comes to rest …")
     await crew.settle(wanted.patience_s)
     await _until_over(operator, plan.asked, wanted.patience_s)
+    await crew.finish_speaking(wanted.patience_s)  # a task may be over before the last of its output is there
     await crew.depart(DEPART_SHARE)
     saw, devices = await _presence(crew, operator, mine, min(wanted.patience_s, PRESENCE_S))
     shown = await _shown(operator, plan.asked, devices)

@@ -82,6 +82,8 @@ class Work:
     _queue: deque[tuple[Entry, float]] = field(default_factory=deque)
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the server has acknowledged all that there is to say."""
 
     # ------------------------------------------------------------ the process
 
@@ -171,14 +173,19 @@ class Work:
                     owed.sent_seq = output.next_seq if gap else max(owed.sent_seq, output.next_seq)
                 self._settle(entry)
         for task_id in message.unknown:
-            self._owed.pop(task_id, None)
+            self._paid(task_id)
             self.witness.device(self.machine.agent_id).refused.append(f"the server does not know task {task_id}")
 
     def _settle(self, entry: Entry) -> None:
         if not entry.owed:
-            self._owed.pop(entry.task_id, None)
+            self._paid(entry.task_id)
             if entry.final:
                 self.witness.acknowledged(entry.task_id)
+
+    def _paid(self, task_id: str) -> None:
+        self._owed.pop(task_id, None)
+        if not self._owed:
+            self.acknowledged.set()
 
     # ------------------------------------------------------------ doing
 
@@ -249,6 +256,7 @@ class Work:
     def _owe(self, entry: Entry) -> None:
         owed = self._owed.setdefault(entry.task_id, _Owed(entry, sent_seq=entry.saved_seq))
         owed.due, owed.pause_s = 0.0, REPEAT_S
+        self.acknowledged.clear()
         self._wake.set()
 
     def say_again(self) -> None:
@@ -265,6 +273,7 @@ class Work:
                 entry.saved_state = None
             if entry.owed:
                 self._owed[entry.task_id] = _Owed(entry, sent_seq=entry.saved_seq)
+        self.acknowledged.clear() if self._owed else self.acknowledged.set()
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
