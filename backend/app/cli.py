@@ -20,6 +20,7 @@ import typer
 from app import logging, settings
 from app.accounts.permissions import Role
 from app.accounts.service import AccountService
+from app.audit.actions import Actor
 from app.db import Database
 from app.devices.enrollment import EnrollmentService
 from app.errors import DeployXError, Unavailable
@@ -111,28 +112,28 @@ def create_user(
 def reset_password(email: Email, password_file: PasswordFile = None, generate: Generate = False) -> None:
     """Give a user another password; their sessions and API tokens end."""
     password = _password(password_file, generate)
-    _run(lambda services: services.accounts.reset_password(email, password))
+    _run(lambda services: services.accounts.reset_password(email, password, by=services.actor))
     _tell(f"The password of {email} is changed; sessions and API tokens are ended.", password if generate else None)
 
 
 @commands.command("disable-user")
 def disable_user(email: Email) -> None:
     """Shut a user out; their devices stay."""
-    _run(lambda services: services.accounts.disable(email))
+    _run(lambda services: services.accounts.disable(email, by=services.actor))
     _tell(f"{email} can no longer sign in.", None)
 
 
 @commands.command("enable-user")
 def enable_user(email: Email) -> None:
     """Let a user in again who was shut out."""
-    _run(lambda services: services.accounts.enable(email))
+    _run(lambda services: services.accounts.enable(email, by=services.actor))
     _tell(f"{email} can sign in again.", None)
 
 
 @commands.command("set-role")
 def set_role(email: Email, role: Annotated[Role, typer.Argument(help="What the user may do.")]) -> None:
     """Change what a user may do; it holds at once, also for whoever is signed in."""
-    _run(lambda services: services.accounts.set_role(email, role))
+    _run(lambda services: services.accounts.set_role(email, role, by=services.actor))
     _tell(f"{email} is {role} from now on.", None)
 
 
@@ -147,7 +148,9 @@ def create_enrollment_token(
 
     async def create(services: "_Services") -> str:
         user = await (services.accounts.find_user(owner) if owner else services.accounts.first_admin())
-        made = await services.enrollment.create(user.id, name=name, max_uses=max_uses, expires_in_s=expires_in_s)
+        made = await services.enrollment.create(
+            user.id, services.actor, name=name, max_uses=max_uses, expires_in_s=expires_in_s
+        )
         return made.token
 
     print(_run(create))
@@ -167,6 +170,7 @@ commands.command("sim", help=simulator.HELP)(simulator.sim)
 
 @dataclass(frozen=True)
 class _Services:
+    actor: Actor
     accounts: AccountService
     enrollment: EnrollmentService
 
@@ -182,7 +186,7 @@ def _run(work: Callable[[_Services], Awaitable[T]]) -> T:
         uow = UnitOfWork(db, lambda _: None)  # servers see the rows change when they look next
         accounts = AccountService(uow, db, loaded)
         try:
-            return await work(_Services(accounts, EnrollmentService(uow, db, loaded)))
+            return await work(_Services(Actor.command_line(), accounts, EnrollmentService(uow, db, loaded)))
         finally:
             accounts.close()
             await db.close()
@@ -204,7 +208,7 @@ def _warn_of_misspelt() -> None:
 
 def _create(email: str, role: Role, password_file: Path | None, generate: bool) -> None:
     password = _password(password_file, generate)
-    user = _run(lambda services: services.accounts.create_user(email, password, role))
+    user = _run(lambda services: services.accounts.create_user(email, password, role, by=services.actor))
     _tell(f"{user.email} can sign in as {role}.", password if generate else None)
 
 

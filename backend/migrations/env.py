@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from app import migrate, settings
 from app.accounts import models as _accounts  # noqa: F401 - its tables
+from app.audit import models as _audit  # noqa: F401 - its tables
 from app.db import Base, UtcTimestamp
 from app.devices import models as _devices  # noqa: F401 - its tables
 from app.groups import models as _groups  # noqa: F401 - its tables

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.audit.actions import SERVER
 from app.devices.enrollment import EnrollmentService
 from app.devices.models import EnrollmentToken
 from app.uow import UnitOfWork
@@ -14,7 +15,7 @@ from tests.support.server import Person
 async def token_for(node: RunningNode, owner: Person, **options: Any) -> str:
     """An enrolment token of ``owner``."""
     service = EnrollmentService(UnitOfWork(node.db, lambda _: None), node.db, node.settings)
-    return (await service.create(owner.id, name="test", **options)).token
+    return (await service.create(owner.id, SERVER, name="test", **options)).token
 
 
 async def uses(node: RunningNode) -> list[int]:

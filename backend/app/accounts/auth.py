@@ -43,6 +43,7 @@ class Requires:
         """The principal. Raises Unauthenticated and Forbidden."""
         principal = await self._auth.principal(request)
         if not principal.may(self.permission):
+            await self._auth.refused(principal, self.permission, f"{request.method} {request.url.path}")
             raise Forbidden(f"Your role, {principal.role}, does not allow this; it needs {self.permission}.")
         return principal
 
@@ -64,13 +65,17 @@ class Auth:
             scheme, _, token = request.headers["authorization"].partition(" ")
             if scheme.lower() != "bearer":
                 raise Unauthenticated("Authorization has to be: Bearer dxp_…")
-            return await self._service.authenticate_token(token.strip())
+            return await self._service.authenticate_token(token.strip(), address=address_of(request))
         value = request.cookies.get(COOKIE)
         if not value:
             raise Unauthenticated("Sign in, or send a valid API token.")
         if request.method not in _SAFE_METHODS and not self.is_same_site(request):
             raise _cross_site()
-        return await self._service.authenticate_cookie(value)
+        return await self._service.authenticate_cookie(value, address=address_of(request))
+
+    async def refused(self, principal: Principal, permission: Permission, what: str) -> None:
+        """Leave in the record that this user asked for what their role does not allow."""
+        await self._service.record_refused(principal, permission, what)
 
     def is_same_site(self, request: HTTPConnection) -> bool:
         """Whether the browser says that the request comes from a page of this server. Silence is a no."""
@@ -102,13 +107,18 @@ class Auth:
         if request.url.scheme == "https":
             return True
         host = request.headers.get("host", "")
-        if not _is_loopback_address(request.client.host if request.client else ""):
+        if not _is_loopback_address(address_of(request)):
             return False
         try:
             own = origins.normalise(f"http://{host}")
             return origins.is_loopback(own) or origins.normalise(f"https://{host}") in self._public
         except ValueError:
             return False
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Where the request comes from: the peer, or whom a trusted proxy names. Empty on a Unix socket."""
+    return request.client.host if request.client else ""
 
 
 def _is_loopback_address(address: str) -> bool:

@@ -3,17 +3,25 @@
 from dataclasses import dataclass
 
 from app.accounts.permissions import Permission, Role, granted
+from app.audit.actions import Actor, ActorKind
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, and the session or API token that speaks for them (exactly one of the two)."""
+    """A user, and the session or API token that speaks for them (exactly one of the two), from where."""
 
     user_id: int
     email: str
     role: str
     session_id: str | None = None
     token_id: str | None = None
+    source_ip: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """This user, as the audit record has it."""
+        via = f"token {self.token_id}" if self.token_id else f"session {self.session_id}"
+        return Actor(ActorKind.USER, self.email, self.user_id, via, self.source_ip)
 
     @property
     def is_admin(self) -> bool:

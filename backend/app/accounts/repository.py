@@ -82,9 +82,10 @@ async def count_tokens(session: AsyncSession, user_id: int) -> int:
     return await session.scalar(sa.select(sa.func.count()).where(ApiToken.user_id == user_id)) or 0
 
 
-async def delete_token(session: AsyncSession, user_id: int, token_id: str) -> bool:
-    """Delete a user's own token; False when this user has no such token."""
-    return await _delete(session, sa.delete(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id)) > 0
+async def delete_token(session: AsyncSession, user_id: int, token_id: str) -> str | None:
+    """Delete a user's own token: its name; None when this user has no such token."""
+    theirs = sa.delete(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id)
+    return await session.scalar(theirs.returning(ApiToken.name))
 
 
 async def delete_session(session: AsyncSession, *conditions: sa.ColumnElement[bool]) -> int:

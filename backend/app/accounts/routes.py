@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.accounts.auth import COOKIE, Auth
+from app.accounts.auth import COOKIE, Auth, address_of
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
 from app.accounts.schemas import Login, NewToken, TokenInput, TokenList, TokenView, UserList, UserView
@@ -32,7 +32,7 @@ def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
         user, value = await service.login(
             body.email,
             body.password,
-            address=request.client.host if request.client else "",
+            address=address_of(request),
             user_agent=request.headers.get("user-agent", ""),
             replaces=request.cookies.get(COOKIE, ""),
         )

@@ -16,9 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from app.accounts import repository
 from app.accounts.models import ApiToken, Session, User
 from app.accounts.passwords import Passwords
-from app.accounts.permissions import Role
+from app.accounts.permissions import Permission, Role
 from app.accounts.principal import Principal
 from app.accounts.throttle import SignInThrottle
+from app.audit.actions import SERVER, Action, Actor, ActorKind
+from app.audit.lately import Lately
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
@@ -31,6 +33,7 @@ from deployx_protocol import tokens
 TOKENS_PER_USER_MAX = 100
 _TOUCH_EVERY = timedelta(minutes=1)
 _USER_AGENT_MAX = 200
+_REFUSAL_REPEATED_S = 60.0
 _WRONG = "The address or the password is wrong."
 _NOT_SIGNED_IN = "Sign in, or send a valid API token."
 
@@ -55,6 +58,7 @@ class AccountService:
         self._clock = clock
         self._throttle = throttle or SignInThrottle()
         self._passwords = Passwords()
+        self._refusals = Lately(_REFUSAL_REPEATED_S)
 
     def close(self) -> None:
         """End the threads that hash."""
@@ -77,12 +81,24 @@ class AccountService:
         matches, better_hash = await self._passwords.verify(password, stored)
         if not matches or user is None:
             log.warning("user.sign_in_refused", source_ip=address, user_id=user.id if user else None)
+            await self._record_refused_sign_in(user, email, address)
             raise Unauthenticated(_WRONG, code="invalid_credentials")
         self._throttle.forgive(email, address)
         value = tokens.new_secret()
         await self._open_session(user, value, address, user_agent, replaces, better_hash)
         log.info("user.signed_in", user_id=user.id, source_ip=address)
         return user, value
+
+    async def _record_refused_sign_in(self, user: User | None, email: str, address: str) -> None:
+        # people type passwords into the wrong field: what does not look like an address is not kept
+        name = email if LOOKS_LIKE_EMAIL.fullmatch(email) else ""
+        async with self._uow.begin() as unit:
+            unit.record(
+                Actor(ActorKind.NOBODY, name, source_ip=address),
+                Action.USER_SIGN_IN_REFUSED,
+                user.id if user else "",
+                user.email if user else "",
+            )
 
     async def _open_session(
         self, user: User, value: str, address: str, user_agent: str, replaces: str, better_hash: str | None
@@ -96,18 +112,19 @@ class AccountService:
                 current.password_hash = better_hash
             if replaces:
                 await repository.delete_session(unit.session, Session.token_hash == secret_hash(replaces))
-            unit.session.add(
-                Session(
-                    id=str(uuid4()),
-                    token_hash=secret_hash(value),
-                    user_id=user.id,
-                    created_at=now,
-                    expires_at=now + timedelta(seconds=self.session_lifetime_s),
-                    last_used_at=now,
-                    source_ip=address,
-                    user_agent=user_agent[:_USER_AGENT_MAX].replace("\x00", ""),
-                )
+            row = Session(
+                id=str(uuid4()),
+                token_hash=secret_hash(value),
+                user_id=user.id,
+                created_at=now,
+                expires_at=now + timedelta(seconds=self.session_lifetime_s),
+                last_used_at=now,
+                source_ip=address,
+                user_agent=user_agent[:_USER_AGENT_MAX].replace("\x00", ""),
             )
+            unit.session.add(row)
+            principal = Principal(user.id, user.email, user.role, session_id=row.id, source_ip=address)
+            unit.record(principal.actor, Action.USER_SIGNED_IN, user.id, user.email, user_agent=row.user_agent)
 
     async def logout(self, principal: Principal) -> None:
         """End the session that is asking; an API token stays as it is."""
@@ -115,20 +132,21 @@ class AccountService:
             return
         async with self._uow.begin() as unit:
             await repository.delete_session(unit.session, Session.id == principal.session_id)
+            unit.record(principal.actor, Action.USER_SIGNED_OUT, principal.user_id, principal.email)
             unit.hint(HintKind.SIGNED_OUT, user_id=principal.user_id)
 
-    async def authenticate_cookie(self, value: str) -> Principal:
-        """Whose session this cookie is. Raises Unauthenticated."""
+    async def authenticate_cookie(self, value: str, *, address: str = "") -> Principal:
+        """Whose session this cookie, sent from ``address``, is. Raises Unauthenticated."""
         now = self._clock()
         async with self._db.read() as session:
             found = await repository.session_by_hash(session, secret_hash(value), now)
         if found is None:
             raise Unauthenticated(_NOT_SIGNED_IN)
         await self._touch(Session, found, now)
-        return Principal(found.user_id, found.email, found.role, session_id=found.id)
+        return Principal(found.user_id, found.email, found.role, session_id=found.id, source_ip=address)
 
-    async def authenticate_token(self, token: str) -> Principal:
-        """Whose API token this is. Raises Unauthenticated."""
+    async def authenticate_token(self, token: str, *, address: str = "") -> Principal:
+        """Whose API token this, sent from ``address``, is. Raises Unauthenticated."""
         if not token.startswith(tokens.API_PREFIX):
             raise Unauthenticated(_NOT_SIGNED_IN)
         now = self._clock()
@@ -137,7 +155,7 @@ class AccountService:
         if found is None:
             raise Unauthenticated(_NOT_SIGNED_IN)
         await self._touch(ApiToken, found, now)
-        return Principal(found.user_id, found.email, found.role, token_id=found.id)
+        return Principal(found.user_id, found.email, found.role, token_id=found.id, source_ip=address)
 
     async def alive(self, session_ids: Collection[str], token_ids: Collection[str]) -> dict[str, str]:
         """Which of these may still speak for their users (neither ended, nor expired, nor disabled), in which role."""
@@ -158,6 +176,19 @@ class AccountService:
         now = self._clock()
         sessions = await delete_where(self._db, Session, Session.expires_at <= now)
         return sessions + await delete_where(self._db, ApiToken, ApiToken.expires_at <= now)
+
+    async def record_refused(self, principal: Principal, permission: Permission, what: str) -> None:
+        """Leave in the record that this user asked for what their role does not allow; repeats not more than once a
+        minute each. Raises Unavailable."""
+        if self._refusals.first((principal.user_id, what)):
+            async with self._uow.begin() as unit:
+                unit.record(
+                    principal.actor,
+                    Action.REQUEST_REFUSED,
+                    object_name=what,
+                    permission=permission,
+                    role=principal.role,
+                )
 
     # ------------------------------------------------------------ API tokens
 
@@ -180,6 +211,7 @@ class AccountService:
             if await repository.count_tokens(unit.session, principal.user_id) >= TOKENS_PER_USER_MAX:
                 raise Conflict(f"You have {TOKENS_PER_USER_MAX} API tokens; delete one you no longer use.")
             unit.session.add(row)
+            unit.record(principal.actor, Action.API_TOKEN_CREATED, row.id, name, expires_in_s=expires_in_s)
         return row, token
 
     async def list_tokens(self, principal: Principal) -> list[ApiToken]:
@@ -190,8 +222,10 @@ class AccountService:
     async def delete_token(self, principal: Principal, token_id: str) -> None:
         """End one of this user's tokens, at once. Raises NotFound."""
         async with self._uow.begin() as unit:
-            if not await repository.delete_token(unit.session, principal.user_id, token_id):
+            name = await repository.delete_token(unit.session, principal.user_id, token_id)
+            if name is None:
                 raise NotFound("There is no such API token.")
+            unit.record(principal.actor, Action.API_TOKEN_DELETED, token_id, name)
             unit.hint(HintKind.SIGNED_OUT, user_id=principal.user_id)
 
     # ------------------------------------------------------------ users
@@ -233,7 +267,7 @@ class AccountService:
         async with self._db.read() as session:
             return _known(await repository.user_by_email(session, email.strip().lower()), email)
 
-    async def create_user(self, email: str, password: str, role: Role) -> User:
+    async def create_user(self, email: str, password: str, role: Role, *, by: Actor = SERVER) -> User:
         """Someone new. Raises InvalidInput and, when the address is taken, Conflict."""
         email = check_email(email)
         password_hash = await self._passwords.hash(check_password(password))
@@ -242,42 +276,48 @@ class AccountService:
         try:
             async with self._uow.begin() as unit:
                 unit.session.add(user)
+                await unit.session.flush()
+                unit.record(by, Action.USER_CREATED, user.id, email, role=role.value)
         except IntegrityError:
             raise Conflict(f"There is already a user {email}.") from None
         log.info("user.created", user_id=user.id, email=email, role=role)
         return user
 
-    async def reset_password(self, email: str, password: str) -> None:
+    async def reset_password(self, email: str, password: str, *, by: Actor = SERVER) -> None:
         """Another password; whoever was signed in is signed out. Raises InvalidInput and NotFound."""
         password_hash = await self._passwords.hash(check_password(password))
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
             user.password_hash, user.password_changed_at = password_hash, self._clock()
             await repository.end_all(unit.session, user.id)
+            unit.record(by, Action.USER_PASSWORD_RESET, user.id, user.email)
             unit.hint(HintKind.SIGNED_OUT, user_id=user.id)
         log.info("user.password_reset", user_id=user.id)
 
-    async def disable(self, email: str) -> None:
+    async def disable(self, email: str, *, by: Actor = SERVER) -> None:
         """Shut someone out at once; the devices stay. Raises NotFound."""
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
             user.disabled_at = user.disabled_at or self._clock()
             await repository.end_all(unit.session, user.id)
+            unit.record(by, Action.USER_DISABLED, user.id, user.email)
             unit.hint(HintKind.SIGNED_OUT, user_id=user.id)
         log.info("user.disabled", user_id=user.id)
 
-    async def enable(self, email: str) -> None:
+    async def enable(self, email: str, *, by: Actor = SERVER) -> None:
         """Let someone in again, with the password that they had. Raises NotFound."""
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
             user.disabled_at = None
+            unit.record(by, Action.USER_ENABLED, user.id, user.email)
         log.info("user.enabled", user_id=user.id)
 
-    async def set_role(self, email: str, role: Role) -> None:
+    async def set_role(self, email: str, role: Role, *, by: Actor = SERVER) -> None:
         """Let someone do more, or less, from now on; they stay signed in. Raises NotFound."""
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
-            user.role = role
+            before, user.role = user.role, role
+            unit.record(by, Action.USER_ROLE_CHANGED, user.id, user.email, role=[before, role.value])
         log.info("user.role_changed", user_id=user.id, role=role)
 
 

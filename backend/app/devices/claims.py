@@ -11,6 +11,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from app.accounts.principal import Principal
+from app.audit.actions import Action
 from app.clock import Clock, utcnow
 from app.devices import identity, repository
 from app.devices.models import Claim, Device
@@ -66,6 +67,17 @@ class ClaimService:
                 await self._release(unit, claim, device, split=answer is Answer.SPLIT)
             claim.resolved_at, claim.resolved_by = self._clock(), principal.user_id
             await unit.session.flush()
+            unit.record(
+                principal.actor,
+                Action.CLAIM_ANSWERED,
+                claim.id,
+                claim.hostname,
+                kind=claim.kind,
+                answer=answer.value,
+                device_id=device.id,
+                settled_for=settled.id if settled else None,
+                merge_history=merge_history,
+            )
             for changed in {device.id, settled.id if settled else device.id}:
                 unit.hint(HintKind.DEVICE_ROW, changed)
             unit.hint(HintKind.CLAIMS, device.id)

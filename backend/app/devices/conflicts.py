@@ -6,6 +6,7 @@ from uuid import uuid4
 import structlog
 
 from app.accounts.service import secret_hash
+from app.audit.actions import Action, Actor
 from app.devices.identity import Judgement
 from app.devices.models import Claim, Device, EnrollmentToken
 from app.devices.outcomes import Held, Refused, Registration, Split
@@ -35,6 +36,14 @@ async def quarantine(
         device.trust, device.trust_reason = Trust.QUARANTINED, judgement.detail
         device.rev += 1
         rows.unit.hint(HintKind.REGISTER_AGAIN, device.id)
+        rows.unit.record(
+            Actor.agent(device.id, registration.message.agent_id, registration.source_ip),
+            Action.DEVICE_QUARANTINED,
+            device.id,
+            device.device_name,
+            kind=kind.value,
+            detail=judgement.detail,
+        )
         log.warning(
             "device.quarantined",
             agent_id=device.agent_id,
@@ -73,6 +82,14 @@ async def foreign_ids(
         if token:
             token.uses += 1
             claim.user_id, claim.enrollment_token_id = token.user_id, token.id
+        rows.unit.record(
+            Actor.agent(None, message.agent_id, registration.source_ip),
+            Action.DEVICE_CLAIMED,
+            holder.id,
+            holder.device_name,
+            keyed=message.keyed,
+            enrollment_token_id=token.id if token else None,
+        )
         log.warning(
             "device.claimed",
             agent_id=holder.agent_id,
@@ -111,6 +128,13 @@ def split(rows: Rows, registration: Registration, device: Device, claim: Claim) 
         )
     )
     claim.state = "split"
+    rows.unit.record(
+        Actor.agent(device.id, device.agent_id, registration.source_ip),
+        Action.DEVICE_SPLIT,
+        device.id,
+        device.device_name,
+        claim_id=claim.id,
+    )
     rows.claims.remove(claim)
     log.info("device.split", agent_id=device.agent_id, claim_id=claim.id, source_ip=registration.source_ip)
     return Split(token)

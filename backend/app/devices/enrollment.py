@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import cursors
 from app.accounts.principal import Principal
 from app.accounts.service import secret_hash
+from app.audit.actions import Action, Actor
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.models import Device, EnrollmentToken
@@ -40,9 +41,16 @@ class EnrollmentService:
         self._clock = clock
 
     async def create(
-        self, owner_id: int, *, name: str, max_uses: int = 1, expires_in_s: int = 86_400, origin: str | None = None
+        self,
+        owner_id: int,
+        actor: Actor,
+        *,
+        name: str,
+        max_uses: int = 1,
+        expires_in_s: int = 86_400,
+        origin: str | None = None,
     ) -> NewEnrollmentToken:
-        """A token for agents that will belong to ``owner_id``.
+        """A token, made by ``actor``, for agents that will belong to ``owner_id``.
 
         Raises InvalidInput when ``origin`` is not one that agents may dial.
         """
@@ -68,6 +76,15 @@ class EnrollmentService:
         )
         async with self._uow.begin() as unit:
             unit.session.add(row)
+            unit.record(
+                actor,
+                Action.ENROLLMENT_TOKEN_CREATED,
+                row.id,
+                name,
+                owner_id=owner_id,
+                max_uses=max_uses,
+                expires_in_s=expires_in_s,
+            )
         return NewEnrollmentToken(row, token, f"deployx-agent enroll {token}")
 
     async def page(
@@ -111,6 +128,7 @@ class EnrollmentService:
             if row is None:
                 raise NotFound("There is no such enrolment token.")
             row.revoked_at = row.revoked_at or self._clock()
+            unit.record(principal.actor, Action.ENROLLMENT_TOKEN_REVOKED, row.id, row.name)
 
 
 async def lock_tokens(session: AsyncSession, presented: set[str]) -> dict[str, EnrollmentToken]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from app.accounts.service import secret_hash
+from app.audit.actions import Action, Actor
 from app.clock import Clock, utcnow
 from app.complaints import Complaints
 from app.devices import conflicts, identity
@@ -148,6 +149,7 @@ async def _admit(rows: Rows, registration: Registration, row: Device | None, tok
     namesake = rows.by_agent.get(message.agent_id)
     if namesake is not None and namesake is not row:
         await rows.give_way(namesake)
+    is_new, was_keyed = row is None, row is not None and bool(row.public_key)
     if row is None:
         row = _new_device(rows, registration)
     if message.keyed:
@@ -162,6 +164,15 @@ async def _admit(rows: Rows, registration: Registration, row: Device | None, tok
             await rows.unit.session.delete(refused)
     rows.rename(row, machine_id=message.machine_id, agent_id=message.agent_id)
     await rows.unit.session.flush()
+    if is_new or bool(row.public_key) != was_keyed:
+        rows.unit.record(
+            Actor.agent(row.id, row.agent_id, registration.source_ip),
+            Action.DEVICE_ENROLLED,
+            row.id,
+            row.device_name,
+            trust=row.trust,
+            enrollment_token_id=token.id if token else None,
+        )
     return await _online(rows, registration, row)
 
 

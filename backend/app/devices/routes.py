@@ -184,6 +184,7 @@ def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
     async def create_token(*, principal: Principal = admitter, body: EnrollmentTokenInput) -> NewEnrollmentTokenView:
         made = await service.create(
             principal.user_id,
+            principal.actor,
             name=body.name,
             max_uses=body.max_uses,
             expires_in_s=body.expires_in_s,

@@ -9,6 +9,7 @@ from app import cursors
 from app.accounts.models import User
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.audit.actions import Action
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices import repository
@@ -28,6 +29,7 @@ TAGS_MAX = 32
 TAG_NAME_MAX = 64
 TAG_VALUE_MAX = 128
 CLAIMS_SHOWN = 500
+CHANGEABLE = ("device_name", "tags", "user_id")
 """Claims that a dashboard is told of at a time; the rest is a number, and comes as these are answered."""
 _CLAIMS = "claims"
 
@@ -155,12 +157,16 @@ class DeviceService:
             device = await self._locked(unit, principal, device_id)
             if change.rev is not None and change.rev != device.rev:
                 raise PreconditionFailed("The device changed since you loaded it. Load it again, then repeat.")
+            before = {name: getattr(device, name) for name in CHANGEABLE}
             if change.device_name is not None:
                 device.device_name = _checked_name(change.device_name)
             if change.tags is not None:
                 device.tags = _checked_tags(change.tags)
             if change.user_id is not None and change.user_id != device.user_id:
                 await _hand_over(unit, principal, device, change.user_id)
+            now = {name: getattr(device, name) for name in CHANGEABLE}
+            changed = {name: [before[name], now[name]] for name in CHANGEABLE if before[name] != now[name]}
+            unit.record(principal.actor, Action.DEVICE_CHANGED, device.id, device.device_name, **changed)
             return await self._changed(unit, device)
 
     async def accept(self, principal: Principal, device_id: int) -> DeviceView:
@@ -171,6 +177,7 @@ class DeviceService:
             device.trust, device.trust_reason = Trust.TRUSTED, ""
             device.user_id = device.user_id or principal.user_id
             unit.hint(HintKind.REGISTER_AGAIN, device.id)
+            unit.record(principal.actor, Action.DEVICE_ACCEPTED, device.id, device.device_name, user_id=device.user_id)
             return await self._changed(unit, device)
 
     async def reject(self, principal: Principal, device_id: int) -> None:
@@ -179,12 +186,15 @@ class DeviceService:
             device = await self._locked(unit, principal, device_id)
             _must_be_pending(device)
             await self.refuse_key(unit, principal, device.public_key, f"{device.agent_id} was rejected")
+            unit.record(principal.actor, Action.DEVICE_REJECTED, device.id, device.device_name)
             await remove(unit, device)
 
     async def delete(self, principal: Principal, device_id: int) -> None:
         """Delete a device and cut its agent off. Raises NotFound."""
         async with self._uow.begin() as unit:
-            await remove(unit, await self._locked(unit, principal, device_id))
+            device = await self._locked(unit, principal, device_id)
+            unit.record(principal.actor, Action.DEVICE_DELETED, device.id, device.device_name)
+            await remove(unit, device)
 
     async def refuse_key(self, unit: Unit, principal: Principal, public_key: str | None, reason: str) -> None:
         """Turn this key away from now on, until it comes with a valid enrolment token."""

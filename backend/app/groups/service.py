@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.principal import Principal
+from app.audit.actions import Action, numbers
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.models import Device
@@ -118,7 +119,9 @@ class GroupService:
             if len(await repository.of_user(unit.session, principal.user_id)) >= GROUPS_MAX:
                 raise Conflict(f"You have {GROUPS_MAX} groups; delete one first.", code="too_many_groups")
             row = Group(id=str(uuid4()), user_id=principal.user_id, created_at=self._clock())
-            return await self._save(unit.session, principal, row, change)
+            found = await self._save(unit.session, principal, row, change)
+            unit.record(principal.actor, Action.GROUP_CREATED, row.id, row.name, **_recorded(found))
+            return found
 
     async def change(self, principal: Principal, group_id: str, change: Change) -> Found:
         """Rename a group, or give it another selector or other devices.
@@ -132,7 +135,9 @@ class GroupService:
             row = await _one(unit.session, principal, group_id)
             if change.name not in (None, row.name):
                 await _must_be_unused(unit.session, row)
-            return await self._save(unit.session, principal, row, change)
+            found = await self._save(unit.session, principal, row, change)
+            unit.record(principal.actor, Action.GROUP_CHANGED, row.id, row.name, **_recorded(found))
+            return found
 
     async def delete(self, principal: Principal, group_id: str) -> None:
         """Forget a group; its devices stay. Raises NotFound, and Conflict if other groups name it."""
@@ -141,6 +146,7 @@ class GroupService:
             row = await _one(unit.session, principal, group_id)
             await _must_be_unused(unit.session, row)
             await unit.session.delete(row)
+            unit.record(principal.actor, Action.GROUP_DELETED, row.id, row.name)
 
     async def _save(self, session: AsyncSession, principal: Principal, row: Group, change: Change) -> Found:
         others = [one for one in await repository.of_user(session, principal.user_id) if one.id != row.id]
@@ -187,6 +193,11 @@ class GroupService:
 
 def _is_in(name: str) -> Selector:
     return Selector((Term(Builtin.GROUP, (Value((name,)),)),))
+
+
+def _recorded(found: Found) -> dict[str, str | None]:
+    ids = found.device_ids
+    return {"selector": found.selector, "devices": None if ids is None else numbers(ids)}
 
 
 async def _one(session: AsyncSession, principal: Principal, group_id: str) -> Group:

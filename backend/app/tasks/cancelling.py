@@ -5,6 +5,7 @@ from collections.abc import Collection
 import structlog
 
 from app.accounts.principal import Principal
+from app.audit.actions import Action
 from app.clock import Clock, utcnow
 from app.devices.repository import Scope
 from app.errors import IllegalTransition, NotFound
@@ -36,6 +37,7 @@ class Cancelling:
                 raise IllegalTransition("This run is over; there is nothing to cancel.")
             await runs_repository.mark_cancelled(unit.session, run_id, self._clock())
             await self._cancel(unit, await runs_repository.unfinished(unit.session, run_id))
+            unit.record(principal.actor, Action.RUN_CANCELLED, run_id, run.title)
             unit.hint(HintKind.RUN, run_id=run_id)
         log.info("run.cancelled", run_id=run_id, user_id=principal.user_id)
 
@@ -50,6 +52,7 @@ class Cancelling:
             unit.session.expunge(task)  # it is read again once it is locked
             await repository.lock_runs(unit.session, [task.run_id])
             await self._cancel(unit, [task_id])
+            unit.record(principal.actor, Action.TASK_CANCELLED, task_id, task.device_name, run_id=task.run_id)
         log.info("task.cancelled", task_id=task_id, user_id=principal.user_id)
 
     async def _cancel(self, unit: Unit, task_ids: Collection[str]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.principal import Principal
+from app.audit.actions import Action, Actor, numbers
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.repository import Scope
@@ -134,7 +135,7 @@ class RunService:
             run = self._run(principal, demand, expires, selector=request.targets.selector, **_columns(work, _WHAT))
             if work.script is not None:
                 await _keep(unit, work, run)
-            return await self._save(unit, run, found)
+            return await self._save(unit, principal.actor, run, found)
 
         async def again(session: AsyncSession) -> Reach:
             return await targets.reach(session, principal, request.targets, self._live_nodes())
@@ -165,7 +166,8 @@ class RunService:
                 raise targets.none_matched(found)
             expires = earlier.expires_at - earlier.created_at
             same = _columns(earlier, _WHAT + _SCRIPT)
-            return await self._save(unit, self._run(principal, demand, expires, retry_of=run_id, **same), found)
+            run = self._run(principal, demand, expires, retry_of=run_id, **same)
+            return await self._save(unit, principal.actor, run, found)
 
         async def again(session: AsyncSession) -> Reach:
             return await self._repeated(session, scope, run_id, states)
@@ -233,12 +235,24 @@ class RunService:
             expires_at=now + expires,
         )
 
-    async def _save(self, unit: Unit, run: Run, found: Reach) -> Started:
+    async def _save(self, unit: Unit, actor: Actor, run: Run, found: Reach) -> Started:
         run.total = len(found.targets)
         run.rev = 1
         unit.session.add(run)
         await unit.session.flush()
         await repository.insert_tasks(unit.session, [_task(run, target) for target in found.targets])
+        unit.record(
+            actor,
+            Action.RUN_STARTED,
+            run.id,
+            run.title,
+            kind=run.kind,
+            script_sha256=run.script_sha256,
+            run_as=run.run_as,
+            selector=run.selector,
+            retry_of=run.retry_of,
+            devices=numbers(target.id for target in found.targets),
+        )
         unit.hint(HintKind.RUN, run_id=run.id)
         for target in found.targets:
             unit.hint(HintKind.TASKS_WAITING, target.id)

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.accounts.principal import Principal
+from app.audit.actions import Action as Audited
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.errors import Conflict, InvalidInput, NotFound
@@ -60,6 +61,8 @@ class SavedCommands:
                 if (await unit.session.scalar(mine) or 0) >= SAVED_MAX:
                     raise Conflict(f"You have {SAVED_MAX} saved commands; delete one first.", code="too_many")
                 unit.session.add(row)
+                await unit.session.flush()
+                unit.record(principal.actor, Audited.SAVED_COMMAND_CREATED, row.id, name)
         except IntegrityError:
             raise Conflict(f"You have a saved command named {name} already.", code="name_taken") from None
         return _view(row)
@@ -69,11 +72,13 @@ class SavedCommands:
         statement = (
             sa.delete(SavedCommand)
             .where(SavedCommand.id == saved_id, SavedCommand.user_id == principal.user_id)
-            .returning(SavedCommand.id)
+            .returning(SavedCommand.name)
         )
         async with self._uow.begin() as unit:
-            if await unit.session.scalar(statement) is None:
+            name = await unit.session.scalar(statement)
+            if name is None:
                 raise _no_such()
+            unit.record(principal.actor, Audited.SAVED_COMMAND_DELETED, saved_id, name)
 
 
 def _no_such() -> NotFound:
