@@ -6,7 +6,7 @@ moment is asked again, and the run goes on without us in any case.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from deployx_cli import safe
@@ -88,7 +88,7 @@ class Follower:
 
     def _read(self, tasks: list[Task]) -> None:
         for task in tasks:
-            while self._next_seq.get(task["id"], 0) < task["output_next_seq"]:
+            while not _deleted(task) and self._next_seq.get(task["id"], 0) < task["output_next_seq"]:
                 if not self._read_piece(task):
                     break
             if task["state"] in FINAL and task["output_complete"]:
@@ -104,7 +104,7 @@ class Follower:
             return False
         piece = self._work.output(task["id"], at)
         if piece.gone:
-            self._progress.say(f"{safe.text(task['device_name'])}: older output was deleted for its age.")
+            self._progress.say(f"{safe.text(task['device_name'])}: output was deleted, as the server's retention says.")
         small = task["output_bytes"] <= _SHARED_MAX_BYTES and piece.next_seq >= task["output_next_seq"]
         if at == 0 and whole and small and not piece.gone:
             self._by_digest[task["digest"]] = piece.chunks
@@ -116,9 +116,23 @@ class Follower:
         if task["id"] not in self._ended:
             self._ended.add(task["id"])
             self._sink.end(task)
-            if task["output_lost_bytes"]:
-                lost = f"{task['output_lost_bytes']:,} bytes of output are beyond what is kept of a task"
-                self._progress.say(f"{safe.text(task['device_name'])}: {lost}.")
+            for sentence in _missing(task):
+                self._progress.say(f"{safe.text(task['device_name'])}: {sentence}")
+
+
+def _deleted(task: Task) -> bool:
+    """Whether what it printed is there no more."""
+    return bool(task["output_deleted_at"])
+
+
+def _missing(task: Task) -> Iterator[str]:
+    """What of its output cannot be printed, and why."""
+    if _deleted(task):
+        on = safe.text(task["output_deleted_at"])
+        yield f"the output, {task['output_bytes']:,} bytes, was deleted at {on}, as the server's retention says."
+    if task["output_lost_bytes"]:
+        lost = f"{task['output_lost_bytes']:,} bytes of output were not kept"
+        yield f"{lost}: they are past the quota, or the device's disk was full."
 
 
 def verdict(tasks: list[Task]) -> int:

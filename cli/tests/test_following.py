@@ -33,6 +33,7 @@ def task(number: int, state: str = "succeeded", **values: Any) -> dict[str, Any]
         "output_lost_bytes": 0,
         "output_next_seq": 1,
         "output_complete": True,
+        "output_deleted_at": None,
         "digest": "same",
         **values,
     }
@@ -145,7 +146,17 @@ def test_the_code_says_how_many_failed(server: Any, deployx: Any, states: str, c
 
 def test_output_that_was_not_kept_is_said(server: Any, deployx: Any) -> None:
     server.answer = Fake([task(1, output_lost_bytes=1_234_567)])
-    assert "pc-1: 1,234,567 bytes of output are beyond" in ask(deployx, server, "output", RUN).stderr
+    said = ask(deployx, server, "output", RUN).stderr
+    assert "pc-1: 1,234,567 bytes of output were not kept: they are past the quota, or the device's disk" in said
+
+
+def test_output_that_was_deleted_is_said(server: Any, deployx: Any) -> None:
+    server.answer = Fake([task(1, output_deleted_at="2026-03-31T08:30:00.000Z"), task(2, digest="other")])
+    done = ask(deployx, server, "output", RUN)
+    assert (done.returncode, done.stdout) == (0, "pc-2: hi\n")
+    told = "pc-1: the output, 3 bytes, was deleted at 2026-03-31T08:30:00.000Z, as the server's retention says.\n"
+    assert done.stderr == told
+    assert len(paths(server, "/output")) == 1
 
 
 def test_nobody_reached_is_a_failure(server: Any, deployx: Any) -> None:

@@ -231,6 +231,8 @@ class TaskView(Message, frozen=True, kw_only=True):
     output_next_seq: int
     """Chunks below this one can be read."""
     output_complete: bool
+    output_deleted_at: str | None
+    """When what it printed was deleted to keep to the server's retention; `output_bytes` still says how much it was."""
     digest: str
     cancel_requested: bool
     rev: int

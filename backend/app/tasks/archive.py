@@ -168,5 +168,6 @@ def _summary(task: Task) -> dict[str, Any]:
         "finished_at": iso_or_none(task.finished_at),
         "output_bytes": task.output_bytes,
         "output_lost_bytes": task.output_lost_bytes,
+        "output_deleted_at": iso_or_none(task.output_deleted_at),
         "output_complete": output_complete(task.state, task.output_next_seq, task.output_chunks),
     }

@@ -40,6 +40,7 @@ class RawStream:
     device_name: str
     size: int
     complete: bool
+    lost_bytes: int = 0
 
     @property
     def etag(self) -> str:
@@ -90,7 +91,9 @@ class OutputReader:
         gone = from_seq < stored and (not chunks or chunks[0].seq != from_seq)
         following = min(following, stored)
         complete = following >= stored and output_complete(task.state, stored, task.output_chunks)
-        return OutputPage(chunks=chunks, next_seq=following, complete=complete, gone=gone)
+        return OutputPage(
+            chunks=chunks, next_seq=following, complete=complete, gone=gone, lost_bytes=task.output_lost_bytes
+        )
 
     async def raw(self, principal: Principal, task_id: str, stream: int) -> RawStream:
         """What there is of one stream. Raises NotFound (``output_gone``) when retention deleted it."""
@@ -103,7 +106,7 @@ class OutputReader:
         if task.output_next_seq and not count:
             raise NotFound("The output of this task was deleted, as the server's retention says.", code="output_gone")
         complete = output_complete(task.state, task.output_next_seq, task.output_chunks)
-        return RawStream(task_id, stream, task.device_name, int(size or 0), complete)
+        return RawStream(task_id, stream, task.device_name, int(size or 0), complete, task.output_lost_bytes)
 
     async def pieces(self, raw: RawStream, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from ``start`` to before ``end``, in order."""

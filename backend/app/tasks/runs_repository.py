@@ -217,12 +217,14 @@ async def tasks_of_device(
 
 
 async def output_groups(session: AsyncSession, run_id: str) -> tuple[list[Any], int]:
-    """(digest, state, exit code, signal, count, a task's id) of a run's tasks that are over, the largest groups first;
-    and how many tasks are in groups beyond ``GROUPS_MAX``."""
+    """(digest, state, exit code, signal, count, the id of a task whose output is there, if any) of a run's tasks that
+    are over, the largest groups first; and how many tasks are in groups beyond ``GROUPS_MAX``."""
     alike = (Task.digest, Task.state, Task.exit_code, Task.signal)
     count = sa.func.count().label("tasks")
     over = (Task.run_id == run_id, Task.state.in_(_values(FINAL)))
-    query = sa.select(*alike, count, sa.func.min(Task.id).label("sample_task_id")).where(*over).group_by(*alike)
+    readable = sa.func.min(sa.case((Task.output_deleted_at.is_(None), Task.id)))
+    sample = sa.func.coalesce(readable, sa.func.min(Task.id)).label("sample_task_id")
+    query = sa.select(*alike, count, sample).where(*over).group_by(*alike)
     rows = list(
         await session.execute(query.order_by(count.desc(), sa.literal_column("sample_task_id")).limit(GROUPS_MAX))
     )

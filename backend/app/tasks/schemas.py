@@ -177,6 +177,8 @@ class OutputPage(Described):
     complete: bool
     gone: bool
     """Older output than `chunks` was deleted by now, as the server's retention says."""
+    lost_bytes: int
+    """Output that was not kept: past the quota, or the device's disk was full. Known once the task is over."""
 
 
 def _with(name: str, base: type[BaseModel], doc: str, fields: dict[str, Any]) -> type[BaseModel]:

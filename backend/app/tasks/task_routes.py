@@ -92,8 +92,9 @@ def _output_routes(auth: Auth, service: OutputReader) -> APIRouter:
             f"/{name}",
             name=f"read_{name}",
             summary=f"{name} as the bytes that it is, or a range of them",
-            description="`X-Output-Complete` says whether more is expected. A range of a task that still runs may be "
-            "asked for as of a finished one: what is there does not change.",
+            description="`X-Output-Complete` says whether more is expected, `X-Output-Lost-Bytes` how much of both "
+            "streams was not kept. A range of a task that still runs may be asked for as of a finished one: what is there "
+            "does not change.",
             response_class=StreamingResponse,
             responses={200: _BYTES, 206: _BYTES},
         )
@@ -109,6 +110,7 @@ def _output_routes(auth: Auth, service: OutputReader) -> APIRouter:
                 "accept-ranges": "bytes",
                 "etag": found.etag,
                 "x-output-complete": "true" if found.complete else "false",
+                "x-output-lost-bytes": str(found.lost_bytes),
                 "content-disposition": f"attachment; filename*=UTF-8''{_quoted(found.device_name)}-{name}.txt",
             }
             try:

@@ -86,6 +86,7 @@ def task_view(row: TaskRow) -> TaskView:
         output_lost_bytes=task.output_lost_bytes,
         output_next_seq=task.output_next_seq,
         output_complete=output_complete(task.state, task.output_next_seq, task.output_chunks),
+        output_deleted_at=iso_or_none(task.output_deleted_at),
         digest=task.digest,
         cancel_requested=task.cancel_requested_at is not None,
         rev=task.rev,

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.accounts.service import AccountService
+from app.clock import utcnow
 from app.db import Database
 from app.tasks.archive import file_name
 from app.tasks.models import Task, TaskOutput
@@ -159,23 +160,27 @@ async def test_output_that_was_announced_and_has_not_come_is_not_complete(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    task_id = await printed(node.db, ada.id, [(1, b"a")], output_chunks=3)
+    task_id = await printed(node.db, ada.id, [(1, b"a")], output_chunks=3, output_lost_bytes=7)
     client = browse(node, ada.bearer)
     assert (await client.get(f"{TASKS}/{task_id}/output")).json()["complete"] is False
     raw = await client.get(f"{TASKS}/{task_id}/output/stdout")
-    assert (raw.content, raw.headers["x-output-complete"]) == (b"a", "false")
+    assert (raw.content, raw.headers["x-output-complete"], raw.headers["x-output-lost-bytes"]) == (b"a", "false", "7")
+    assert (await client.get(f"{TASKS}/{task_id}")).json()["output_deleted_at"] is None
 
 
 async def test_output_that_retention_deleted_is_said_to_be_gone(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     ada = await person()
-    task_id = await printed(node.db, ada.id, [(1, b"a"), (1, b"b")])
+    task_id = await printed(node.db, ada.id, [(1, b"a"), (1, b"b")], output_deleted_at=utcnow(), output_lost_bytes=5)
     async with node.db.write() as session:
         await session.execute(sa.delete(TaskOutput))
     client = browse(node, ada.bearer)
     page = (await client.get(f"{TASKS}/{task_id}/output", params={"wait_s": 20})).json()
-    assert page == {"chunks": [], "next_seq": 2, "complete": True, "gone": True}
+    assert page == {"chunks": [], "next_seq": 2, "complete": True, "gone": True, "lost_bytes": 5}
+    view = (await client.get(f"{TASKS}/{task_id}")).json()
+    assert view["output_deleted_at"].startswith(f"{utcnow():%Y-%m-}")
+    assert view["output_bytes"] == 2
     raw = await client.get(f"{TASKS}/{task_id}/output/stdout")
     assert (raw.status_code, raw.json()["code"]) == (404, "output_gone")
 

@@ -104,6 +104,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was done, newest first */
+        get: operations["list_entries_api_v1_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/head": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the chain ends */
+        get: operations["read_head_api_v1_audit_head_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Entries as JSON lines, oldest first
+         * @description Each line is the text over which its `hash` was made, with `hash` itself put in.
+         */
+        get: operations["export_entries_api_v1_audit_export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -617,7 +671,7 @@ export interface paths {
         };
         /**
          * stdout as the bytes that it is, or a range of them
-         * @description `X-Output-Complete` says whether more is expected. A range of a task that still runs may be asked for as of a finished one: what is there does not change.
+         * @description `X-Output-Complete` says whether more is expected, `X-Output-Lost-Bytes` how much of both streams was not kept. A range of a task that still runs may be asked for as of a finished one: what is there does not change.
          */
         get: operations["read_stdout_api_v1_tasks__task_id__output_stdout_get"];
         put?: never;
@@ -637,7 +691,7 @@ export interface paths {
         };
         /**
          * stderr as the bytes that it is, or a range of them
-         * @description `X-Output-Complete` says whether more is expected. A range of a task that still runs may be asked for as of a finished one: what is there does not change.
+         * @description `X-Output-Complete` says whether more is expected, `X-Output-Lost-Bytes` how much of both streams was not kept. A range of a task that still runs may be asked for as of a finished one: what is there does not change.
          */
         get: operations["read_stderr_api_v1_tasks__task_id__output_stderr_get"];
         put?: never;
@@ -775,6 +829,62 @@ export interface components {
             output_quota_bytes?: number | null;
         };
         /**
+         * AuditEntryView
+         * @description One thing that was done. ``hash`` is that of everything else here, as docs/security.md says.
+         */
+        AuditEntryView: {
+            /** Seq */
+            seq: number;
+            /** At */
+            at: string;
+            /** Actor Kind */
+            actor_kind: string;
+            /** Actor */
+            actor: string;
+            /** Actor Id */
+            actor_id: number | null;
+            /** Via */
+            via: string;
+            /** Source Ip */
+            source_ip: string;
+            /** Action */
+            action: string;
+            /** Object Kind */
+            object_kind: string;
+            /** Object Id */
+            object_id: string;
+            /** Object Name */
+            object_name: string;
+            /** Details */
+            details: {
+                [key: string]: unknown;
+            };
+            /** Prev Hash */
+            prev_hash: string;
+            /** Hash */
+            hash: string;
+        };
+        /**
+         * AuditHeadView
+         * @description Where the chain ends. Write it down elsewhere: against it, entries cut off the end show.
+         */
+        AuditHeadView: {
+            /** Seq */
+            seq: number;
+            /** Hash */
+            hash: string;
+        };
+        /**
+         * AuditPage
+         * @description Entries, newest first; the last page's cursor is null.
+         */
+        AuditPage: {
+            /** Items */
+            items: components["schemas"]["AuditEntryView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * ClaimKind
          * @description Why an identity is in conflict.
          * @enum {string}
@@ -908,6 +1018,8 @@ export interface components {
             output_next_seq: number;
             /** Output Complete */
             output_complete: boolean;
+            /** Output Deleted At */
+            output_deleted_at: string | null;
             /** Digest */
             digest: string;
             /** Cancel Requested */
@@ -1325,6 +1437,11 @@ export interface components {
              * @description Older output than `chunks` was deleted by now, as the server's retention says.
              */
             gone: boolean;
+            /**
+             * Lost Bytes
+             * @description Output that was not kept: past the quota, or the device's disk was full. Known once the task is over.
+             */
+            lost_bytes: number;
         };
         /**
          * Presence
@@ -1771,6 +1888,8 @@ export interface components {
             output_next_seq: number;
             /** Output Complete */
             output_complete: boolean;
+            /** Output Deleted At */
+            output_deleted_at: string | null;
             /** Digest */
             digest: string;
             /** Cancel Requested */
@@ -2158,6 +2277,141 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_entries_api_v1_audit_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                actor?: string | null;
+                /** @description `run.started`, or `run`: all about runs */
+                action?: string | null;
+                object_id?: string | null;
+                /** @description ISO 8601 with an offset, such as `2026-01-31T00:00:00Z` */
+                since?: string | null;
+                /** @description ISO 8601 with an offset, such as `2026-01-31T00:00:00Z` */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_head_api_v1_audit_head_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditHeadView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_entries_api_v1_audit_export_get: {
+        parameters: {
+            query?: {
+                after_seq?: number;
+                actor?: string | null;
+                /** @description `run.started`, or `run`: all about runs */
+                action?: string | null;
+                object_id?: string | null;
+                /** @description ISO 8601 with an offset, such as `2026-01-31T00:00:00Z` */
+                since?: string | null;
+                /** @description ISO 8601 with an offset, such as `2026-01-31T00:00:00Z` */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
                 };
             };
             /** @description The request cannot be answered */

@@ -513,6 +513,7 @@ export interface components {
             output_lost_bytes: number;
             output_next_seq: number;
             output_complete: boolean;
+            output_deleted_at: string | null;
             digest: string;
             cancel_requested: boolean;
             rev: number;

@@ -84,11 +84,12 @@ function Sample({ taskId }) {
   const sample = useQuery({
     queryKey: ["output-sample", taskId],
     queryFn: ({ signal }) => readOutput(taskId, 0, SAMPLE_BYTES, signal),
-    select: ({ chunks, complete }) => ({ rows: createPart(chunks.map(pieceOf)).rows, complete }),
+    select: ({ chunks, complete, gone }) => ({ rows: createPart(chunks.map(pieceOf)).rows, complete, gone }),
     refetchInterval: ({ state }) => (state.data?.complete === false && state.data.chunks.length === 0 ? 2000 : false),
   });
   if (!sample.data) return sample.error ? <p className="muted">{sample.error.message}</p> : <Skeleton height={36} />;
-  const { rows, complete } = sample.data;
+  const { rows, complete, gone } = sample.data;
+  if (gone) return <p className={classes.nothing}>Its output was deleted, as the server&rsquo;s retention says.</p>;
   if (rows.length === 0)
     return <p className={classes.nothing}>{complete ? "Printed nothing." : "Its output is on its way."}</p>;
   const shown = rows.slice(0, SAMPLE_ROWS);

@@ -73,7 +73,9 @@ function sentence({ reason, next_event, output_lost_bytes, output_complete, fini
     .filter(Boolean)
     .map((part) => part.charAt(0).toUpperCase() + part.slice(1));
   if (output_lost_bytes > 0)
-    parts.push(`${formatBytes(output_lost_bytes)} of output went past the limit and were not kept`);
+    parts.push(
+      `${formatBytes(output_lost_bytes)} of output were not kept: past the quota, or the device's disk was full`,
+    );
   if (finished_at && !output_complete) parts.push("The rest of the output is on its way");
   return parts.map((part) => (part.endsWith(".") ? part : `${part}.`)).join(" ");
 }

@@ -4,6 +4,8 @@ import { Button } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Icon } from "../../../components/Icon";
 import { ProblemBox } from "../../../components/ProblemBox";
+import { Time } from "../../../components/Time";
+import { formatBytes } from "../../../lib/text";
 import { OutputRow } from "./OutputRow";
 import { OutputTools } from "./OutputTools";
 import { Position } from "./Position";
@@ -17,6 +19,17 @@ const OVERSCAN = 20;
 
 /** @param {{ task: import("../../../live/runs").Task, running: boolean }} props */
 export function OutputView({ task, running }) {
+  const { output_deleted_at: deletedAt, output_bytes: bytes } = task;
+  if (!deletedAt) return <Shown task={task} running={running} />;
+  return (
+    <p className={classes.note} data-testid="output-deleted">
+      What it printed, {formatBytes(bytes)}, was deleted <Time at={deletedAt} />, as the server&rsquo;s retention says.
+    </p>
+  );
+}
+
+/** @param {{ task: import("../../../live/runs").Task, running: boolean }} props */
+function Shown({ task, running }) {
   const { reader, held } = useOutput(task);
   const [stream, setStream] = useState(0);
   const [wrap, setWrap] = useState(false);
@@ -69,7 +82,7 @@ export function OutputView({ task, running }) {
       {held.error !== null && (
         <ProblemBox error={held.error} what="The output cannot be read." onRetry={reader.retry} />
       )}
-      {held.gone && <p className={classes.note}>The oldest output was deleted for its age.</p>}
+      {held.gone && <p className={classes.note}>Output was deleted, as the server&rsquo;s retention says.</p>}
       <div className={classes.frame}>
         <div
           ref={box}

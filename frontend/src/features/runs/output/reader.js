@@ -12,7 +12,7 @@
  * @property {number} end how many chunks there are to read now
  * @property {number} bytes held
  * @property {boolean} following
- * @property {boolean} gone the server has deleted some of it for its age
+ * @property {boolean} gone the server has deleted some of it
  * @property {"earlier" | "later" | "jump" | null} loading
  * @property {unknown} error
  */

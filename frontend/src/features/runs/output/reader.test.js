@@ -20,7 +20,7 @@ function serverWith(chunks) {
       size += chunks[seq].length;
       parts.push({ seq, stream: 1, data: base64(chunks[seq]) });
     }
-    return { chunks: parts, next_seq: fromSeq + parts.length, complete: false, gone: false };
+    return { chunks: parts, next_seq: fromSeq + parts.length, complete: false, gone: false, lost_bytes: 0 };
   });
   const reader = createReader({ read });
   const bytes = () => chunks.reduce((sum, chunk) => sum + chunk.length, 0);
