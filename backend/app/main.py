@@ -16,6 +16,8 @@ from app import __version__
 from app.accounts import routes as account_routes
 from app.accounts.auth import Auth
 from app.accounts.service import AccountService
+from app.audit import routes as audit_routes
+from app.audit.service import AuditService
 from app.db import Database
 from app.devices import routes as device_routes
 from app.devices.claims import ClaimService
@@ -70,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     accounts = AccountService(uow, db, settings)
     auth = Auth(accounts, settings)
+    audit = AuditService(uow, db, settings)
 
     sessions = Sessions()
     presence = PresenceService(uow, db, node_id=node_id, grace_s=settings.presence_grace_s, went=counted.went_offline)
@@ -138,6 +141,7 @@ def create_app(settings: Settings) -> FastAPI:
         statistics.prune,
         RetentionService(uow, db, settings).prune,
         WorkRetention(db, settings).prune,
+        audit.prune,
     ]
     housekeeping = Housekeeping(statistics, prunings)
 
@@ -188,6 +192,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestFrame, metrics=counted)
     problems.install(app)
     app.include_router(account_routes.router(accounts, auth))
+    app.include_router(audit_routes.router(auth, audit))
     app.include_router(device_routes.router(auth, devices, claims, enrollment, statistics))
     app.include_router(group_routes(auth, groups))
     app.include_router(work_routes.router(auth, runs))

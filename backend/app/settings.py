@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     """How many days an enrolment token is kept after it expired or was revoked."""
     pending_device_retention_days: int = Field(default=30, ge=1)
     """How many days a device that nobody accepted is kept after it was last seen."""
+    audit_retention_days: int = Field(default=1095, ge=30)
+    """How many days of the audit record are kept."""
     refused_keys_max: int = Field(default=100_000, ge=1)
     """How many rejected keys are remembered; beyond that, the oldest are forgotten."""
 

@@ -15,6 +15,7 @@ SERVER = frozenset(
         "ADMIN_PASSWORD",
         "ADMIN_PASSWORD_FILE",
         "ANONYMOUS_MAX",
+        "AUDIT_RETENTION_DAYS",
         "CLAIM_RETENTION_DAYS",
         "CORS_ORIGINS",
         "DATABASE_URL",

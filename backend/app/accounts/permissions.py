@@ -28,6 +28,7 @@ class Permission(StrEnum):
     RUNS_WRITE = "runs:write"  # preview, start, cancel and repeat runs; save commands
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
+    AUDIT_READ = "audit:read"  # see and export what was done, by anyone
     METRICS_READ = "metrics:read"
 
 
