@@ -93,8 +93,8 @@ def _output_routes(auth: Auth, service: OutputReader) -> APIRouter:
             name=f"read_{name}",
             summary=f"{name} as the bytes that it is, or a range of them",
             description="`X-Output-Complete` says whether more is expected, `X-Output-Lost-Bytes` how much of both "
-            "streams was not kept. A range of a task that still runs may be asked for as of a finished one: what is there "
-            "does not change.",
+            "streams was not kept. A range of a task that still runs may be asked for as of a finished one: what is "
+            "there does not change.",
             response_class=StreamingResponse,
             responses={200: _BYTES, 206: _BYTES},
         )
