@@ -92,6 +92,15 @@ class RawLink:
             if packet.startswith("430"):
                 return True
 
+    async def pinged(self) -> None:
+        """Wait for the server's next ping, and leave it unanswered; ``pong`` answers."""
+        while (message := await self._receive()) != "2":
+            assert message is not None, "the connection ended"
+
+    async def pong(self) -> None:
+        """Answer a ping."""
+        await self.send("3")
+
     def abort(self) -> None:
         """Vanish: the TCP connection is reset, nothing is said."""
         self._socket.transport.abort()
@@ -106,7 +115,7 @@ class RawLink:
             if message is None or message == "1":
                 return None
             if message == "2":
-                await self.send("3")
+                await self.pong()
             elif isinstance(message, str) and message.startswith("4"):
                 return message
 

@@ -26,7 +26,8 @@ from app.devices.service import DeviceService
 from app.errors import DeployXError, Unavailable
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
-from app.realtime.link import LinkServer, LinkSocket, source_ip
+from app.realtime.link import LinkServer, source_ip
+from app.realtime.link_socket import LinkSocket
 from app.realtime.watching import RunWatch
 from app.web.metrics import Metrics
 from deployx_protocol import events

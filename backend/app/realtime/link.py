@@ -2,17 +2,16 @@
 
 What is closed here, each by a test: handlers run by events *named* ``connect`` or ``disconnect``; binary packets; other
 namespaces; packets before and after CONNECT; ghosts left by a transport that closes while ``connect`` awaits; a
-wall clock that jumps and takes every connection with it; dead peers noticed one after another; an unbounded queue for a
-peer that does not read; a socket that stays open after its session was closed; tracebacks for malformed packets.
+wall clock that jumps, or a server that stood still, and takes every connection with it; dead peers noticed one after
+another; an unbounded queue for a peer that does not read; a socket that stays open after its session was closed;
+tracebacks for malformed packets.
 
 Invariant: an event is dispatched only for an accepted connection, only under a name of the allow-list, one at a time
 per connection and in order.
 """
 
 import asyncio
-import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,20 +19,13 @@ import engineio
 import msgspec
 import socketio
 import structlog
-from engineio import packet as eio_packet
-from engineio.async_socket import AsyncSocket
-from engineio.exceptions import EngineIOError
 from socketio import packet as sio_packet
 
 from app.complaints import Complaints
+from app.realtime.link_socket import LinkSocket
 from deployx_protocol import events
 
 log = structlog.get_logger()
-
-OUTGOING_MAX = 2_000
-"""Packets that may wait for a peer that does not read them; then the connection is cut."""
-TOO_SLOW = "peer does not read"
-_FROM_CLIENTS = frozenset({eio_packet.PONG, eio_packet.MESSAGE, eio_packet.UPGRADE, eio_packet.CLOSE})
 
 
 class WireJson:
@@ -48,100 +40,6 @@ class WireJson:
     def loads(text: str, **_options: Any) -> Any:
         """Plain values. Raises ValueError on anything that is not JSON."""
         return msgspec.json.decode(text)
-
-
-class LinkSocket(AsyncSocket):  # type: ignore[misc]
-    """An Engine.IO connection whose deadlines are timers on the monotonic clock. Made from a fresh AsyncSocket."""
-
-    def adopt(self, complain: Callable[[str], None]) -> None:
-        """Begin: what ``__init__`` would do, had the library let us choose the class. ``complain`` of this peer."""
-        self._complain = complain
-        self.last_ping = time.monotonic()
-        self._pinged_once = False
-        self._pong_deadline: asyncio.TimerHandle | None = None
-        self._alive = asyncio.Event()
-        self.finished = asyncio.Event()
-        """Set once the websocket is closed, and all that was queued for it sent or given up."""
-
-    async def check_ping_timeout(self) -> bool:
-        """The deadline of each ping is a timer of its own; here it only matters whether the socket is open."""
-        return not self.closed
-
-    async def send(self, pkt: Any) -> None:
-        """Queue a packet; cut the peer that lets too many wait."""
-        if self.closed:
-            return
-        if self.queue.qsize() >= OUTGOING_MAX:
-            await self.cut(TOO_SLOW)
-            return
-        self.queue.put_nowait(pkt)
-
-    async def receive(self, pkt: Any) -> None:
-        """Note signs of life before anything else; a packet that no client sends ends the connection."""
-        if pkt.packet_type not in _FROM_CLIENTS:
-            self._complain("an unknown transport packet")
-            await self.cut(self.server.reason.SERVER_DISCONNECT)
-            return
-        if pkt.packet_type == eio_packet.PONG:
-            self._alive.set()
-            self._stop_deadline()
-        await super().receive(pkt)
-
-    async def probe(self, timeout_s: float) -> bool:
-        """Whether the peer answers a ping within ``timeout_s``."""
-        if self.closed or self.closing:
-            return False
-        self._alive.clear()
-        self.queue.put_nowait(eio_packet.Packet(eio_packet.PING))
-        try:
-            await asyncio.wait_for(self._alive.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return not (self.closed or self.closing)
-
-    async def cut(self, reason: str) -> None:
-        """Close the session and the transport under it, after what was queued is sent."""
-        self._stop_deadline()
-        await self.close(wait=False, reason=reason)
-        self.queue.put_nowait(None)
-
-    async def handle_post_request(self, environ: dict[str, Any]) -> None:
-        """A malformed payload is the peer's fault: 400, not a traceback."""
-        try:
-            await super().handle_post_request(environ)
-        except EngineIOError:
-            raise
-        except Exception as error:
-            raise EngineIOError(str(error)) from error
-
-    async def _websocket_handler(self, ws: Any) -> None:
-        try:
-            await super()._websocket_handler(ws)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
-            self._complain(f"malformed transport packet: {str(error)[:200]}")
-        finally:
-            self._stop_deadline()
-            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
-            self.finished.set()
-
-    async def _send_ping(self) -> None:
-        spread = 1.0 if self._pinged_once else random.random()  # noqa: S311 - not a secret
-        self._pinged_once = True
-        await asyncio.sleep(self.server.ping_interval * spread)
-        if self.closing or self.closed:
-            return
-        self.last_ping = time.monotonic()
-        self.queue.put_nowait(eio_packet.Packet(eio_packet.PING))
-        loop = asyncio.get_running_loop()
-        self._pong_deadline = loop.call_later(self.server.ping_timeout, self._expire)
-
-    def _expire(self) -> None:
-        self.server.start_background_task(self.cut, self.server.reason.PING_TIMEOUT)
-
-    def _stop_deadline(self) -> None:
-        if self._pong_deadline:
-            self._pong_deadline.cancel()
-            self._pong_deadline = None
 
 
 class LinkHandler(Protocol):

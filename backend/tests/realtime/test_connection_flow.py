@@ -111,7 +111,9 @@ async def test_a_silent_peer_is_offline_after_the_ping_timeout(serve: Serve) -> 
     async with RawLink.connected(node.url) as link:
         await link.emit(events.AGENT_REGISTER, machine.register(node.url, link.sid, "0" * 32))
         await link.event(events.REGISTRATION_SUCCESS)
-        row = await node.status(machine.agent_id, "offline")  # the link answers no ping unless it is asked for an event
+        await link.pinged()
+        await link.pong()  # its last word; the link answers nothing unless it is asked for an event
+        row = await node.status(machine.agent_id, "offline")
     assert (row.status_cause, row.status_detail) == ("ping_timeout", "no pong for 1.5 s")
 
 
