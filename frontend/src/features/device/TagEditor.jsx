@@ -47,7 +47,12 @@ export function TagEditor({ device }) {
         </span>
       ))}
       {fromAgent(device).map(([name, value]) => (
-        <span key={name} className={classes.tag} title="From the settings of its agent, where it can be changed">
+        <span
+          key={name}
+          className={classes.tag}
+          data-agents
+          title="From the settings of its agent, where it can be changed"
+        >
           {value ? `${name}=${value}` : name}
         </span>
       ))}

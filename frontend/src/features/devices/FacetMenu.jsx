@@ -8,7 +8,7 @@ import { STATES } from "./states";
 import { facetValues } from "./view";
 import classes from "./FacetMenu.module.css";
 
-const LABELS = { status: "Status", trust: "Trust", platform: "Platform", owner: "Owner" };
+const LABELS = { status: "Status", trust: "Trust", platform: "Platform", owner: "Owner", tag: "Tag" };
 
 /** @param {string} value */
 const wordOf = (value) => /** @type {Record<string, { word: string }>} */ (STATES)[value]?.word ?? value;

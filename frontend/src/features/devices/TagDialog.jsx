@@ -4,8 +4,7 @@ import { Button, Group, Modal, Stack, TextInput } from "@mantine/core";
 import { Icon } from "../../components/Icon";
 import { plural } from "../../lib/text";
 import { changeTags } from "./actions";
-import { tagText, tagTexts } from "./columns";
-import { parseTag } from "./tags";
+import { ownTagTexts, parseTag, tagText } from "./tags";
 import { howMany } from "./words";
 import classes from "./TagDialog.module.css";
 
@@ -31,7 +30,7 @@ export function TagDialog({ opened, devices, onClose, onApply }) {
 function Form({ devices, onApply }) {
   const [text, setText] = useState("");
   const [problem, setProblem] = useState("");
-  const present = [...new Set(devices.flatMap(tagTexts))].sort().slice(0, 40);
+  const present = [...new Set(devices.flatMap(ownTagTexts))].sort().slice(0, 40);
 
   /** @param {import("react").FormEvent} event */
   function add(event) {

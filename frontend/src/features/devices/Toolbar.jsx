@@ -12,7 +12,7 @@ import classes from "./Toolbar.module.css";
 
 /** @typedef {{ view: import("./view").View, onChange: (change: Partial<import("./view").View>) => void }} ViewProps */
 
-export const NO_FILTERS = { q: "", status: [], trust: [], platform: [], owner: [] };
+export const NO_FILTERS = { q: "", status: [], trust: [], platform: [], owner: [], tag: [] };
 
 /** @param {ViewProps} props */
 export function Toolbar({ view, onChange }) {

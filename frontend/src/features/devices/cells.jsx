@@ -1,7 +1,7 @@
 /** What stands in each column of a row. Kept small: dozens of these are made in one frame. */
 import { Time } from "../../components/Time";
-import { tagTexts } from "./columns";
 import { StateMark } from "./StateMark";
+import { fromAgent, ownTagTexts, tagText } from "./tags";
 import classes from "./DeviceTable.module.css";
 
 /** @typedef {import("../../live/rows").Device} Device */
@@ -22,14 +22,17 @@ export function Status({ device }) {
   );
 }
 
-/** @param {{ device: Device, room: number }} props `room`: for how many tags there is room */
+/** Those of the agent have another frame. @param {{ device: Device, room: number }} props `room`: for how many there is room */
 function Tags({ device, room }) {
-  const texts = tagTexts(device);
+  const own = ownTagTexts(device);
+  const agents = fromAgent(device).map(tagText);
+  const texts = [...own, ...agents];
   if (texts.length === 0) return null;
+  const title = [...own, ...agents.map((text) => `${text} (from its agent's settings)`)].join("\n");
   return (
-    <span className={classes.tags} title={texts.join("\n")}>
-      {texts.slice(0, room).map((text) => (
-        <span key={text} className={classes.tag}>
+    <span className={classes.tags} title={title}>
+      {texts.slice(0, room).map((text, index) => (
+        <span key={text} className={classes.tag} data-agents={index >= own.length || undefined}>
           {text}
         </span>
       ))}

@@ -1,8 +1,7 @@
 /** Tags as people type them. */
 import { describe, expect, it } from "vitest";
 import { device } from "../../test-support";
-import { tagTexts } from "./columns";
-import { fromAgent, parseTag } from "./tags";
+import { fromAgent, ownTagTexts, parseTag, tagMatcher, tagTexts } from "./tags";
 
 describe("what is typed", () => {
   it.each([
@@ -28,11 +27,31 @@ it("is shown as it was typed", () => {
   for (const text of ["role=web", "laptop", "query=a=b"]) {
     const tag = parseTag(text);
     if ("problem" in tag) throw new Error(tag.problem);
-    expect(tagTexts(device({ tags: { [tag.name]: tag.value } }))).toEqual([text]);
+    expect(ownTagTexts(device({ tags: { [tag.name]: tag.value } }))).toEqual([text]);
   }
 });
 
 it("the agent's tags without those that people have set", () => {
   const agent_tags = { role: "web", site: "berlin", old: "" };
   expect(fromAgent({ tags: { role: "db", old: "" }, agent_tags })).toEqual([["site", "berlin"]]);
+});
+
+it("all that count, each once, people's first", () => {
+  const mixed = { tags: { role: "db" }, agent_tags: { role: "web", site: "berlin" } };
+  expect(tagTexts(mixed)).toEqual(["role=db", "site=berlin"]);
+  expect(ownTagTexts(mixed)).toEqual(["role=db"]);
+});
+
+it.each([
+  [[], true],
+  [["role=db"], true],
+  [["role=web"], false], // the agent's, and people said otherwise
+  [["role=web", "role=db"], true],
+  [["role=db", "site=berlin"], true],
+  [["role=db", "site=oslo"], false],
+  [["laptop"], true],
+  [["laptop=old"], false],
+])("a device with %j chosen: %s", (chosen, expected) => {
+  const matches = tagMatcher(chosen);
+  expect(matches({ tags: { role: "db" }, agent_tags: { role: "web", site: "berlin", laptop: "" } })).toBe(expected);
 });

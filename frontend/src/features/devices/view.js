@@ -3,14 +3,15 @@
  * back to; what equals the default is left out.
  *
  * @typedef {import("../../live/rows").Device} Device
- * @typedef {{ status: string[], trust: string[], platform: string[], owner: string[] }} Facets
+ * @typedef {Record<"status" | "trust" | "platform" | "owner" | "tag", string[]>} Facets
  * @typedef {Facets & { q: string, sort: { column: string, descending: boolean }, columns: string[], widths: Record<string, number> }} View
- * @typedef {Partial<Record<"q" | "status" | "trust" | "platform" | "owner" | "sort" | "cols", string>>} Search
+ * @typedef {Partial<Record<"q" | "status" | "trust" | "platform" | "owner" | "tag" | "sort" | "cols", string>>} Search
  */
-import { COLUMN_IDS, columnOf, tagTexts } from "./columns";
+import { COLUMN_IDS, columnOf } from "./columns";
+import { tagMatcher, tagTexts } from "./tags";
 
 /** @type {(keyof Facets)[]} */
-export const FACETS = ["status", "trust", "platform", "owner"];
+export const FACETS = ["status", "trust", "platform", "owner", "tag"];
 const KEYS = /** @type {const} */ (["q", ...FACETS, "sort", "cols"]);
 const DEFAULT_SORT = "name";
 
@@ -52,6 +53,7 @@ export function viewFrom(search) {
     trust: list(search.trust),
     platform: list(search.platform),
     owner: list(search.owner),
+    tag: list(search.tag),
     sort: columnOf(column) ? { column, descending: sort.startsWith("-") } : { column: DEFAULT_SORT, descending: false },
     columns: columns.length ? columns : COLUMN_IDS,
     widths: Object.fromEntries(
@@ -75,13 +77,21 @@ export function searchOf(view) {
 /** @param {View} view */
 export const isFiltered = (view) => view.q.trim() !== "" || FACETS.some((facet) => view[facet].length > 0);
 
-/** What a row's facet is; a device without an owner has the empty one. @type {Record<keyof Facets, (device: Device) => string>} */
-export const FACET_OF = {
-  status: (device) => device.status,
-  trust: (device) => device.trust,
-  platform: (device) => device.platform,
-  owner: (device) => device.owner ?? NOBODY,
+/** What a row has of each facet; a device without an owner belongs to nobody. @type {Record<keyof Facets, (device: Device) => string[]>} */
+const FACET_OF = {
+  status: (device) => [device.status],
+  trust: (device) => [device.trust],
+  platform: (device) => [device.platform],
+  owner: (device) => [device.owner ?? NOBODY],
+  tag: tagTexts,
 };
+
+/** @param {keyof Facets} facet @param {string[]} chosen @returns {(device: Device) => boolean} */
+function facetMatcher(facet, chosen) {
+  if (facet === "tag") return tagMatcher(chosen);
+  const wanted = new Set(chosen);
+  return (device) => wanted.has(FACET_OF[facet](device)[0]);
+}
 
 export const NOBODY = "nobody";
 
@@ -117,11 +127,9 @@ export const termsOf = (q) => q.toLowerCase().split(/\s+/).filter(Boolean);
 /** Whether a device belongs to a view. @param {View} view @returns {(device: Device) => boolean} */
 export function matcher(view) {
   const terms = termsOf(view.q);
-  const facets = FACETS.filter((facet) => view[facet].length > 0).map(
-    (facet) => /** @type {const} */ ([FACET_OF[facet], new Set(view[facet])]),
-  );
+  const facets = FACETS.filter((facet) => view[facet].length > 0).map((facet) => facetMatcher(facet, view[facet]));
   return (device) => {
-    for (const [valueOf, wanted] of facets) if (!wanted.has(valueOf(device))) return false;
+    for (const matches of facets) if (!matches(device)) return false;
     if (terms.length === 0) return true;
     const text = haystack(device);
     return terms.every((term) => text.includes(term));
@@ -132,10 +140,8 @@ export function matcher(view) {
 export function facetValues(devices, facet) {
   /** @type {Map<string, number>} */
   const counts = new Map();
-  for (const device of devices) {
-    const value = FACET_OF[facet](device);
-    counts.set(value, (counts.get(value) ?? 0) + 1);
-  }
+  for (const device of devices)
+    for (const value of FACET_OF[facet](device)) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts]
     .map(([value, count]) => ({ value, count }))
     .sort((a, b) => b.count - a.count || (a.value < b.value ? -1 : 1));

@@ -16,6 +16,7 @@ describe("the address", () => {
       trust: [],
       platform: [],
       owner: [],
+      tag: [],
       sort: { column: "name", descending: false },
       columns: COLUMN_IDS,
       widths: {},

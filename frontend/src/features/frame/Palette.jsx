@@ -1,33 +1,20 @@
 /** The palette: any device, page or action by its name. */
-import { useDeferredValue, useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo } from "react";
 import { useMantineColorScheme } from "@mantine/core";
 import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useNavigate } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { store, useLive } from "../../live";
-import { naturalKey, plural } from "../../lib/text";
+import { useAtom } from "../../lib/atom";
+import { plural } from "../../lib/text";
 import { STATES, COUNTERS } from "../devices/states";
-import { haystack, termsOf } from "../devices/view";
-import { helpOpened } from "./paletteState";
+import { findDevices } from "./findDevices";
+import { helpOpened, paletteOwed, paletteText } from "./paletteState";
 import { THEMES } from "./ThemeMenu";
 import "@mantine/spotlight/styles.css";
 import classes from "./Palette.module.css";
 
-const MOST_DEVICES = 8;
-const [opening, { open }] = createSpotlight();
-
-/** @param {string} text @param {ReadonlyMap<number, import("../../live/rows").Device>} devices names that begin with the text come first */
-function findDevices(text, devices) {
-  const terms = termsOf(text);
-  if (terms.length === 0) return { found: [], total: 0 };
-  const found = [...devices.values()].filter((device) => terms.every((term) => haystack(device).includes(term)));
-  /** @param {import("../../live/rows").Device} device */
-  const rank = (device) => (device.device_name.toLowerCase().startsWith(terms[0]) ? 0 : 1);
-  const sorted = found.sort(
-    (a, b) => rank(a) - rank(b) || (naturalKey(a.device_name) < naturalKey(b.device_name) ? -1 : 1),
-  );
-  return { found: sorted.slice(0, MOST_DEVICES), total: found.length };
-}
+const [opening, { open, close }] = createSpotlight();
 
 function useActions() {
   const navigate = useNavigate();
@@ -57,32 +44,43 @@ function useActions() {
   );
 }
 
-/** Enter opens the first match where none is marked yet: the list follows the text a little later. @param {import("react").KeyboardEvent} event */
-function openFirst(event) {
-  if (event.key !== "Enter") return;
-  const dialog = event.currentTarget.closest("[role=dialog]");
-  if (dialog?.querySelector("[data-selected]")) return;
-  /** @type {HTMLElement | null | undefined} */ (dialog?.querySelector("[data-action]"))?.click();
-}
-
 /** @param {{ onClose: () => void }} props */
 export default function Palette({ onClose }) {
   const navigate = useNavigate();
-  const [query, setQuery] = useState("");
-  const wanted = useDeferredValue(query);
+  const query = useAtom(paletteText);
+  const owed = useAtom(paletteOwed);
   useEffect(open, []);
   const counts = useLive((state) => state.counts);
+  const known = useLive((state) => state.snapshots > 0);
   const { found, total } = useMemo(
-    () => findDevices(wanted, counts.total ? store.get().devices : new Map()),
-    [wanted, counts],
+    () => findDevices(query, counts.total ? store.get().devices : new Map()),
+    [query, counts],
   );
-  const actions = useActions().filter(({ label }) => label.toLowerCase().includes(wanted.trim().toLowerCase()));
+  const actions = useActions().filter(({ label }) => label.toLowerCase().includes(query.trim().toLowerCase()));
+
+  /** @param {import("../../live/rows").Device} device */
+  const show = ({ id }) => void navigate({ to: "/devices/$deviceId", params: { deviceId: String(id) } });
+
+  const first = found.length > 0 ? () => show(found[0]) : actions[0]?.run;
+  useEffect(() => {
+    if (owed === null || !known) return;
+    paletteOwed.set(null);
+    if (owed !== query || !first) return; // it was typed on, or nothing has this name
+    close();
+    void first();
+  });
+
+  /** Where no entry is marked, Enter means the first one, as soon as there is one. @param {import("react").KeyboardEvent} event */
+  function onKeyDown(event) {
+    if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+    if (!event.currentTarget.closest("[role=dialog]")?.querySelector("[data-selected]")) paletteOwed.set(query);
+  }
 
   return (
     <Spotlight.Root
       store={opening}
       query={query}
-      onQueryChange={setQuery}
+      onQueryChange={paletteText.set}
       onSpotlightClose={onClose}
       shortcut={null}
       tagsToIgnore={[]}
@@ -95,7 +93,7 @@ export default function Palette({ onClose }) {
         placeholder="Find a device, page or action"
         aria-label="Find a device, page or action"
         leftSection={<Icon name="search" />}
-        onKeyDown={openFirst}
+        onKeyDown={onKeyDown}
       />
       <Spotlight.ActionsList>
         {found.length > 0 && (
@@ -113,7 +111,7 @@ export default function Palette({ onClose }) {
                     <Icon name={device.status} />
                   </span>
                 }
-                onClick={() => navigate({ to: "/devices/$deviceId", params: { deviceId: String(device.id) } })}
+                onClick={() => show(device)}
               />
             ))}
           </Spotlight.ActionsGroup>
@@ -129,7 +127,9 @@ export default function Palette({ onClose }) {
             </Spotlight.ActionsGroup>
           );
         })}
-        {found.length === 0 && actions.length === 0 && <Spotlight.Empty>Nothing has this name.</Spotlight.Empty>}
+        {found.length === 0 && actions.length === 0 && (
+          <Spotlight.Empty>{known ? "Nothing has this name." : "The devices are on their way."}</Spotlight.Empty>
+        )}
       </Spotlight.ActionsList>
     </Spotlight.Root>
   );

@@ -1,9 +1,12 @@
 /** Ctrl-K, everywhere, also while typing; the palette itself is loaded at its first use. */
 import { Suspense, lazy, useEffect } from "react";
 import { useAtom } from "../../lib/atom";
-import { openPalette, paletteOpened } from "./paletteState";
+import { closePalette, openPalette, paletteOpened, typeAhead } from "./paletteState";
 
 const Palette = lazy(() => import("./Palette"));
+
+/** @param {EventTarget | null} target */
+const inDialog = (target) => target instanceof Element && target.closest('[role="dialog"]') !== null;
 
 export function PaletteHost() {
   const opened = useAtom(paletteOpened);
@@ -11,10 +14,11 @@ export function PaletteHost() {
   useEffect(() => {
     /** @param {KeyboardEvent} event */
     function onKey(event) {
-      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey)
-        return;
-      event.preventDefault();
-      openPalette();
+      if (event.ctrlKey || event.metaKey || event.altKey) {
+        if (event.key.toLowerCase() !== "k" || event.shiftKey || event.altKey) return;
+        event.preventDefault();
+        openPalette();
+      } else if (paletteOpened.get() && !inDialog(event.target)) typeAhead(event);
     }
     document.addEventListener("keydown", onKey, { capture: true });
     return () => document.removeEventListener("keydown", onKey, { capture: true });
@@ -23,7 +27,7 @@ export function PaletteHost() {
   if (!opened) return null;
   return (
     <Suspense fallback={null}>
-      <Palette onClose={() => paletteOpened.set(false)} />
+      <Palette onClose={closePalette} />
     </Suspense>
   );
 }
