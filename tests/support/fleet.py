@@ -15,10 +15,11 @@ AT_ONCE = 8
 
 
 class Fleet:
-    """Agents by number. Whatever was started is ended by ``tidy``."""
+    """Agents by number; ``name`` begins their machine ids. Whatever was started is ended by ``tidy``."""
 
-    def __init__(self, folder: Path, server_url: str | None, **settings: Any) -> None:
+    def __init__(self, folder: Path, server_url: str | None, name: str = "machine", **settings: Any) -> None:
         self.folder = folder
+        self.name = name
         self.settings = {"server_url": server_url, "reconnect_delay": 0.3, "reconnect_attempts": 0, **settings}
         self.running: dict[int, AgentProcess] = {}
         self.started: list[AgentProcess] = []
@@ -27,18 +28,27 @@ class Fleet:
         """The state folder of agent ``number``."""
         return self.folder / f"agent-{number:02}"
 
+    def machine_id(self, number: int) -> str:
+        """The machine id of agent ``number``, if the settings do not say another."""
+        return f"{self.name}-{number:02}"
+
     def copy(self, number: int, other: int) -> None:
         """Copy the state folder of agent ``number`` while it runs; what it is about to rename is not there yet."""
         shutil.copytree(self.state_dir(number), self.state_dir(other), ignore=shutil.ignore_patterns(".*.tmp"))
 
     async def start(
-        self, number: int, *arguments: str, outside: Mapping[str, str] | None = None, **settings: Any
+        self,
+        number: int,
+        *arguments: str,
+        outside: Mapping[str, str] | None = None,
+        program: Sequence[str] = (str(MAIN),),
+        **settings: Any,
     ) -> AgentProcess:
         """Start agent ``number`` on its folder, which stays when it ends; ``outside`` are no settings of ours."""
         state_dir = self.state_dir(number)
         state_dir.mkdir(mode=0o700, exist_ok=True)
-        env = environment(state_dir, **{"machine_id": f"machine-{number:02}", **self.settings, **settings})
-        agent = await AgentProcess.start({**env, **(outside or {})}, *(arguments or ("run",)), program=(str(MAIN),))
+        env = environment(state_dir, **{"machine_id": self.machine_id(number), **self.settings, **settings})
+        agent = await AgentProcess.start({**env, **(outside or {})}, *(arguments or ("run",)), program=program)
         self.started.append(agent)
         self.running[number] = agent
         return agent

@@ -54,12 +54,12 @@ class ServerProcess:
         """Everything that it wrote, over all its starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    async def start(self) -> None:
-        """Start it, and wait until it answers."""
+    async def start(self, *program: str) -> None:
+        """Start it, or ``program`` in its place, and wait until it answers."""
         self._read_from = len(self.log)
         with self.log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                _PROGRAM,
+                *(program or (_PROGRAM,)),
                 "serve",
                 env=self.env,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -70,16 +70,23 @@ class ServerProcess:
 
     def _has_started(self) -> bool:
         assert self._process is not None
+        if "server.started url=" in self.log[self._read_from :]:
+            return True
         if self._process.returncode is not None:
             raise AssertionError(f"the server ended with {self._process.returncode}:\n{self.log[self._read_from :]}")
-        return "server.started url=" in self.log[self._read_from :]
+        return False
+
+    async def ended(self) -> int:
+        """Wait for its end; its exit code."""
+        assert self._process is not None
+        async with asyncio.timeout(DEADLINE_S):
+            return await self._process.wait()
 
     async def end(self, number: int) -> int:
         """Send it the signal ``number``; its exit code."""
         assert self._process is not None
         self._process.send_signal(number)
-        async with asyncio.timeout(DEADLINE_S):
-            return await self._process.wait()
+        return await self.ended()
 
     async def kill(self) -> None:
         """As kill -9 does: nothing is said, nothing is saved."""
