@@ -1,0 +1,210 @@
+"""What is recorded: each thing that a person can do, by whom, from where, and nothing that is secret."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.routing import iter_route_contexts
+
+from app.accounts.permissions import Role
+from app.accounts.service import AccountService
+from app.audit.actions import Action, Actor
+from app.audit.models import AuditEntry
+from app.db import Database
+from app.main import create_app
+from app.settings import Settings
+from deployx_protocol.states import Trust
+from tests.support import rows
+from tests.support.machines import Machine, MakeAgent
+from tests.support.node import RunningNode, Serve
+from tests.support.server import PASSWORD, Browse, MakePerson
+
+# One database: nothing here depends on which it is.
+pytestmark = pytest.mark.databases("sqlite")
+
+A = Action
+CHANGES: dict[tuple[str, str], Action] = {
+    ("POST", "auth/login"): A.USER_SIGNED_IN,
+    ("POST", "auth/logout"): A.USER_SIGNED_OUT,
+    ("POST", "api-tokens"): A.API_TOKEN_CREATED,
+    ("DELETE", "api-tokens/{token_id}"): A.API_TOKEN_DELETED,
+    ("PATCH", "devices/{device_id}"): A.DEVICE_CHANGED,
+    ("DELETE", "devices/{device_id}"): A.DEVICE_DELETED,
+    ("POST", "devices/{device_id}/accept"): A.DEVICE_ACCEPTED,
+    ("POST", "devices/{device_id}/reject"): A.DEVICE_REJECTED,
+    ("POST", "claims/{claim_id}/accept"): A.CLAIM_ANSWERED,
+    ("POST", "claims/{claim_id}/reject"): A.CLAIM_ANSWERED,
+    ("POST", "claims/{claim_id}/moved"): A.CLAIM_ANSWERED,
+    ("POST", "claims/{claim_id}/split"): A.CLAIM_ANSWERED,
+    ("POST", "enrollment-tokens"): A.ENROLLMENT_TOKEN_CREATED,
+    ("DELETE", "enrollment-tokens/{token_id}"): A.ENROLLMENT_TOKEN_REVOKED,
+    ("POST", "groups"): A.GROUP_CREATED,
+    ("PATCH", "groups/{group_id}"): A.GROUP_CHANGED,
+    ("DELETE", "groups/{group_id}"): A.GROUP_DELETED,
+    ("POST", "runs"): A.RUN_STARTED,
+    ("POST", "runs/{run_id}/retry"): A.RUN_STARTED,
+    ("POST", "runs/{run_id}/cancel"): A.RUN_CANCELLED,
+    ("POST", "tasks/{task_id}/cancel"): A.TASK_CANCELLED,
+    ("POST", "saved-commands"): A.SAVED_COMMAND_CREATED,
+    ("DELETE", "saved-commands/{saved_id}"): A.SAVED_COMMAND_DELETED,
+}
+CHANGES_NOTHING = {("POST", "runs/preview")}
+
+
+def test_every_route_that_changes_something_is_in_the_table() -> None:
+    app = create_app(Settings(database_url="sqlite+aiosqlite:///:memory:"))
+    found = {
+        (method, str(route.path).removeprefix("/api/v1/"))
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if method not in ("GET", "HEAD") and str(route.path).startswith("/api/v1/")
+    }
+    assert found == set(CHANGES) | CHANGES_NOTHING
+
+
+class Walk:
+    """Makes requests that change something, and reads what each left in the record."""
+
+    def __init__(self, node: RunningNode) -> None:
+        self._node = node
+        self.seen: set[tuple[str, str]] = set()
+
+    async def newest(self) -> AuditEntry:
+        """The last entry."""
+        async with self._node.db.read() as session:
+            return (await session.scalars(sa.select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1))).one()
+
+    async def did(self, client: Any, method: str, path: str, body: Any = None, **ids: Any) -> tuple[Any, AuditEntry]:
+        """What was answered, and the entry, which is the only new one."""
+        before = (await self.newest()).seq
+        answer = await client.request(method, f"/api/v1/{path.format(**ids)}", json=body)
+        assert answer.is_success, f"{method} {path}: {answer.text}"
+        entry = await self.newest()
+        assert (entry.seq, entry.action) == (before + 1, CHANGES[method, path])
+        assert (entry.actor_kind, entry.actor, entry.source_ip) == ("user", "ada@example.test", "127.0.0.1")
+        assert entry.object_kind == entry.action.partition(".")[0]
+        self.seen.add((method, path))
+        return answer.json() if answer.content else None, entry
+
+
+async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve()
+    ada = await person()
+    device, copied, moved, other = (rows.device(number) for number in range(1, 5))
+    waiting, unwanted = (rows.device(number, trust=Trust.PENDING) for number in (5, 6))
+    async with node.db.write() as session:
+        session.add_all([device, copied, moved, other, waiting, unwanted])
+    reinstalled, impostor = rows.claim(other), rows.claim(other)
+    cloned, rehoused = rows.claim(copied, kind="cloned"), rows.claim(moved, kind="moved")
+    async with node.db.write() as session:
+        session.add_all([reinstalled, impostor, cloned, rehoused])
+    walk, client = Walk(node), browse(node, ada.bearer)
+
+    _, entry = await walk.did(browse(node), "POST", "auth/login", {"email": ada.email, "password": PASSWORD})
+    assert (entry.object_id, entry.via.partition(" ")[0]) == (str(ada.id), "session")
+    await walk.did(browse(node, ada.browser), "POST", "auth/logout")
+    token, entry = await walk.did(client, "POST", "api-tokens", {"name": "mine", "expires_in_s": 60})
+    assert (entry.object_id, entry.object_name, entry.details) == (token["id"], "mine", '{"expires_in_s":60}')
+    _, entry = await walk.did(client, "DELETE", "api-tokens/{token_id}", token_id=token["id"])
+    assert (entry.object_id, entry.object_name, entry.via.partition(" ")[0]) == (token["id"], "mine", "token")
+
+    changes = {"device_name": "renamed", "tags": {"role": "web"}}
+    _, entry = await walk.did(client, "PATCH", "devices/{device_id}", changes, device_id=device.id)
+    assert (entry.object_id, entry.object_name) == (str(device.id), "renamed")
+    assert entry.details == '{"device_name":["device-00001","renamed"],"tags":[{},{"role":"web"}]}'
+    await walk.did(client, "POST", "devices/{device_id}/accept", device_id=waiting.id)
+    await walk.did(client, "POST", "devices/{device_id}/reject", device_id=unwanted.id)
+    for claim, answer in ((reinstalled, "accept"), (impostor, "reject"), (cloned, "split"), (rehoused, "moved")):
+        _, entry = await walk.did(client, "POST", f"claims/{{claim_id}}/{answer}", claim_id=claim.id)
+        assert f'"answer":"{answer}","device_id":{claim.device_id}' in entry.details
+
+    token, entry = await walk.did(client, "POST", "enrollment-tokens", {"name": "spare", "max_uses": 3})
+    assert '"max_uses":3' in entry.details
+    await walk.did(client, "DELETE", "enrollment-tokens/{token_id}", token_id=token["id"])
+    group, _ = await walk.did(client, "POST", "groups", {"name": "web", "selector": "role=web"})
+    _, entry = await walk.did(client, "PATCH", "groups/{group_id}", {"device_ids": [device.id]}, group_id=group["id"])
+    assert entry.details == f'{{"devices":"{device.id}","selector":null}}'
+    await walk.did(client, "DELETE", "groups/{group_id}", group_id=group["id"])
+
+    wanted = {"command": ["echo", "hi"], "env": {"PASSWORD": "hunter2"}, "targets": {"selector": "*"}}
+    run, entry = await walk.did(client, "POST", "runs", wanted)
+    assert (entry.object_id, entry.object_name) == (run["id"], "echo hi")
+    assert '"devices":"1,' in entry.details
+    tasks = (await client.get(f"/api/v1/runs/{run['id']}/tasks")).json()["items"]
+    _, entry = await walk.did(client, "POST", "tasks/{task_id}/cancel", task_id=tasks[0]["id"])
+    assert (entry.object_id, entry.details) == (tasks[0]["id"], f'{{"run_id":"{run["id"]}"}}')
+    await walk.did(client, "POST", "runs/{run_id}/cancel", run_id=run["id"])
+    _, entry = await walk.did(client, "POST", "runs/{run_id}/retry", {"states": ["cancelled"]}, run_id=run["id"])
+    assert f'"retry_of":"{run["id"]}"' in entry.details
+    saved, _ = await walk.did(client, "POST", "saved-commands", {"name": "mine", "request": {"command": ["echo"]}})
+    await walk.did(client, "DELETE", "saved-commands/{saved_id}", saved_id=saved["id"])
+    await walk.did(client, "DELETE", "devices/{device_id}", device_id=device.id)
+    assert walk.seen == set(CHANGES)
+
+    everything = "".join(entry.details + entry.object_name + entry.via for entry in await entries(node))
+    for secret in (ada.token, ada.cookie, PASSWORD, token["token"], "hunter2"):
+        assert secret not in everything
+
+
+async def entries(node: RunningNode) -> list[AuditEntry]:
+    """All of them, oldest first."""
+    async with node.db.read() as session:
+        return list(await session.scalars(sa.select(AuditEntry).order_by(AuditEntry.seq)))
+
+
+async def test_refusals_are_recorded(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve()
+    bob = await person("bob@example.test", Role.VIEWER)
+    client = browse(node, bob.bearer)
+    for _ in range(3):
+        assert (await client.get("/api/v1/users")).status_code == 403
+    assert (await client.delete("/api/v1/devices/4711")).status_code == 403
+    for email in ("BOB@example.test", "nobody@example.test", "my-password-by-mistake"):
+        refused = await browse(node).post("/api/v1/auth/login", json={"email": email, "password": "wrong password"})
+        assert refused.status_code == 401
+    found = [(entry.action, entry.actor, entry.object_id, entry.object_name) for entry in (await entries(node))[-5:]]
+    assert found == [
+        (Action.REQUEST_REFUSED, "bob@example.test", "", "GET /api/v1/users"),
+        (Action.REQUEST_REFUSED, "bob@example.test", "", "DELETE /api/v1/devices/4711"),
+        (Action.USER_SIGN_IN_REFUSED, "bob@example.test", str(bob.id), "bob@example.test"),
+        (Action.USER_SIGN_IN_REFUSED, "nobody@example.test", "", ""),
+        (Action.USER_SIGN_IN_REFUSED, "", "", ""),
+    ]
+
+
+async def test_agents_enrol_and_are_set_apart_on_record(serve: Serve, agent: MakeAgent) -> None:
+    node = await serve(enrollment="approval")
+    machine = Machine()
+    first = agent(node, machine)
+    await first.start()
+    await first.close()
+    await agent(node, machine).start()  # nothing new about it
+    stranger = agent(node, Machine(agent_id=machine.agent_id, machine_id=machine.machine_id))
+    await stranger.connect()
+    await stranger.register()
+    device = await node.device(machine.agent_id)
+    assert [(entry.action, entry.actor_kind, entry.object_id) for entry in await entries(node)] == [
+        (Action.DEVICE_ENROLLED, "agent", str(device.id)),
+        (Action.DEVICE_CLAIMED, "agent", str(device.id)),
+    ]
+
+
+async def test_what_the_command_line_does_to_people_is_recorded(accounts: AccountService, db: Database) -> None:
+    actor, email = Actor.command_line(), "eve@example.test"
+    await accounts.create_user(email, PASSWORD, Role.VIEWER, by=actor)
+    await accounts.set_role(email, Role.ADMIN, by=actor)
+    await accounts.reset_password(email, "another good password", by=actor)
+    await accounts.disable(email, by=actor)
+    await accounts.enable(email, by=actor)
+    async with db.read() as session:
+        found = list(await session.scalars(sa.select(AuditEntry).order_by(AuditEntry.seq)))
+    assert {(entry.actor_kind, entry.actor, entry.object_name) for entry in found} == {
+        ("command line", actor.name, email)
+    }
+    assert [(entry.action, entry.details) for entry in found] == [
+        (Action.USER_CREATED, '{"role":"viewer"}'),
+        (Action.USER_ROLE_CHANGED, '{"role":["viewer","admin"]}'),
+        (Action.USER_PASSWORD_RESET, "{}"),
+        (Action.USER_DISABLED, "{}"),
+        (Action.USER_ENABLED, "{}"),
+    ]
