@@ -1,19 +1,18 @@
 """The server's REST API, as far as the commands need it. Every failure leaves here as a CommandError."""
 
-import ssl
+import json
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-import httpx2
-
 from deployx_cli import __version__
-from deployx_cli.address import is_loopback
 from deployx_cli.errors import CommandError, NotAllowed, Unreachable, WrongUsage
+from deployx_cli.http import Http, NoAnswer, Response, TimedOut
 
 PAGE = 500
 COOKIE = "__Host-deployx"
 _TIMEOUT_S = 30.0
+_AUDIT_PART = 5_000
 
 
 class Api:
@@ -24,16 +23,13 @@ class Api:
         headers = {"User-Agent": f"deployx/{__version__}", "Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        # A proxy from the environment is for other machines, never for this one.
-        self._client = httpx2.Client(
-            base_url=url, headers=_encodable(headers), timeout=_TIMEOUT_S, trust_env=not is_loopback(url)
-        )
+        self._http = Http(url, _encodable(headers), _TIMEOUT_S)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._client.close()
+        self._http.close()
 
     def me(self) -> dict[str, Any]:
         """Who is asking."""
@@ -60,13 +56,11 @@ class Api:
     def create_token(self, email: str, password: str, name: str) -> dict[str, Any]:
         """Sign in, make an API token, sign out again; the token outlives the session."""
         signed_in = self._send("POST", "/auth/login", json={"email": email, "password": password})
-        session = signed_in.cookies.get(COOKIE)
+        session = signed_in.cookie(COOKIE)
         if not session:
             raise self.foreign()
-        # `__Host-` cookies are Secure: a client sends none over http on its own. This one goes back to where it came
-        # from, in a request that says (as a browser would) that it comes from the same site.
+        # It goes back to where it came from, in a request that says (as a browser would) that it is of the same site.
         headers = {"Cookie": f"{COOKIE}={session}", "Origin": self.url, "Sec-Fetch-Site": "same-origin"}
-        self._client.cookies.clear()
         try:
             return self.object("POST", "/api-tokens", json={"name": name}, headers=headers)
         finally:
@@ -91,18 +85,32 @@ class Api:
             raise self.foreign()
         return body
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
+    def audit_lines(self, filters: dict[str, str]) -> Iterator[str]:
+        """The audit record as JSON lines, oldest first, a part at a time."""
+        after_seq = 0
+        while True:
+            query = {**filters, "after_seq": str(after_seq), "limit": str(_AUDIT_PART)}
+            try:
+                lines = self._send("GET", "/audit/export", params=query).body.decode().splitlines()
+                after_seq = json.loads(lines[-1])["seq"] if lines else after_seq
+            except (ValueError, KeyError, TypeError):
+                raise self.foreign() from None
+            yield from lines
+            if len(lines) < _AUDIT_PART:
+                return
+
+    def _send(self, method: str, path: str, **request: Any) -> Response:
         try:
-            response = self._client.request(method, f"/api/v1{path}", **request)
-        except httpx2.TimeoutException:
+            response = self._http.request(method, f"/api/v1{path}", **request)
+        except TimedOut:
             raise Unreachable(f"{self.url} did not answer within {_TIMEOUT_S:.0f} s.") from None
-        except httpx2.RequestError as error:
-            raise Unreachable(_why_unreachable(self.url, error)) from None
+        except NoAnswer as error:
+            raise Unreachable(_why_unreachable(self.url, error.__cause__)) from None
         if response.is_success:
             return response
         raise self._refusal(response)
 
-    def _refusal(self, response: httpx2.Response) -> CommandError:
+    def _refusal(self, response: Response) -> CommandError:
         if response.is_redirect:
             target = response.headers.get("location", "elsewhere")
             return CommandError(f"{self.url} redirects to {target}. Use that address.")
@@ -111,16 +119,16 @@ class Api:
         except ValueError:
             problem = None
         if not isinstance(problem, dict) or "code" not in problem:
-            if response.status_code in (502, 503, 504):
-                return Unreachable(f"{self.url} is not ready ({response.status_code}). Try again later.")
+            if response.status in (502, 503, 504):
+                return Unreachable(f"{self.url} is not ready ({response.status}). Try again later.")
             return self.foreign()
         said = str(problem.get("detail") or problem.get("title") or problem["code"])
-        if response.status_code == 401 and problem["code"] != "invalid_credentials":
+        if response.status == 401 and problem["code"] != "invalid_credentials":
             return NotAllowed(f"{self.url} does not know this token, or it has expired. Run: deployx login")
         if problem["code"] == "no_device_matched":
             return CommandError(said)
         kinds = {401: NotAllowed, 403: NotAllowed, 422: WrongUsage, 503: Unreachable}
-        kind = kinds.get(response.status_code, CommandError)
+        kind = kinds.get(response.status, CommandError)
         return kind(said)
 
     def foreign(self) -> CommandError:
@@ -135,12 +143,11 @@ def _encodable(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-def _why_unreachable(url: str, error: httpx2.RequestError) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"The certificate of {url} is not trusted: {cause.verify_message}."
-        if isinstance(cause, ssl.SSLError):
-            return f"{url} does not speak TLS as it should; if it is a plain http server, write http://."
-        cause = cause.__cause__ or cause.__context__
+def _why_unreachable(url: str, error: BaseException | None) -> str:
+    import ssl  # whoever has an error of it has it imported
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"The certificate of {url} is not trusted: {error.verify_message}."
+    if isinstance(error, ssl.SSLError):
+        return f"{url} does not speak TLS as it should; if it is a plain http server, write http://."
     return f"{url} cannot be reached: {str(error) or type(error).__name__}."

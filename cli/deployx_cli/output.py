@@ -8,17 +8,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from deployx_cli import safe
 from deployx_cli.durations import spoken
 
 _COLUMNS = ("STATUS", "NAME", "HOSTNAME", "PLATFORM", "ADDRESS", "TRUST", "OWNER", "LAST SEEN")
-_MARKS = {"online": ("●", "green"), "offline": ("○", "red"), "unknown": ("◌", "bright_black")}
-_TRUST_STYLES = {"pending": "yellow", "quarantined": "magenta", "unverified": "bright_black"}
 
 
 def print_devices(devices: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -26,7 +19,11 @@ def print_devices(devices: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print(safe.as_json(devices))
     elif sys.stdout.isatty():
-        _device_table(devices)
+        from deployx_cli import tables
+
+        now = datetime.now(UTC)
+        rows = [(*cells, relative(last_seen, now)) for *cells, last_seen in map(_row, devices)]
+        tables.print_devices(_COLUMNS, rows)
     else:
         _lines(_COLUMNS, map(_row, devices))
 
@@ -46,6 +43,22 @@ def print_groups(groups: list[dict[str, Any]]) -> None:
     """Groups, with what is in them."""
     rows = [(one["name"], one["total"], one["selector"] or "(devices picked one by one)") for one in groups]
     _list(("GROUP", "DEVICES", "SELECTOR"), rows, "You have no group.")
+
+
+def print_audit(entries: list[dict[str, Any]]) -> None:
+    """What was done, newest first."""
+    rows = [
+        (
+            one["seq"],
+            one["at"],
+            one["actor"] or one["actor_kind"],
+            one["source_ip"],
+            one["action"],
+            one["object_name"] or one["object_id"],
+        )
+        for one in entries
+    ]
+    _list(("ENTRY", "AT", "WHO", "FROM", "DID", "TO"), rows, "No entry matches.")
 
 
 def counted(counts: dict[str, int]) -> str:
@@ -71,38 +84,15 @@ def _list(titles: tuple[str, ...], rows: Sequence[tuple[object, ...]], empty: st
     elif not shown:
         print(empty)
     else:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for number, title in enumerate(titles):
-            table.add_column(title.capitalize(), overflow="fold", no_wrap=number == 0)
-        for row in shown:
-            table.add_row(*map(Text, row))
-        Console(highlight=False).print(table)
+        from deployx_cli import tables  # rich takes long to import, and a pipe needs none of it
+
+        tables.print_rows(titles, shown)
 
 
 def _lines(titles: tuple[str, ...], rows: Iterable[Sequence[str]]) -> None:
     print("\t".join(titles))
     for row in rows:
         print("\t".join(row))
-
-
-def _device_table(devices: list[dict[str, Any]]) -> None:
-    console = Console(highlight=False)
-    if not devices:
-        console.print("No device matches.")
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in _COLUMNS:
-        table.add_column(title.capitalize(), overflow="ellipsis", no_wrap=True)
-    now = datetime.now(UTC)
-    for device in devices:
-        status, *texts, last_seen = _row(device)
-        mark, style = _MARKS.get(status, ("?", ""))
-        cells = [Text(f"{mark} {status}", style), *map(Text, texts), Text(relative(last_seen, now))]
-        cells[5].stylize(_TRUST_STYLES.get(cells[5].plain, ""))
-        table.add_row(*cells)
-    console.print(table)
-    online = sum(device.get("status") == "online" for device in devices)
-    console.print(f"{len(devices)} device{'' if len(devices) == 1 else 's'}, {online} online")
 
 
 def _row(device: dict[str, Any]) -> list[str]:
