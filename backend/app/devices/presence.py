@@ -4,6 +4,7 @@ Invariant: every write about a connection names the session epoch that the regis
 changes nothing. All of it takes lists, and all lists are sorted by id, so that writers on PostgreSQL never deadlock.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock, utcnow
 from app.db import Database
+from app.devices.grace import Grace
 from app.devices.models import Device, Node, StatusEvent
 from app.hints import HintKind
 from app.uow import Unit, UnitOfWork
@@ -68,12 +70,13 @@ class PresenceService:
         grace_s: float,
         went: Callable[[StatusCause], None] = lambda _: None,
         clock: Clock = utcnow,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uow = uow
         self._db = db
         self._went = went
         self.node_id = node_id
-        self._grace = timedelta(seconds=grace_s)
+        self._grace = Grace(grace_s, monotonic)
         self._clock = clock
         self.live_nodes: frozenset[str] = frozenset({node_id})
         """Nodes whose lease is good; an online row of any other node is shown as unknown."""
@@ -152,16 +155,13 @@ class PresenceService:
             nodes = list(await unit.session.scalars(sa.select(Node).order_by(Node.id)))
             others = [node for node in nodes if node.id != self.node_id]
             gone = [node for node in others if alone or node.lease_expires_at < now]
-            over: list[str] = []
             await _hint_held_by(unit, [node.id for node in gone if not node.found_dead_at])
-            for node in gone:
-                node.found_dead_at = min(node.found_dead_at or now, now)  # later than now: the clock was set back
-                if node.found_dead_at + self._grace <= now:
-                    over.append(node.id)
+            over = [node.id for node in gone if self._grace.is_over(node, now)]
             alive = [node for node in others if node not in gone]
             await _hint_held_by(unit, [node.id for node in alive if node.found_dead_at])
             for node in alive:
-                node.found_dead_at = None
+                self._grace.ends(node)
+                node.lease_expires_at = min(node.lease_expires_at, now + LEASE)  # later: the clock was set back
             orphaned = await _orphaned_sessions(unit.session, [node.id for node in nodes], over)
             detail = CAUSE_TEXT[StatusCause.SERVER_LOST]
             lost = await _go_offline(unit, [Departure(*s, StatusCause.SERVER_LOST, detail, now) for s in orphaned])

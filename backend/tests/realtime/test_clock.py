@@ -2,14 +2,15 @@
 
 import datetime
 import time
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
 
+from app.clock import utcnow
 from app.db import Database
 from app.devices.models import Device, Node
-from app.devices.presence import PresenceService
+from app.devices.presence import LEASE, PresenceService
 from app.migrate import migrate
 from app.uow import UnitOfWork
 from deployx_protocol import events
@@ -22,6 +23,7 @@ from tests.support.server import MakePerson, ManualClock
 AGENTS = 4
 HOUR_S = 3600.0
 BEATS = 2
+GRACE_S = 90.0
 
 
 class WallClock:
@@ -80,28 +82,81 @@ async def test_fault_10_the_servers_clock_moves_an_hour_and_nobody_goes_offline(
     await dashboard.change(agent_id=agents[0].machine.agent_id, status="offline")
 
 
-async def test_fault_10_a_clock_that_is_set_back_does_not_prolong_the_grace_of_a_lost_server(
-    sqlite_url: str, tmp_path: Path
-) -> None:
+class Watching:
+    """A server that watches a lost one's device. It reads two clocks: ``wall``, and one that only runs."""
+
+    def __init__(self, db: Database) -> None:
+        self.wall = ManualClock()
+        self.ran_s = 0.0
+        self._db = db
+        self._presence = self._process()
+
+    def _process(self) -> PresenceService:
+        unit, clocks = UnitOfWork(self._db, lambda _: None), {"clock": self.wall, "monotonic": lambda: self.ran_s}
+        return PresenceService(unit, self._db, node_id="here", grace_s=GRACE_S, **clocks)  # type: ignore[arg-type]
+
+    def restart(self) -> None:
+        """Another process takes over; its own clock is another one."""
+        self.ran_s += 1_000_000
+        self._presence = self._process()
+
+    async def after(self, seconds: float) -> str:
+        """The device's status when so much time has passed."""
+        self.wall.advance(seconds=seconds)
+        self.ran_s += seconds
+        await self._presence.renew_lease(alone=True)
+        async with self._db.read() as session:
+            return str(await session.scalar(sa.select(Device.status)))
+
+
+@pytest.fixture
+async def watching(sqlite_url: str) -> AsyncIterator[Watching]:
+    """It starts at the moment when the other one is lost."""
     await migrate(sqlite_url)
-    db, clock = Database(sqlite_url), ManualClock()
+    db = Database(sqlite_url)
+    here = Watching(db)
     async with db.write() as session:
-        session.add(Node(id="lost", started_at=clock.now, lease_expires_at=clock.now))
+        session.add(Node(id="lost", started_at=here.wall.now, lease_expires_at=here.wall.now))
         session.add(rows.device(1, status="online", node_id="lost"))
-    presence = PresenceService(UnitOfWork(db, lambda _: None), db, node_id="here", grace_s=90, clock=clock)
-    await presence.renew_lease(alone=True)
-    clock.advance(hours=-1)
-    await presence.renew_lease(alone=True)
-    clock.advance(seconds=89)
-    await presence.renew_lease(alone=True)
-    statuses = []
-    for _ in range(2):
-        async with db.read() as session:
-            statuses.append(await session.scalar(sa.select(Device.status)))
-        clock.advance(seconds=1)
-        await presence.renew_lease(alone=True)
-    assert statuses == ["online", "offline"]
+    yield here
     await db.close()
+
+
+@pytest.mark.parametrize("moved_h", [-1, 1])
+async def test_fault_10_a_clock_that_is_set_neither_prolongs_nor_ends_the_grace_of_a_lost_server(
+    watching: Watching, moved_h: float
+) -> None:
+    assert await watching.after(0) == "online"
+    watching.wall.advance(hours=moved_h)
+    assert await watching.after(0) == "online"
+    assert await watching.after(GRACE_S - 1) == "online"
+    watching.wall.advance(hours=moved_h)
+    assert await watching.after(0) == "online"
+    assert await watching.after(1) == "offline"
+
+
+@pytest.mark.parametrize("moved_h", [-1, 0, 1])
+async def test_fault_10_a_grace_goes_on_where_the_process_before_left_it(watching: Watching, moved_h: float) -> None:
+    assert await watching.after(0) == "online"
+    watching.wall.advance(hours=moved_h)
+    assert await watching.after(GRACE_S - 10) == "online"
+    watching.restart()
+    assert await watching.after(9) == "online"
+    assert await watching.after(1) == "offline"
+
+
+async def test_fault_10_no_lease_is_good_for_longer_than_a_lease_when_the_clock_was_set_back(
+    db: Database, uow: UnitOfWork
+) -> None:
+    later = utcnow() + datetime.timedelta(hours=1)
+    async with db.write() as session:
+        session.add(Node(id="other", started_at=later, lease_expires_at=later))
+    presence = PresenceService(uow, db, node_id="here", grace_s=GRACE_S)
+    await presence.renew_lease(alone=False)
+    assert presence.live_nodes == {"here", "other"}
+    async with db.read() as session:
+        other = await session.get_one(Node, "other")
+    assert other.lease_expires_at < utcnow() + LEASE * 2
 
 
 async def _lease_is_other(node: RunningNode, before: datetime.datetime) -> bool:
