@@ -1,18 +1,20 @@
 """Reading what tasks printed: page by page, following, and each stream as the bytes it is.
 
 Invariant: output is read in pieces of at most about a mebibyte, each in a transaction of its own, so that a slow reader
-holds neither memory nor a database connection. What is stored only grows, until retention deletes all of it.
+holds neither memory nor a database connection. What is stored only grows, until retention deletes all of it. Who reads
+is on record before anything is shown.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from app.accounts.principal import Principal
+from app.audit.actions import Action, Actor
 from app.db import Database
 from app.devices.repository import Scope
 from app.errors import NotFound
@@ -29,6 +31,9 @@ _PIECE = 32
 _CHUNKS_MAX = 4_096
 """In one page, however small they are."""
 _SKIPPED = 5_000
+
+Note = Callable[[Actor, Action, str], Awaitable[None]]
+"""Records that someone reads what belongs to the run of this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,9 @@ class RawStream:
 class OutputReader:
     """Output of tasks that a principal may see; everything raises NotFound for others."""
 
-    def __init__(self, db: Database, news: TaskNews) -> None:
+    def __init__(self, db: Database, news: TaskNews, note: Note) -> None:
         self._db = db
+        self._note = note
         self._news = news
 
     async def page(
@@ -64,17 +70,17 @@ class OutputReader:
         with self._news.of(task_id) as changed:
             while True:
                 changed.clear()
-                found = await self._page(Scope.of(principal), task_id, from_seq, limit_bytes)
+                found = await self._page(principal, task_id, from_seq, limit_bytes)
                 left_s = deadline - loop.time()
                 if found.next_seq != from_seq or found.complete or left_s <= 0 or self._news.closed:
                     return found
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(left_s, POLL_S))
 
-    async def _page(self, scope: Scope, task_id: str, from_seq: int, limit_bytes: int) -> OutputPage:
+    async def _page(self, principal: Principal, task_id: str, from_seq: int, limit_bytes: int) -> OutputPage:
         chunks: list[OutputChunkView] = []
         async with self._db.read() as session:
-            task = _found(await runs_repository.task(session, scope, task_id))
+            task = _found(await runs_repository.task(session, Scope.of(principal), task_id))
             stored, left, following = task.output_next_seq, limit_bytes, from_seq
             while following < stored and left > 0 and len(chunks) < _CHUNKS_MAX:
                 query = _chunks(task_id).where(TaskOutput.seq >= following, TaskOutput.seq < stored).limit(_PIECE)
@@ -88,6 +94,8 @@ class OutputReader:
                     following = row.seq + 1
                 if len(rows) < _PIECE and left > 0:
                     following = stored
+        if chunks:
+            await self._note(principal.actor, Action.OUTPUT_READ, task.run_id)
         gone = from_seq < stored and (not chunks or chunks[0].seq != from_seq)
         following = min(following, stored)
         complete = following >= stored and output_complete(task.state, stored, task.output_chunks)
@@ -105,6 +113,7 @@ class OutputReader:
             count, size = (await session.execute(stored)).one()
         if task.output_next_seq and not count:
             raise NotFound("The output of this task was deleted, as the server's retention says.", code="output_gone")
+        await self._note(principal.actor, Action.OUTPUT_READ, task.run_id)
         complete = output_complete(task.state, task.output_next_seq, task.output_chunks)
         return RawStream(task_id, stream, task.device_name, int(size or 0), complete, task.output_lost_bytes)
 

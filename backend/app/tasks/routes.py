@@ -9,11 +9,14 @@ from starlette.responses import StreamingResponse
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.audit.actions import Action
+from app.audit.service import AuditService
 from app.db import Database
 from app.devices.service import DeviceService
 from app.tasks import saved_routes, task_routes
 from app.tasks.archive import Archive
 from app.tasks.cancelling import Cancelling
+from app.tasks.following import RunFollower
 from app.tasks.news import TaskNews
 from app.tasks.output import OutputReader
 from app.tasks.reading import WorkReader
@@ -57,12 +60,15 @@ class Work:
         devices: DeviceService,
         live_nodes: Callable[[], Collection[str]],
         default_quota_bytes: int,
+        audit: AuditService,
     ) -> None:
+        self.audit = audit
         self.news = TaskNews()
         self.runs = RunService(uow, db, live_nodes, default_quota_bytes)
         self.reader = WorkReader(db, devices, live_nodes)
+        self.follower = RunFollower(self.reader, self.news)
         self.cancelling = Cancelling(uow)
-        self.output = OutputReader(db, self.news)
+        self.output = OutputReader(db, self.news, audit.note)
         self.archive = Archive(db, self.output)
         self.saved = SavedCommands(uow, db)
 
@@ -94,9 +100,21 @@ def _run_routes(auth: Auth, work: Work) -> APIRouter:
         views, following = await work.reader.runs(principal, narrowed, limit=limit, cursor=cursor)
         return {"items": [plain(view) for view in views], "next_cursor": following}
 
-    @routes.get("/{run_id}", summary="One run, and what was asked for", response_model=RUN_DETAIL)
-    async def read_run(*, principal: Principal = reader, run_id: RunId) -> dict[str, Any]:
-        view, request = await work.reader.detail(principal, run_id)
+    @routes.get(
+        "/{run_id}",
+        summary="One run, and what was asked for; waits for a change if asked to",
+        description="With `wait_s` it answers as soon as `rev` is greater than `after_rev`, the run is over, a task of "
+        "it printed something, or the time is over.",
+        response_model=RUN_DETAIL,
+    )
+    async def read_run(
+        *,
+        principal: Principal = reader,
+        run_id: RunId,
+        after_rev: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+        wait_s: Annotated[float, Query(ge=0, le=task_routes.WAIT_MAX_S, allow_inf_nan=False)] = 0.0,
+    ) -> dict[str, Any]:
+        view, request = await work.follower.detail(principal, run_id, after_rev=after_rev, wait_s=wait_s)
         return {**plain(view), **request}
 
     @routes.get(
@@ -128,6 +146,7 @@ def _run_routes(auth: Auth, work: Work) -> APIRouter:
     )
     async def read_archive(*, principal: Principal = reader, run_id: RunId) -> StreamingResponse:
         run = await work.reader.run(principal, run_id)
+        await work.audit.note(principal.actor, Action.OUTPUT_DOWNLOADED, run.id)
         headers = {"content-disposition": f'attachment; filename="run-{run.id}.zip"'}
         return StreamingResponse(work.archive.of_run(run.id), media_type="application/zip", headers=headers)
 
@@ -165,4 +184,10 @@ def _repeat_routes(auth: Auth, work: Work) -> APIRouter:
 
 def _started(made: Started) -> dict[str, Any]:
     listed = [{"id": one.id, "device_name": one.device_name, "why": one.why} for one in made.excluded[:LISTED_MAX]]
-    return {**plain(made.run), "excluded_total": len(made.excluded), "excluded": listed}
+    return {
+        **plain(made.run),
+        "online": made.online,
+        "excluded_total": len(made.excluded),
+        "excluded": listed,
+        "warnings": made.warnings,
+    }

@@ -1,5 +1,6 @@
 """What is recorded: each thing that a person can do, by whom, from where, and nothing that is secret."""
 
+import json
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from app.audit.models import AuditEntry
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
+from app.tasks.models import Task, TaskOutput
 from deployx_protocol.states import Trust
 from tests.support import rows
 from tests.support.machines import Machine, MakeAgent
 from tests.support.node import RunningNode, Serve
 from tests.support.server import PASSWORD, Browse, MakePerson
+from tests.support.work import queue
 
 # One database: nothing here depends on which it is.
 pytestmark = pytest.mark.databases("sqlite")
@@ -170,6 +173,61 @@ async def test_refusals_are_recorded(serve: Serve, browse: Browse, person: MakeP
         (Action.USER_SIGN_IN_REFUSED, "nobody@example.test", "", ""),
         (Action.USER_SIGN_IN_REFUSED, "", "", ""),
     ]
+
+
+async def test_who_reads_output_is_recorded_once_an_hour(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve()
+    ada = await person()
+    async with node.db.write() as session:
+        session.add(rows.device(1))
+    [task_id] = await queue(node.db, [1])
+    async with node.db.write() as session:
+        await session.execute(sa.update(Task).values(state="running", output_next_seq=1))
+        session.add(TaskOutput(task_id=task_id, seq=0, stream=1, data=b"x"))
+    client = browse(node, ada.bearer)
+    run_id = (await client.get(f"/api/v1/tasks/{task_id}")).json()["run_id"]
+    for _ in range(2):
+        for path in (f"tasks/{task_id}/output", f"tasks/{task_id}/output/stdout", f"runs/{run_id}/output.zip"):
+            assert (await client.get(f"/api/v1/{path}")).is_success
+    assert (await browse(node, ada.browser).get(f"/api/v1/tasks/{task_id}/output")).is_success
+    found = [(entry.action, entry.object_id, entry.via.partition(" ")[0]) for entry in (await entries(node))[-3:]]
+    assert found == [
+        (Action.OUTPUT_READ, run_id, "token"),
+        (Action.OUTPUT_DOWNLOADED, run_id, "token"),
+        (Action.OUTPUT_READ, run_id, "session"),
+    ]
+
+
+async def test_an_administrator_reads_filters_and_exports(serve: Serve, browse: Browse, person: MakePerson) -> None:
+    node = await serve()
+    ada, bob = await person(), await person("bob@example.test", Role.OPERATOR)
+    as_bob, client = browse(node, bob.bearer), browse(node, ada.bearer)
+    for name in ("one", "two", "three"):
+        await as_bob.post("/api/v1/groups", json={"name": name, "selector": "*"})
+    assert (await as_bob.get("/api/v1/audit")).status_code == 403
+    pages: list[str] = []
+    query: dict[str, Any] = {"actor": bob.email, "action": "group", "limit": 2}
+    while True:
+        page = (await client.get("/api/v1/audit", params=query)).json()
+        pages.append(",".join(item["object_name"] for item in page["items"]))
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert pages == ["three,two", "one"]
+    newest = (await client.get("/api/v1/audit", params={"limit": 1})).json()["items"][0]
+    assert (newest["action"], newest["actor"], newest["details"]["permission"]) == (
+        Action.REQUEST_REFUSED,
+        bob.email,
+        "audit:read",
+    )
+    assert (await client.get("/api/v1/audit/head")).json() == {"seq": newest["seq"], "hash": newest["hash"]}
+    later = {"since": newest["at"]}
+    assert [one["seq"] for one in (await client.get("/api/v1/audit", params=later)).json()["items"]] == [newest["seq"]]
+    assert (await client.get("/api/v1/audit", params={"until": newest["at"], "object_id": "x"})).json()["items"] == []
+    exported = (await client.get("/api/v1/audit/export", params={"action": "group.created"})).text.splitlines()
+    assert [json.loads(line)["object_name"] for line in exported] == ["one", "two", "three"]
+    for wrong in ({"cursor": "x"}, {"since": "yesterday"}, {"since": "2026-01-01T00:00:00"}, {"limit": 501}):
+        assert (await client.get("/api/v1/audit", params=wrong)).status_code == 422, wrong
 
 
 async def test_agents_enrol_and_are_set_apart_on_record(serve: Serve, agent: MakeAgent) -> None:

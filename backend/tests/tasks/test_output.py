@@ -138,7 +138,11 @@ async def test_a_lost_hint_costs_a_follower_a_poll_and_a_stopping_server_keeps_n
     monkeypatch.setattr("app.tasks.output.POLL_S", 0.05)
     ada = await accounts.authenticate_token((await person()).token)
     news = TaskNews()
-    reader = OutputReader(db, news)
+
+    async def note(*_: Any) -> None:
+        pass
+
+    reader = OutputReader(db, news, note)
     task_id = await printed(db, ada.user_id, [], state="running")
 
     async def follow(from_seq: int) -> OutputPage:
