@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deployx_cli import __version__, login, output, run_commands, sim
+from deployx_cli import __version__, audit, devices, login, output, run_commands, sim
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
@@ -118,19 +118,20 @@ def devices_command(
     owner: Annotated[str, typer.Option(help="Only devices of this user.")] = "",
     sort: Annotated[
         str, typer.Option(help="name, status, hostname, platform, last_seen or created_at; - reverses.")
-    ] = "",
+    ] = "name",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array with everything the server says.")] = False,
     insecure_http: InsecureHttp = False,
 ) -> None:
     """List the devices you may see: a table on a terminal, tab-separated lines in a pipe."""
     filters = {"selector": on, "q": query, "status": status or "", "trust": trust or "", "platform": platform}
-    filters |= {"owner": owner, "sort": sort}
+    filters |= {"owner": owner}
     with connected(insecure_http) as api:
-        found = api.devices({name: value for name, value in filters.items() if value})
-        output.print_devices(list(found), as_json=as_json)
+        found = devices.listed(api, {name: value for name, value in filters.items() if value}, sort)
+        output.print_devices(found, as_json=as_json)
 
 
 app.add_typer(run_commands.app)
+app.add_typer(audit.app, name="audit")
 
 
 @app.command(
