@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
-from app.groups.schemas import GroupChange, GroupDetail, GroupInput, GroupList, GroupView, SelectorCheck
+from app.groups.schemas import GroupChange, GroupDetail, GroupInput, GroupList, GroupView, SelectorCheck, SelectorWords
 from app.groups.selectors import TEXT_MAX
 from app.groups.service import Change, GroupService
 
@@ -40,11 +40,15 @@ def router(auth: Auth, service: GroupService) -> APIRouter:
     async def delete_group(*, principal: Principal = owner, group_id: GroupId) -> None:
         await service.delete(principal, group_id)
 
-    @routes.get("/selectors/check", summary="What a selector reaches now")
+    @routes.get("/selectors/check", summary="What a selector reaches now, or what is wrong with it")
     async def check_selector(
         *, principal: Principal = reader, selector: Annotated[str, Query(max_length=TEXT_MAX)]
     ) -> SelectorCheck:
         return SelectorCheck.model_validate(await service.check(principal, selector))
+
+    @routes.get("/selectors/words", summary="The keys of selectors, and what your devices have for each")
+    async def list_words(*, principal: Principal = reader) -> SelectorWords:
+        return SelectorWords(values=await service.words(principal))
 
     return routes
 

@@ -53,15 +53,35 @@ class GroupList(BaseModel):
     items: list[GroupView]
 
 
+class SelectorFault(BaseModel):
+    """Why a selector cannot be used, and where."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    message: str
+    position: int | None
+    """Which of its characters is wrong, from 1; null where no single one is."""
+
+
+class SelectorWords(BaseModel):
+    """What a selector may be made of: each key, and what your devices have for it, the commonest first."""
+
+    values: dict[str, list[str]]
+    """As they are written in a selector, in quotes where they need them. At most 200 of a key, and 200 tags."""
+
+
 class SelectorCheck(BaseModel):
-    """What a selector reaches now, and the names of the first 50 devices."""
+    """What a selector reaches now, and the names of the first 50 devices; or why it cannot be used."""
 
     model_config = ConfigDict(from_attributes=True)
 
     selector: str
-    """As it is written plainly."""
+    """As it is written plainly; with a fault, as it came."""
     count: int
     online: int
     names: list[str]
     warnings: list[str]
     """A sentence for each tag that no device has."""
+    fault: SelectorFault | None
+    """Null for a selector that can be used."""

@@ -5,7 +5,7 @@ contain itself, or grow beyond its bounds is refused when it is saved, renamed o
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from app.devices.models import Device
 from app.devices.repository import Scope, is_online
 from app.errors import Conflict, InvalidInput, InvalidSelector, NotFound
 from app.groups import repository, targets
+from app.groups import words as selector_words
 from app.groups.conditions import Condition
 from app.groups.models import Group
 from app.groups.parsing import parse
@@ -55,15 +56,25 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a selector cannot be used. ``position`` counts its characters from 1; None: no single one is to blame."""
+
+    code: str
+    message: str
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
-    """What a selector reaches: how many devices, how many of them online, and the first names."""
+    """What a selector reaches: how many devices, how many of them online, and the first names. Nothing with a fault."""
 
     selector: str
-    """As it is written plainly."""
-    count: int
-    online: int
-    names: list[str]
-    warnings: list[str]
+    """As it is written plainly; with a fault, as it came."""
+    count: int = 0
+    online: int = 0
+    names: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    fault: Fault | None = None
 
 
 class GroupService:
@@ -78,8 +89,13 @@ class GroupService:
         self._clock = clock
 
     async def check(self, principal: Principal, text: str) -> Checked:
-        """What the selector ``text`` reaches now. Raises InvalidSelector."""
-        selector = parse(text)
+        """What the selector ``text`` reaches now; one that cannot be used is an answer, as it is while it is typed."""
+        try:
+            return await self._reached(principal, parse(text))
+        except InvalidSelector as error:
+            return Checked(text, fault=Fault(error.specific_code, error.message, error.position))
+
+    async def _reached(self, principal: Principal, selector: Selector) -> Checked:
         async with self._db.read() as session:
             condition = await targets.condition(session, principal.user_id, selector, self._live_nodes())
             scope = Scope.of(principal)
@@ -94,6 +110,12 @@ class GroupService:
                 names=list(await session.scalars(names.limit(NAMES_SHOWN))),
                 warnings=await targets.warnings(session, scope, selector),
             )
+
+    async def words(self, principal: Principal) -> dict[str, list[str]]:
+        """What this user may write into a selector: key → the values that there are."""
+        async with self._db.read() as session:
+            groups = await repository.of_user(session, principal.user_id)
+            return await selector_words.words(session, Scope.of(principal), (group.name for group in groups))
 
     async def all(self, principal: Principal) -> list[Found]:
         """Everything that this user has, by name, without ``device_ids``."""

@@ -57,6 +57,7 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("PATCH", "/api/v1/groups/{group_id}"): VIEWER,
     ("DELETE", "/api/v1/groups/{group_id}"): VIEWER,
     ("GET", "/api/v1/selectors/check"): VIEWER,
+    ("GET", "/api/v1/selectors/words"): VIEWER,
     ("GET", "/api/v1/stats"): VIEWER,
     ("GET", "/api/v1/stats/online"): VIEWER,
     ("POST", "/api/v1/runs"): OPERATOR,
