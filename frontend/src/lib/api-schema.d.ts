@@ -447,8 +447,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a selector reaches now */
+        /** What a selector reaches now, or what is wrong with it */
         get: operations["check_selector_api_v1_selectors_check_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/selectors/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The keys of selectors, and what your devices have for each */
+        get: operations["list_words_api_v1_selectors_words_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -482,7 +499,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One run, and what was asked for */
+        /**
+         * One run, and what was asked for; waits for a change if asked to
+         * @description With `wait_s` it answers as soon as `rev` is greater than `after_rev`, the run is over, a task of it printed something, or the time is over.
+         */
         get: operations["read_run_api_v1_runs__run_id__get"];
         put?: never;
         post?: never;
@@ -1639,7 +1659,7 @@ export interface components {
         };
         /**
          * RunStarted
-         * @description A run that was committed, and whom it leaves out (at most 500 are listed).
+         * @description A run that was committed, whom it leaves out (at most 500 are listed), and how many it reaches now.
          */
         RunStarted: {
             /** Id */
@@ -1674,10 +1694,14 @@ export interface components {
             };
             /** Rev */
             rev: number;
+            /** Online */
+            online: number;
             /** Excluded Total */
             excluded_total: number;
             /** Excluded */
             excluded: components["schemas"]["ExcludedDevice"][];
+            /** Warnings */
+            warnings: string[];
         };
         /**
          * RunView
@@ -1766,7 +1790,7 @@ export interface components {
         };
         /**
          * SelectorCheck
-         * @description What a selector reaches now, and the names of the first 50 devices.
+         * @description What a selector reaches now, and the names of the first 50 devices; or why it cannot be used.
          */
         SelectorCheck: {
             /** Selector */
@@ -1779,6 +1803,29 @@ export interface components {
             names: string[];
             /** Warnings */
             warnings: string[];
+            fault: components["schemas"]["SelectorFault"] | null;
+        };
+        /**
+         * SelectorFault
+         * @description Why a selector cannot be used, and where.
+         */
+        SelectorFault: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Position */
+            position: number | null;
+        };
+        /**
+         * SelectorWords
+         * @description What a selector may be made of: each key, and what your devices have for it, the commonest first.
+         */
+        SelectorWords: {
+            /** Values */
+            values: {
+                [key: string]: string[];
+            };
         };
         /**
          * StatusCause
@@ -2390,6 +2437,8 @@ export interface operations {
         parameters: {
             query?: {
                 after_seq?: number;
+                /** @description So many at most; by default all. */
+                limit?: number | null;
                 actor?: string | null;
                 /** @description `run.started`, or `run`: all about runs */
                 action?: string | null;
@@ -3422,6 +3471,44 @@ export interface operations {
             };
         };
     };
+    list_words_api_v1_selectors_words_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SelectorWords"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_runs_api_v1_runs_get: {
         parameters: {
             query?: {
@@ -3512,7 +3599,10 @@ export interface operations {
     };
     read_run_api_v1_runs__run_id__get: {
         parameters: {
-            query?: never;
+            query?: {
+                after_rev?: number;
+                wait_s?: number;
+            };
             header?: never;
             path: {
                 run_id: string;
