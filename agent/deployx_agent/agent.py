@@ -88,6 +88,7 @@ async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, st
     asyncio.get_running_loop().set_exception_handler(_unexpected(log))
     gc.freeze()
     gc.enable()
+    await engine.end_strays()
     async with asyncio.TaskGroup() as group:
         beside = [group.create_task(engine.run()), group.create_task(stopping.stop())]
         code: int = await keeper.run()

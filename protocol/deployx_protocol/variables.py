@@ -67,7 +67,7 @@ AGENT = frozenset(
     }
 )
 COMMAND_LINE = frozenset({"TOKEN", "URL"})
-TASKS = frozenset({"TASK_ID"})
+TASKS = frozenset({"TASK_ID", "TASK_LEADER"})
 """What the agent sets for the tasks that it runs."""
 DEVELOPMENT = frozenset({"DEV_SERVER", "PYTHON", "TEST_CHROMIUM"})
 ALL = SERVER | AGENT | COMMAND_LINE | TASKS | DEVELOPMENT

@@ -14,7 +14,8 @@ from functools import partial
 import pytest
 
 from tests.faults.conftest import MakeScene, Scene
-from tests.support.marked_runs import Figures, MarkedRuns, left_over
+from tests.support.left_over import left_over
+from tests.support.marked_runs import Figures, MarkedRuns
 from tests.support.node import eventually
 
 MOMENT_MAX_S = 0.6

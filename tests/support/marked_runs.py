@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx2
 
-from deployx_agent.tasks.processes import TASK_VARIABLE
 from deployx_protocol.tasks import FINAL
 from tests.support.node import eventually
 from tests.support.server_process import Operator
@@ -142,16 +141,3 @@ class MarkedRuns:
             D=sum(count - 1 for count in lines.values()),
             U=len(unfinished | self._unexplained),
         )
-
-
-def left_over(task_ids: Collection[str]) -> list[str]:
-    """The command lines of the processes of these tasks that live."""
-    wanted = {f"{TASK_VARIABLE}={task_id}".encode() for task_id in task_ids}
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and wanted & set((folder / "environ").read_bytes().split(b"\0")):
-                found.append((folder / "cmdline").read_text())
-        except OSError:
-            continue
-    return found

@@ -54,6 +54,7 @@ _OTHERS = """## Command line
 | Variable | Meaning |
 |---|---|
 | `DEPLOYX_TASK_ID` | The task that a program runs for. |
+| `DEPLOYX_TASK_LEADER` | Its first process, and the folder of the agent that started it. |
 
 ## Development and tests
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployx_agent.tasks.processes import TASK_VARIABLE
+from deployx_agent.tasks.processes import LEADER_VARIABLE, TASK_VARIABLE
 from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskCode
 
@@ -76,9 +76,12 @@ def user_of(task: Task) -> User | None:
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 
-def prepare(task: Task, script: Path | None, user: User | None) -> Command:
-    """How to start ``task``, whose script, if it is one, lies in ``script``. Raises CannotStart."""
-    env = _environment(task, user)
+def prepare(task: Task, script: Path | None, user: User | None, owner: str) -> Command:
+    """How to start ``task`` of the agent whose folder is ``owner``; its script, if it is one, lies in ``script``.
+
+    Raises CannotStart.
+    """
+    env = _environment(task, user) | {LEADER_VARIABLE: owner}
     cwd = _folder(task, env)
     argv = _words(task, script)
     missing = TaskCode.INTERPRETER_NOT_FOUND if task.script else TaskCode.COMMAND_NOT_FOUND

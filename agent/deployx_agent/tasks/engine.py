@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_agent.logs import Log
-from deployx_agent.tasks import recovery
+from deployx_agent.tasks import processes, recovery
 from deployx_agent.tasks.entry import Entry, clock, update_of
 from deployx_agent.tasks.journal import Row, Stage
 from deployx_agent.tasks.outbox import Connection, Outbox
@@ -82,6 +82,14 @@ class Engine:
         self._inbox.put_nowait(partial(self._handlers[event], payload))
 
     # ------------------------------------------------------------ from the agent
+
+    async def end_strays(self) -> None:
+        """End what an earlier agent started and the journal has lost; before the server hears that it did, and says
+        `lost`, upon which somebody may start it anew."""
+        strays = await self.store.strays()
+        for task_id in strays.values():
+            self._log.warning("A task that is not in the journal runs; it is ended", task_id=task_id)
+        await asyncio.gather(*(processes.end(pgid) for pgid in strays))
 
     async def run(self) -> None:
         """Until cancelled."""

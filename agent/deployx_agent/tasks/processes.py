@@ -20,6 +20,8 @@ PATIENCE_S = 5.0
 """Between TERM and KILL."""
 _KILLED_WITHIN_S = 10.0
 TASK_VARIABLE = f"{PREFIX}TASK_ID"
+LEADER_VARIABLE = f"{PREFIX}TASK_LEADER"
+"""``PID@FOLDER``, in the environment of a task's processes: who leads them, and whose they are."""
 
 
 def identify(pid: int) -> str:
@@ -61,6 +63,17 @@ def members(pgid: int) -> list[int]:
     if sys.platform != "linux":
         return [pgid]
     return [pid for pid in _all() if (fields := _stat(pid)) and int(fields[2]) == pgid and fields[0] not in "ZX"]
+
+
+def leaders(owner: str) -> dict[int, str]:
+    """The processes that lead a task of the agent whose folder is ``owner``: process id → task id. Linux only."""
+    found = {}
+    for pid in _all() if sys.platform == "linux" else []:
+        variables = _environment(pid)
+        if f"{LEADER_VARIABLE}={pid}@{owner}".encode(errors="surrogateescape") in variables:
+            mark = f"{TASK_VARIABLE}=".encode()
+            found[pid] = next((one[len(mark) :].decode() for one in variables if one.startswith(mark)), "")
+    return found
 
 
 async def end(pgid: int) -> bool:
@@ -107,10 +120,14 @@ def _all() -> list[int]:
 
 
 def _environment_names(pid: int, task_id: str) -> bool:
+    return f"{TASK_VARIABLE}={task_id}".encode() in _environment(pid)
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
-        return f"{TASK_VARIABLE}={task_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return []
 
 
 def _boot_id() -> str:

@@ -37,6 +37,14 @@ def load(journal: Journal, folder: Path) -> list[tuple[Entry, Row]]:
     return [(restore(folder, row), row) for row in rows]
 
 
+def strays(journal: Journal, owner: str) -> dict[int, str]:
+    """Groups of tasks of this agent whose start its journal does not know, since it was lost or put back to an earlier
+    time: process group → task id. What a task that is over has left running is not among them."""
+    leaders = processes.leaders(owner).items()
+    known = {task_id: journal.find(task_id) for _, task_id in leaders}
+    return {pid: id for pid, id in leaders if (row := known[id]) is None or row.stage is Stage.RECEIVED}
+
+
 def restore(folder: Path, row: Row) -> Entry:
     """The entry that a row of the journal stands for."""
     path = spool_path(folder, row.task_id)

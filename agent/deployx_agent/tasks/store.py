@@ -49,6 +49,11 @@ class Store:
         return self._journal.journal_id
 
     @property
+    def owner(self) -> str:
+        """By what the processes of this agent's tasks know whose they are."""
+        return str(self.folder.absolute())
+
+    @property
     def high_water(self) -> int:
         """How many tasks the journal has ever taken."""
         return self._journal.high_water
@@ -56,6 +61,10 @@ class Store:
     async def load(self) -> list[tuple[Entry, Row]]:
         """What is not closed, oldest first."""
         return await self._in_order(recovery.load, self._journal, self.folder)
+
+    async def strays(self) -> dict[int, str]:
+        """What runs for this agent and is not in its journal: process group → task id."""
+        return await self._in_order(recovery.strays, self._journal, self.owner)
 
     async def find(self, task_id: str) -> Entry | None:
         """What is known of a task that may be closed."""

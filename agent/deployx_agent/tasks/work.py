@@ -60,7 +60,7 @@ class Worker:
             if isinstance(body, Ending):
                 return body
             path = scripts.place(self._store.folder, entry.task_id, task.script, body, user)
-        prepared = command.prepare(task, path, user)
+        prepared = command.prepare(task, path, user, self._store.owner)
         await self._check_room([entry, *beside])
         if entry.control.ending:
             return entry.control.ending

@@ -6,15 +6,18 @@ word of, and says so when it has the receipt.
 """
 
 import asyncio
+import os
 import random
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from deployx_agent.tasks.processes import TASK_VARIABLE
 from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskState
 from tests.support.agent_process import StartAgent
+from tests.support.left_over import left_over
 from tests.support.task_peer import TaskPeer
 
 LINE = "echo {n} >> {marker}; head -c 20000 /dev/zero; sleep 0.05; echo {n} >> {ends}"
@@ -48,20 +51,7 @@ async def check(peer: TaskPeer, tmp_path: Path) -> None:
             assert (started.count(number), ended.count(number)) == (1, 1)
             await peer.ended(task_id)
             assert peer.printed(task_id) == bytes(20_000)
-    assert left_over(peer) == []
-
-
-def left_over(peer: TaskPeer) -> list[str]:
-    """Processes of its tasks that live."""
-    wanted = {f"{TASK_VARIABLE}={task_id}".encode() for task_id in peer.tasks}
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and wanted & set((folder / "environ").read_bytes().split(b"\0")):
-                found.append((folder / "cmdline").read_text())
-        except OSError:
-            continue
-    return found
+    assert left_over(peer.tasks) == []
 
 
 def _lines(path: Path) -> list[str]:
@@ -139,13 +129,35 @@ async def test_fault_02_what_a_killed_agent_left_is_ended_first(
     await peer.submit(task)
     await peer.told(lambda: peer.printed(task.task_id))
     await agent.end(9)
-    assert left_over(peer)
+    assert left_over(peer.tasks)
     await start_agent(server_url=peer.origin)
     end = await peer.ended(task.task_id)
-    assert left_over(peer) == [], "first ended, then reported"
+    assert left_over(peer.tasks) == [], "first ended, then reported"
     assert (end.state, end.code) == (TaskState.INTERRUPTED, "agent_killed")
     assert peer.printed(task.task_id) == b"up\n", "what it had said is not lost"
     assert _lines(tmp_path / "marker") == ["1"]
+
+
+async def test_fault_13_what_a_lost_journal_knew_of_is_ended_first(
+    peer: TaskPeer, start_agent: StartAgent, tmp_path: Path, state_dir: Path
+) -> None:
+    agent = await start_agent(server_url=peer.origin)
+    await agent.logged("Agent ready")
+    daemon = peer.task(shell="setsid -f sh -c 'echo $$; exec sleep 306 >/dev/null 2>&1'")
+    task = peer.task(shell="sleep 307 & echo up; wait", timeout_s=600)
+    await peer.submit(daemon, task)
+    await peer.told(lambda: peer.printed(task.task_id))
+    await peer.ended(daemon.task_id)
+    await agent.end(9)
+    shutil.rmtree(state_dir / "tasks")
+    registered = len(peer.registrations())
+    peer.tasks.clear()
+    again = await start_agent(server_url=peer.origin)
+    await peer.until("agent_register", registered + 1)
+    assert left_over([task.task_id]) == [], "it had ended when the server heard of the new journal"
+    assert f"A task that is not in the journal runs; it is ended  task_id={task.task_id}" in again.log
+    assert left_over([daemon.task_id]) == ["sleep\x00306\x00"], "what a task leaves running is its own"
+    os.kill(int(peer.printed(daemon.task_id)), signal.SIGKILL)
 
 
 async def test_fault_03_killed_between_the_end_and_its_acknowledgement(

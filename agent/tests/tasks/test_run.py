@@ -57,9 +57,11 @@ async def test_what_a_child_gets(peer: TaskPeer, ready: Ready, tmp_path: Path, s
     seen = json.loads(peer.printed(end.task_id))
     assert seen["env"]["ROLE"] == "web"
     assert seen["env"]["DEPLOYX_TASK_ID"] == end.task_id
-    assert not {name for name in seen["env"] if name.startswith("DEPLOYX_")} - {"DEPLOYX_TASK_ID"}
+    ours = {"DEPLOYX_TASK_ID", "DEPLOYX_TASK_LEADER"}
+    assert not {name for name in seen["env"] if name.startswith("DEPLOYX_")} - ours
     assert set(seen["env"]) - {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"} == {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "ROLE", "DEPLOYX_TASK_ID")
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "ROLE"),
+        *ours,
     }
     assert (seen["cwd"], seen["input"], seen["mask"], seen["leads"]) == (str(tmp_path), "", 0o022, True)
     assert seen["files"] == ["0", "1", "2", "3"], "three, and the one that lists them"
