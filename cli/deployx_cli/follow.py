@@ -57,13 +57,13 @@ class Follower:
 
     def until_over(self) -> list[Task]:
         """Read until every task is over and its output is whole. Raises Unreachable when the server stays away."""
-        pause_s, answered, over_at = _FASTEST_S, time.monotonic(), 0.0
-        listing_s = 0.0
+        rev, pause_s, answered, over_at = 0, _FASTEST_S, time.monotonic(), 0.0
         tasks: list[Task] = []
         while True:
-            began = time.monotonic()
             try:
-                before, tasks = tasks, self._picked(self._work.tasks(self._run_id))
+                run = self._work.changed(self._run_id, rev, 0.0 if over_at else _SLOWEST_S)
+                began, before, moved, rev = time.monotonic(), tasks, run["rev"] > rev, run["rev"]
+                tasks = self._picked(self._work.tasks(self._run_id))
                 listing_s = time.monotonic() - began
                 self._read(tasks)
                 answered = time.monotonic()
@@ -79,8 +79,11 @@ class Follower:
                 late = any(not task["output_complete"] for task in tasks)
                 if not late or answered - over_at > LATE_S:
                     break
-            pause_s = _FASTEST_S if tasks != before else min(pause_s * 1.5, _SLOWEST_S)
-            time.sleep(max(pause_s, 2 * listing_s))
+                pause_s = _FASTEST_S if tasks != before else min(pause_s * 1.5, _SLOWEST_S)
+                time.sleep(pause_s)
+            else:
+                # A long list is asked for half of the time at most, and one in which nothing ended not at once.
+                time.sleep(listing_s if moved else max(listing_s, _FASTEST_S))
         for task in tasks:
             self._end(task)
         self._progress.clear()

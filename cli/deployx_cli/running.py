@@ -41,17 +41,22 @@ class Form:
 def run(work: Work, request: dict[str, Any], form: Form, *, wait: bool, yes: bool) -> int:
     """Start a run after showing whom it reaches, and follow it. Gives the exit code."""
     progress = Progress()
-    preview = work.preview(request)
-    tell_reach(progress, preview, request.get("expires_s", 86_400.0))
-    if form.raw and preview["total"] > 1:
-        form.sink(progress, preview["total"])
-    if preview["total"] > ASK_ABOVE and not yes and sys.stdin.isatty() and not _agreed(preview["total"]):
-        raise CommandError("Nothing was started.")
+    expires_s = request.get("expires_s", 86_400.0)
+    asking = sys.stdin.isatty() and not yes
+    if asking or form.raw:  # otherwise nothing depends on it, and the start says the same
+        preview = work.preview(request)
+        tell_reach(progress, preview, expires_s)
+        if form.raw and preview["total"] > 1:
+            form.sink(progress, preview["total"])
+        if asking and preview["total"] > ASK_ABOVE and not _agreed(preview["total"]):
+            raise CommandError("Nothing was started.")
     try:
         made = work.start(request)
     except KeyboardInterrupt:
         progress.say("\nIt may have been started all the same. See: deployx runs")
         return EXIT_INTERRUPTED
+    if not (asking or form.raw):
+        tell_reach(progress, made, expires_s)
     return started(work, made, form, wait=wait)
 
 
@@ -60,15 +65,17 @@ def started(work: Work, made: dict[str, Any], form: Form, *, wait: bool) -> int:
     if not wait:
         print(safe.as_json(made) if form.as_json else made["id"])
         return 0
-    return follow(work, made["id"], form)
+    return follow(work, made["id"], form, tasks=made["total"])
 
 
-def follow(work: Work, run_id: str, form: Form, device: str = "") -> int:
-    """Follow a run until it is over; Ctrl-C leaves it alone. Gives the exit code."""
+def follow(work: Work, run_id: str, form: Form, device: str = "", *, tasks: int | None = None) -> int:
+    """Follow a run until it is over; Ctrl-C leaves it alone. `tasks`: how many there are. Gives the exit code."""
     progress = Progress()
     try:
-        sink = form.sink(progress, len(picked(work.tasks(run_id), device)))
-        tasks = Follower(work, run_id, sink, progress, lambda found: picked(found, device)).until_over()
+        if tasks is None:
+            tasks = len(picked(work.tasks(run_id), device))
+        sink = form.sink(progress, tasks)
+        found = Follower(work, run_id, sink, progress, lambda tasks: picked(tasks, device)).until_over()
     except KeyboardInterrupt:
         progress.say(f"\nThe run goes on. {_how_to_go_on(run_id)}")
         return EXIT_INTERRUPTED
@@ -76,10 +83,10 @@ def follow(work: Work, run_id: str, form: Form, device: str = "") -> int:
         progress.clear()
         raise Unreachable(f"{error} The run goes on. {_how_to_go_on(run_id)}") from None
     if isinstance(sink, Kept):
-        print(safe.as_json({"run": work.run(run_id), "tasks": [sink.with_output(task) for task in tasks]}))
-    for sentence in summary(tasks):
+        print(safe.as_json({"run": work.run(run_id), "tasks": [sink.with_output(task) for task in found]}))
+    for sentence in summary(found):
         progress.say(sentence)
-    return verdict(tasks)
+    return verdict(found)
 
 
 def show(work: Work, run_id: str, form: Form, device: str = "") -> None:
@@ -100,7 +107,7 @@ def picked(tasks: list[dict[str, Any]], device: str) -> list[dict[str, Any]]:
 
 
 def tell_reach(progress: Progress, preview: dict[str, Any], expires_s: float) -> None:
-    """Whom a run reaches, whom it leaves out and why. Raises CommandError when it reaches nobody."""
+    """Whom a run reaches, or has reached, whom it leaves out and why. Raises CommandError when it reaches nobody."""
     for one in preview["excluded"][:_NAMED]:
         name = safe.text(one["device_name"] or f"device {one['id']}")
         progress.say(f"Left out: {name}: {safe.text(one['why'])}")
@@ -108,7 +115,7 @@ def tell_reach(progress: Progress, preview: dict[str, Any], expires_s: float) ->
         progress.say(f"Left out: {preview['excluded_total'] - _NAMED} more")
     for sentence in preview["warnings"]:
         progress.say(f"Note: {safe.text(sentence)}")
-    total, offline = preview["total"], preview["offline"]
+    total, offline = preview["total"], preview["total"] - preview["online"]
     if not total:
         raise CommandError("No device can be given this. See what a selector reaches with: deployx devices --on …")
     later = f", {offline} will get it when they return (within {spoken(expires_s)})" if offline else ""

@@ -64,6 +64,11 @@ class Work:
             raise WrongUsage(f"{run_id!r} is not the id of a run; deployx runs lists them, and last is the newest.")
         return self._api.object("GET", f"/runs/{run_id}")
 
+    def changed(self, run_id: str, after_rev: int, wait_s: float) -> dict[str, Any]:
+        """The run, as soon as it has changed since `after_rev`, something of it was printed, or `wait_s` are over."""
+        query = {"after_rev": str(after_rev), "wait_s": str(wait_s)}
+        return self._api.object("GET", f"/runs/{run_id}", params=query, patience_s=wait_s)
+
     def runs(self, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
         """Runs, newest first."""
         return self._api.pages("/runs", filters)

@@ -1,4 +1,4 @@
-"""Who waits for news of a task, and is woken by its hints.
+"""Who waits for news of a task or of a run, and is woken by its hints.
 
 Invariant: a waiter reads the rows again when it is woken, and now and then without being woken: a lost hint costs a
 poll interval. When the server stops, nobody is kept waiting.
@@ -16,13 +16,14 @@ class TaskNews:
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = {}
+        """By the id of a task or a run."""
         self.closed = False
 
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Wake whoever waits for what ``hints`` name."""
         for hint in hints:
-            if hint.kind is HintKind.TASK:
-                for waiter in self._waiters.get(hint.task_id, ()):
+            if hint.kind is HintKind.TASK or hint.kind is HintKind.RUN:
+                for waiter in (*self._waiters.get(hint.task_id, ()), *self._waiters.get(hint.run_id, ())):
                     waiter.set()
 
     def close(self) -> None:
@@ -33,14 +34,15 @@ class TaskNews:
                 waiter.set()
 
     @contextlib.contextmanager
-    def of(self, task_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when something about the task was committed; whoever waits clears it."""
+    def of(self, id: str) -> Iterator[asyncio.Event]:
+        """An event that is set when something about this task, or a task of this run, was committed; whoever waits
+        clears it."""
         waiter = asyncio.Event()
-        self._waiters.setdefault(task_id, set()).add(waiter)
+        self._waiters.setdefault(id, set()).add(waiter)
         try:
             yield waiter
         finally:
-            waiters = self._waiters[task_id]
+            waiters = self._waiters[id]
             waiters.discard(waiter)
             if not waiters:
-                del self._waiters[task_id]
+                del self._waiters[id]

@@ -59,10 +59,12 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that is committed, and whom it leaves out."""
+    """A run that is committed, whom it leaves out, how many of its devices are online, what one should know of it."""
 
     run: RunView
     excluded: list[Excluded]
+    online: int
+    warnings: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class RunService:
             run = self._run(principal, demand, expires, selector=request.targets.selector, **_columns(work, _WHAT))
             if work.script is not None:
                 await _keep(unit, work, run)
+            found.warnings = targets.warnings(found, work)
             return await self._save(unit, principal.actor, run, found)
 
         async def again(session: AsyncSession) -> Reach:
@@ -215,10 +218,11 @@ class RunService:
             counts = await repository.counts(session, [run.id])
             reached = await repository.devices_of(session, run.id)
             try:
-                excluded = (await again(session)).excluded
+                found = await again(session)
             except InvalidInput:  # a group that the selector names may have gone
-                excluded = []
-        return Started(run_view(run, counts[run.id]), [one for one in excluded if one.id not in reached])
+                found = Reach()
+        excluded = [one for one in found.excluded if one.id not in reached]
+        return Started(run_view(run, counts[run.id]), excluded, found.online, found.warnings)
 
     # ------------------------------------------------------------ rows
 
@@ -257,7 +261,8 @@ class RunService:
         for target in found.targets:
             unit.hint(HintKind.TASKS_WAITING, target.id)
         log.info("run.started", run_id=run.id, kind=run.kind, tasks=run.total, user_id=run.user_id)
-        return Started(run_view(run, {TaskState.QUEUED.value: run.total}), found.excluded)
+        view = run_view(run, {TaskState.QUEUED.value: run.total})
+        return Started(view, found.excluded, found.online, found.warnings)
 
     async def _repeated(
         self, session: AsyncSession, scope: Scope, run_id: str, states: Sequence[TaskState], *, lock: bool = False

@@ -190,10 +190,12 @@ def _with(name: str, base: type[BaseModel], doc: str, fields: dict[str, Any]) ->
 RUN_STARTED = _with(
     "RunStarted",
     model_of(RunView),
-    "A run that was committed, and whom it leaves out (at most 500 are listed).",
+    "A run that was committed, whom it leaves out (at most 500 are listed), and how many it reaches now.",
     {
+        "online": int,
         "excluded_total": int,
         "excluded": list[ExcludedDevice],
+        "warnings": list[str],
     },
 )
 RUN_DETAIL = _with(
