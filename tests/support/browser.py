@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Response, WebSocket, expect
 
+from app.accounts.auth import COOKIE
 from tests.support.server import PASSWORD, Person
 
 PATIENCE_MS = 45_000
@@ -45,6 +46,8 @@ class Screen:
     """What stands in its console, each line after its level: ``debug: [INFO] …``."""
     received: list[str] = field(default_factory=list)
     """Every websocket frame and every body that the server sent."""
+    keeps_bodies: bool = True
+    """Off where they are too large to be kept."""
     hosts: set[str] = field(default_factory=set)
     """The origins it asked for anything."""
     forgiven: list[str] = field(default_factory=list)
@@ -72,7 +75,7 @@ class Screen:
         socket.on("framereceived", lambda payload: self.received.append(str(payload)))
 
     async def _answered(self, response: Response) -> None:
-        if "/api/" in response.url:
+        if "/api/" in response.url and self.keeps_bodies:
             try:
                 self.received.append(await response.text())
             except Exception as error:  # the page left before the body came
@@ -105,6 +108,13 @@ class Screen:
         """Open ``path`` as this person, and wait until what it shows is live."""
         await self.goto(path)
         await self.fill_sign_in(person.email)
+        await self.live()
+
+    async def enter(self, person: Person, path: str = "/") -> None:
+        """Open ``path`` as this person, who has signed in before, and wait until what it shows is live."""
+        origin = self.url.replace("http", "https", 1)  # or Playwright would make no cookie for secure connections of it
+        await self.context.add_cookies([{"name": COOKIE, "value": person.cookie, "url": origin, "httpOnly": True}])
+        await self.goto(path)
         await self.live()
 
     async def live(self) -> None:

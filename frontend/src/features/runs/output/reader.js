@@ -17,7 +17,7 @@
  * @property {unknown} error
  */
 import { createAtom } from "../../../lib/atom";
-import { BYTES_KEPT, createPart, cut, pieceOf, tooLarge } from "./pieces";
+import { BYTES_KEPT, BYTES_MOST, createPart, cut, pieceOf, tooLarge } from "./pieces";
 
 export const REQUEST_BYTES = 262_144;
 
@@ -91,12 +91,18 @@ export function createReader({ read }) {
     pump();
   }
 
-  /** What may be read without being asked: all that is new while it follows, else until enough is held. */
+  /**
+   * What may be read without being asked: all that is new while it follows, else until enough is held. What comes faster
+   * than it is read is passed over: it can still be gone back to.
+   */
   function pump() {
     const { following, nextSeq, end, error } = atom.get();
-    if (error || nextSeq >= end) return;
-    if (following || part.bytes() < BYTES_KEPT) void later();
+    if (busy || error || nextSeq >= end) return;
+    if (following && end - nextSeq > chunksFor(BYTES_MOST)) void jump(nearTheEnd(), true);
+    else if (following || part.bytes() < BYTES_KEPT) void later();
   }
+
+  const nearTheEnd = () => Math.max(0, atom.get().end - chunksFor(BYTES_KEPT / 2));
 
   function later() {
     return alone("later", async (signal) => {
@@ -160,7 +166,7 @@ export function createReader({ read }) {
       tell({ end });
       if (nearEnd) {
         nearEnd = false;
-        void jump(end - chunksFor(BYTES_KEPT / 2), true);
+        void jump(nearTheEnd(), true);
       } else pump();
     },
     /** From the first on the newest output is shown. @param {boolean} only whether the beginning is not even read */
@@ -183,7 +189,7 @@ export function createReader({ read }) {
         tell({ following: true });
         return pump();
       }
-      return jump(Math.max(0, end - chunksFor(BYTES_KEPT / 2)), true);
+      return jump(nearTheEnd(), true);
     },
     /** Somebody reads further up. */
     pause: () => tell({ following: false }),

@@ -102,6 +102,21 @@ describe("a huge output", () => {
     expect(reader.get().rows[0].text).toMatch(/^chunk 00000/);
   });
 
+  it("that comes faster than it is read is followed at its end", async () => {
+    const all = large(400);
+    const { reader, tell, chunks, read } = serverWith(all.slice(0, 2));
+    reader.follow(false);
+    tell();
+    await settled(reader);
+    chunks.push(...all.slice(2));
+    for (let told = 0; told < 5; told += 1) tell(); // while it reads, more is told of: that ends nothing
+    await vi.waitFor(() => expect(reader.get().nextSeq).toBe(all.length));
+    await settled(reader);
+    expect(reader.get().rows.at(-1)?.text).toMatch(/^chunk 00399/);
+    expect(reader.get()).toMatchObject({ following: true, error: null });
+    expect(read.mock.calls.length).toBeLessThan(10);
+  });
+
   it("never holds more than it may, and nothing is missing in between", async () => {
     const { reader, tell, chunks } = serverWith(large(400));
     tell();
