@@ -35,10 +35,6 @@ class Api:
         """Who is asking."""
         return self.object("GET", "/auth/me")
 
-    def devices(self, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
-        """All devices that match."""
-        return self.pages("/devices", filters)
-
     def pages(self, path: str, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
         """All items of a list, page by page."""
         cursor = ""

@@ -55,7 +55,35 @@ def test_filters_go_to_the_server(server: Any, deployx: Any) -> None:
     server.answer = paged([])
     assert ask(deployx, server, "--status", "offline", "-q", "web 1", "--sort", "-last_seen", "--json").stdout == "[]\n"
     query = parse_qs(urlsplit(server.requests[0].path).query)
-    assert query == {"status": ["offline"], "q": ["web 1"], "sort": ["-last_seen"], "limit": ["500"]}
+    assert query == {"status": ["offline"], "q": ["web 1"], "sort": ["created_at"], "limit": ["500"]}
+
+
+def test_each_device_comes_once_in_order_though_all_change_between_the_pages(server: Any, deployx: Any) -> None:
+    devices = [device(number, status="online") for number in range(5)]
+    give = paged(devices)
+
+    def answer(request: Any) -> Any:
+        reply = give(request)
+        for one in devices:
+            one["status"] = "offline" if one["status"] == "online" else "online"
+        return json.loads(json.dumps(reply))
+
+    server.answer = answer
+    listed = json.loads(ask(deployx, server, "--sort", "-status", "--json").stdout)
+    assert sorted(one["id"] for one in listed) == list(range(5))
+    statuses = [one["status"] for one in listed]
+    assert statuses == sorted(statuses, reverse=True)
+    assert len(set(statuses)) == 2
+
+
+@pytest.mark.parametrize("sort", ["name", "hostname", "platform", "last_seen", "created_at", "-created_at"])
+def test_each_order_that_help_names_is_made(server: Any, deployx: Any, sort: str) -> None:
+    field = {"name": "device_name"}.get(sort.removeprefix("-"), sort.removeprefix("-"))
+    devices = [device(number) | {field: value} for number, value in enumerate(["b", "C", "a"])]
+    server.answer = paged(devices)
+    listed = json.loads(ask(deployx, server, "--sort", sort, "--json").stdout)
+    wanted = ["a", "b", "C"]
+    assert [one[field] for one in listed] == (wanted[::-1] if sort.startswith("-") else wanted)
 
 
 def test_a_pipe_gets_tab_separated_lines(server: Any, deployx: Any) -> None:

@@ -14,6 +14,7 @@ from app.devices.models import Device, Node
 from app.devices.repository import SORTS
 from deployx_protocol.states import DeviceStatus, Trust
 from tests.support import rows
+from tests.support.machines import Machine, MakeAgent
 from tests.support.node import RunningNode, Serve
 from tests.support.server import Browse, MakePerson
 
@@ -126,6 +127,38 @@ async def test_pages_by_creation_give_each_row_once_though_everything_else_chang
     assert sorted(seen["created_at"]) == sorted(set(seen["created_at"]))
     assert len(seen["created_at"]) == MANY
     assert len(seen["-last_seen"]) < MANY, "the order is one that keeps still, so the promise need not name one"
+
+
+async def test_pages_by_creation_give_two_agents_once_that_come_and_go_between_them(
+    serve: Serve, browse: Browse, person: MakePerson, agent: MakeAgent
+) -> None:
+    node = await serve(enrollment="approval")
+    await put(node, *(rows.device(number) for number in range(6)))
+    machines = [Machine(), Machine()]
+    links = [agent(node, machine) for machine in machines]
+    await links[0].start()
+    await links[1].start()
+    await links[1].close()
+    client = browse(node, (await person()).bearer)
+    seen: list[int] = []
+    statuses: set[tuple[str, ...]] = set()
+    query: dict[str, str] = {"limit": "2", "sort": "created_at"}
+    while True:
+        statuses.add(tuple([(await node.device(machine.agent_id)).status for machine in machines]))
+        page = (await client.get(LIST, params=query)).json()
+        seen += [device["id"] for device in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+        for number, machine in enumerate(machines):  # who is here goes, who is away comes
+            if links[number].open:
+                await links[number].close()
+                await node.status(machine.agent_id, "offline")
+            else:
+                links[number] = agent(node, machine)
+                await links[number].start()
+    assert sorted(seen) == [device.id for device in await node.devices()]
+    assert statuses >= {("online", "offline"), ("offline", "online")}
 
 
 async def test_pages_are_bounded(serve: Serve, browse: Browse, person: MakePerson) -> None:
