@@ -2,7 +2,7 @@
 
 import hypothesis
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.databases", "tests.support.fixtures"]
 
 # How long one example takes says more about what else the machine is doing than about the code.
 hypothesis.settings.register_profile("deployx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

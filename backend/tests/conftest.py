@@ -1,7 +1,7 @@
 """What the server's tests share.
 
-Settings that owe nothing to the environment, a migrated database of each kind, people, and an application served on a
-real socket.
+Settings that owe nothing to the environment, a database of each kind, people, and an application served on a real
+socket.
 """
 
 import contextlib
@@ -28,7 +28,6 @@ from app.accounts.service import AccountService
 from app.accounts.throttle import SignInThrottle
 from app.db import Database
 from app.hints import Hint
-from app.migrate import migrate
 from app.settings import Settings
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
@@ -56,24 +55,17 @@ def _cheap_hashes() -> Iterator[None]:
 
 
 @pytest.fixture
-async def migrated_url(database_url: str) -> str:
-    """A database that has its tables."""
-    await migrate(database_url)
-    return database_url
-
-
-@pytest.fixture
-async def db(migrated_url: str) -> AsyncIterator[Database]:
-    """An open database that has its tables."""
-    database = Database(migrated_url)
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """That database, open."""
+    database = Database(database_url)
     yield database
     await database.close()
 
 
 @pytest.fixture
-def settings(migrated_url: str, tmp_path: Path) -> Settings:
+def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings for that database."""
-    return Settings(data_dir=tmp_path, database_url=migrated_url)
+    return Settings(data_dir=tmp_path, database_url=database_url)
 
 
 @pytest.fixture

@@ -102,16 +102,31 @@ class PostgresServer:
         self._process.wait(timeout=30)
         self._process = None
 
-    def create_database(self, tablespace: str = "pg_default") -> str:
-        """A new, empty database; returns its `postgresql+asyncpg://` URL."""
+    def create_database(self, tablespace: str = "pg_default", template: str = "template1") -> str:
+        """A new database like ``template``, by default empty; returns its `postgresql+asyncpg://` URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", tablespace, name)
+        where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+        self._run("createdb", *where, "-D", tablespace, "-T", template, name)
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
         """Remove what `create_database` made, even while clients are connected."""
         name = url.rpartition("/")[2]
         self._run("dropdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "--if-exists", "-f", name)
+
+    def dump(self, url: str) -> Path:
+        """A copy of a database as `pg_dump` makes it."""
+        name = url.rpartition("/")[2]
+        path = self.folder / f"{name}.dump"
+        self._run("pg_dump", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-Fc", "-f", str(path), name)
+        return path
+
+    def restore(self, url: str, dump: Path) -> None:
+        """Put a database back to what ``dump`` has, even while clients are connected."""
+        name = url.rpartition("/")[2]
+        self.drop_database(url)
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        self._run("pg_restore", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", name, str(dump))
 
     @contextlib.contextmanager
     def tablespace(self, folder: Path) -> Iterator[str]:

@@ -30,15 +30,15 @@ SEED_COLUMNS = {
 }
 
 
-async def test_models_and_migrations_agree(migrated_url: str) -> None:
+async def test_models_and_migrations_agree(database_url: str) -> None:
     def compare(connection: sa.Connection) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
-    await migrate.in_one_transaction(migrated_url, compare)
+    await migrate.in_one_transaction(database_url, compare)
 
 
-async def test_devices_has_the_columns_of_the_specification(migrated_url: str) -> None:
+async def test_devices_has_the_columns_of_the_specification(database_url: str) -> None:
     def look(connection: sa.Connection) -> None:
         found = sa.inspect(connection)
         types = {str(one["name"]): str(one["type"]) for one in found.get_columns("devices")}
@@ -53,42 +53,42 @@ async def test_devices_has_the_columns_of_the_specification(migrated_url: str) -
         indexed = {column for one in found.get_indexes("devices") for column in one["column_names"]}
         assert "last_seen" not in indexed
 
-    await migrate.in_one_transaction(migrated_url, look)
+    await migrate.in_one_transaction(database_url, look)
 
 
-async def test_several_servers_may_start_at_once(database_url: str) -> None:
-    await asyncio.gather(*(migrate.migrate(database_url) for _ in range(6)))
-    await migrate.migrate(database_url)
+async def test_several_servers_may_start_at_once(empty_database_url: str) -> None:
+    await asyncio.gather(*(migrate.migrate(empty_database_url) for _ in range(6)))
+    await migrate.migrate(empty_database_url)
 
 
-async def test_down_and_up_again(migrated_url: str) -> None:
+async def test_down_and_up_again(database_url: str) -> None:
     def down(connection: sa.Connection) -> None:
         config = migrate.config()
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
 
-    await migrate.in_one_transaction(migrated_url, down)
-    await migrate.migrate(migrated_url)
+    await migrate.in_one_transaction(database_url, down)
+    await migrate.migrate(database_url)
 
 
-async def test_a_failed_upgrade_leaves_nothing_behind(database_url: str) -> None:
+async def test_a_failed_upgrade_leaves_nothing_behind(empty_database_url: str) -> None:
     def occupy(connection: sa.Connection) -> None:
         connection.exec_driver_sql("CREATE TABLE nodes (id INTEGER)")
 
     def look(connection: sa.Connection) -> None:
         assert sa.inspect(connection).get_table_names() == ["nodes"]
 
-    await migrate.in_one_transaction(database_url, occupy)
+    await migrate.in_one_transaction(empty_database_url, occupy)
     with pytest.raises(sa.exc.DBAPIError):
-        await migrate.migrate(database_url)
-    await migrate.in_one_transaction(database_url, look)
+        await migrate.migrate(empty_database_url)
+    await migrate.in_one_transaction(empty_database_url, look)
 
 
-async def test_a_database_of_a_later_version_is_left_alone(migrated_url: str) -> None:
+async def test_a_database_of_a_later_version_is_left_alone(database_url: str) -> None:
     def pretend(connection: sa.Connection) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
-    await migrate.in_one_transaction(migrated_url, pretend)
+    await migrate.in_one_transaction(database_url, pretend)
     with pytest.raises(migrate.NewerDatabase, match="9999"):
-        await migrate.migrate(migrated_url)
+        await migrate.migrate(database_url)

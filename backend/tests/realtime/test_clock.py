@@ -11,7 +11,6 @@ from app.clock import utcnow
 from app.db import Database
 from app.devices.models import Device, Node
 from app.devices.presence import LEASE, PresenceService
-from app.migrate import migrate
 from app.uow import UnitOfWork
 from deployx_protocol import events
 from tests.support import rows
@@ -112,7 +111,6 @@ class Watching:
 @pytest.fixture
 async def watching(sqlite_url: str) -> AsyncIterator[Watching]:
     """It starts at the moment when the other one is lost."""
-    await migrate(sqlite_url)
     db = Database(sqlite_url)
     here = Watching(db)
     async with db.write() as session:

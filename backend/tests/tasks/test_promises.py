@@ -80,7 +80,6 @@ async def test_fault_04_no_run_is_promised_that_is_not_there_when_the_database_i
 
 
 async def test_a_database_that_is_locked_refuses_a_run_and_keeps_nothing_of_it(tmp_path: Path, sqlite_url: str) -> None:
-    await migrate(sqlite_url)
     async with (
         serving(Settings(data_dir=tmp_path, database_url=sqlite_url)) as node,
         await client_of(node) as client,
