@@ -53,6 +53,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         self.server = _NoOtherDeadline(self.server)
         self.last_ping = time.monotonic()
         self._pinged_once = False
+        self._handling = 0
         self._pong_deadline: asyncio.TimerHandle | None = None
         self._alive = asyncio.Event()
         self.finished = asyncio.Event()
@@ -80,7 +81,11 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         if pkt.packet_type == eio_packet.PONG:
             self._alive.set()
             self._stop_deadline()
-        await super().receive(pkt)
+        self._handling += 1
+        try:
+            await super().receive(pkt)
+        finally:
+            self._handling -= 1
 
     async def probe(self, timeout_s: float) -> bool:
         """Whether the peer answers a ping within ``timeout_s``."""
@@ -136,7 +141,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
 
     def _expire(self, due: float, last_chance: bool) -> None:
         stalled = asyncio.get_running_loop().time() > due + STALLED_S
-        if stalled and not last_chance:  # the ping may not have left yet
+        if (stalled or self._handling) and not last_chance:  # the ping may still be here, or the pong behind an event
             self._ping(last_chance=True)
         else:
             self.server.start_background_task(self._give_up, self._pong_deadline)

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from deployx_protocol import events
 from deployx_protocol.codes import Code
-from tests.support.machines import MakeAgent
+from tests.support.machines import Machine, MakeAgent
 from tests.support.node import Lines, Serve, eventually
 from tests.support.postgres import PostgresServer
+from tests.support.rawlink import RawLink
 from tests.support.sqlite_lock import locked
 
 
@@ -46,3 +48,16 @@ async def test_a_database_error_is_logged_and_answered_as_one_that_can_pass(
     assert (name, success["agent_id"]) == ("registration_success", stranger.machine.agent_id)
     await node.status(known.machine.agent_id, "online")
     assert [row.status for row in await node.devices()] == ["online", "online"]
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_pong_that_waits_behind_a_registration_is_not_missed(serve: Serve, database_url: str) -> None:
+    node = await serve(enrollment="approval", ping_interval=0.2, ping_timeout=1.5)
+    machine = Machine()
+    async with RawLink.connected(node.url) as link:
+        async with locked(database_url):
+            await link.emit(events.AGENT_REGISTER, machine.register(node.url, link.sid, "0" * 32))
+            await link.pinged()
+            await link.pong()
+            await link.pinged()  # the server has not come to read that, and asks again instead of closing
+        await link.event(events.REGISTRATION_SUCCESS)
