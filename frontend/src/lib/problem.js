@@ -20,9 +20,9 @@ function adviceFor(status) {
 
 export class Problem extends Error {
   /**
-   * @param {{ status: number, code: string, title: string, detail: string, requestId?: string, retryAfterS?: number }} from
+   * @param {{ status: number, code: string, title: string, detail: string, requestId?: string, retryAfterS?: number, position?: number }} from
    */
-  constructor({ status, code, title, detail, requestId, retryAfterS }) {
+  constructor({ status, code, title, detail, requestId, retryAfterS, position }) {
     super(detail || title);
     this.name = "Problem";
     this.status = status;
@@ -31,6 +31,8 @@ export class Problem extends Error {
     this.detail = detail;
     this.requestId = requestId;
     this.retryAfterS = retryAfterS;
+    /** Of a selector: which of its characters is wrong, from 1. */
+    this.position = position;
   }
 
   /** One sentence. */

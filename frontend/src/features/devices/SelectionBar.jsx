@@ -7,6 +7,7 @@ import { Icon } from "../../components/Icon";
 import { OffButton } from "../../components/OffButton";
 import { store, useLive } from "../../live";
 import { formatCount, plural } from "../../lib/text";
+import { GroupDialog } from "../groups/GroupDialog";
 import { aimAt } from "../runs/compose/draftState";
 import { acceptDevice, deleteDevice } from "./actions";
 import { useBulk } from "./bulk";
@@ -19,7 +20,7 @@ import classes from "./SelectionBar.module.css";
 
 /** @param {{ selection: import("./selection").Selection, matching: number[], onSelect: (next: import("./selection").Selection) => void }} props */
 export default function SelectionBar({ selection, matching, onSelect }) {
-  const [dialog, setDialog] = useState(/** @type {"tag" | "delete" | null} */ (null));
+  const [dialog, setDialog] = useState(/** @type {"tag" | "group" | "delete" | null} */ (null));
   useLive((state) => state.counts); // the words below follow what comes and goes
   const devices = selectedDevices(selection, store.get().devices);
   const pending = devices.filter(({ trust }) => trust === "pending");
@@ -84,6 +85,15 @@ export default function SelectionBar({ selection, matching, onSelect }) {
             off={off}
             size="compact-sm"
             variant="default"
+            leftSection={<Icon name="devices" size={14} />}
+            onClick={() => setDialog("group")}
+          >
+            Group
+          </OffButton>
+          <OffButton
+            off={off}
+            size="compact-sm"
+            variant="default"
             leftSection={<Icon name="trash" size={14} />}
             onClick={() => setDialog("delete")}
           >
@@ -96,6 +106,7 @@ export default function SelectionBar({ selection, matching, onSelect }) {
       )}
       <BulkFailures failures={bulk.failures} onClose={bulk.clear} />
       <TagDialog opened={dialog === "tag"} devices={devices} onClose={close} onApply={(act) => run(devices, act)} />
+      <GroupDialog opened={dialog === "group"} ids={devices.map(({ id }) => id)} onClose={close} />
       <ConfirmDialog
         opened={dialog === "delete"}
         title={`Delete ${plural(devices.length, "device")}`}

@@ -9,10 +9,12 @@ import { listNames, plural } from "../../../lib/text";
 import { useAtom } from "../../../lib/atom";
 import { Problem } from "../../../lib/problem";
 import { useActOff } from "../../devices/useActOff";
+import { GroupsMenu } from "../../groups/GroupsMenu";
+import { groupSelector } from "../../groups/selectorText";
 import { startRun } from "../api";
 import { newKey } from "../keys";
 import { Advanced } from "./Advanced";
-import { requestOf } from "./draft";
+import { requestOf, targetsOf } from "./draft";
 import { changeDraft, draft as draftAtom } from "./draftState";
 import { Preview, previewWords } from "./Preview";
 import { SavedCommands } from "./SavedCommands";
@@ -22,7 +24,7 @@ import { Where } from "./Where";
 import classes from "./Compose.module.css";
 
 /** The server's word on the selector belongs under its field. @param {unknown} error */
-const refusalOf = (error) => (error instanceof Problem && /selector/.test(error.code) ? error.detail : null);
+const refusalOf = (error) => (error instanceof Problem && /selector|group/.test(error.code) ? error : null);
 
 /** @param {{ onStarted: (run: import("../../../live/runs").Run) => void }} props */
 export function ComposeForm({ onStarted }) {
@@ -72,7 +74,13 @@ export function ComposeForm({ onStarted }) {
           <What {...parts} />
         </section>
         <section className={classes.section} aria-label="Where">
-          <h2 className={classes.heading}>Where</h2>
+          <div className={classes.head}>
+            <h2 className={classes.heading}>Where</h2>
+            <GroupsMenu
+              members={refused || state.behind ? null : targetsOf(draft)}
+              onTake={(name) => changeDraft({ by: "selector", selector: groupSelector(name) })}
+            />
+          </div>
           <Where {...parts} refused={refused} />
         </section>
         <section className={classes.section} aria-label="How">

@@ -3,15 +3,17 @@ import { useMemo } from "react";
 import { Button, SegmentedControl, TextInput } from "@mantine/core";
 import { store, useLive } from "../../../live";
 import { DevicePicker } from "./DevicePicker";
+import { around } from "../../groups/selectorText";
 import { suggestions } from "./suggestions";
 import classes from "./Compose.module.css";
 
+const SELECTOR_MAX = 4000;
 const WAYS = [
   { value: "selector", label: "Described" },
   { value: "devices", label: "Picked" },
 ];
 
-/** @param {import("./What").PartProps & { refused: string | null }} props `refused` is what the server says of the selector */
+/** @param {import("./What").PartProps & { refused: import("../../../lib/problem").Problem | null }} props `refused` is what the server says of the selector */
 export function Where({ draft, problems, refused, onChange }) {
   return (
     <>
@@ -30,7 +32,7 @@ export function Where({ draft, problems, refused, onChange }) {
   );
 }
 
-/** @param {import("./What").PartProps & { refused: string | null }} props */
+/** @param {import("./What").PartProps & { refused: import("../../../lib/problem").Problem | null }} props */
 function Selector({ draft, problems, refused, onChange }) {
   const counts = useLive((state) => state.counts);
   const offered = useMemo(() => suggestions(counts.total ? store.get().devices.values() : []), [counts]);
@@ -50,8 +52,9 @@ function Selector({ draft, problems, refused, onChange }) {
         spellCheck={false}
         autoCapitalize="none"
         autoComplete="off"
+        maxLength={SELECTOR_MAX}
         value={draft.selector}
-        error={refused ?? problems.selector}
+        error={refused ? <Refused selector={draft.selector} problem={refused} /> : problems.selector}
         onChange={(event) => onChange({ selector: event.currentTarget.value })}
       />
       <div className={classes.chips} role="group" aria-label="Examples from your devices">
@@ -62,5 +65,22 @@ function Selector({ draft, problems, refused, onChange }) {
         ))}
       </div>
     </div>
+  );
+}
+
+/** What is wrong, and where. @param {{ selector: string, problem: import("../../../lib/problem").Problem }} props */
+function Refused({ selector, problem }) {
+  const { detail, position } = problem;
+  if (position === undefined) return detail;
+  const [before, at, after] = around(selector.trim(), position);
+  return (
+    <>
+      {detail}
+      <span className={classes.place} aria-hidden="true" data-testid="selector-place">
+        {before}
+        <mark>{at || " "}</mark>
+        {after}
+      </span>
+    </>
   );
 }

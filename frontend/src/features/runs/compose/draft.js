@@ -32,6 +32,7 @@ const TIMEOUT_MOST_S = 7 * DAY_S;
 const EXPIRES_MOST_S = 30 * DAY_S;
 const MIB = 1 << 20;
 const QUOTA_MOST_MIB = 1024;
+const ABSOLUTE = /^(\/|[A-Za-z]:[\\/]|\\\\)/;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_.()-]*$/;
 
 /** @type {Draft} */
@@ -117,6 +118,8 @@ export function commandOf(draft) {
   const maxParallel = parseCount(draft.maxParallel, 1_000_000);
   const quota = parseCount(draft.quotaMiB, QUOTA_MOST_MIB);
   if (env.problem) problems.env = env.problem;
+  if (draft.cwd.trim() && !ABSOLUTE.test(draft.cwd.trim()))
+    problems.cwd = "An absolute path, such as /srv or C:\\data.";
   if (timeout === null || timeout < 1 || timeout > TIMEOUT_MOST_S)
     problems.timeout = "Between 1 s and 7 d, such as 30 s, 5 min or 2 h.";
   if (expires === null || expires < 1 || expires > EXPIRES_MOST_S)

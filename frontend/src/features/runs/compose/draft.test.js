@@ -112,6 +112,7 @@ describe("a request", () => {
     [{ env: "nothing" }, "env"],
     [{ env: "A=1\nA=2" }, "env"],
     [{ env: "1A=2" }, "env"],
+    [{ cwd: "srv" }, "cwd"],
     [{ timeout: "8 d" }, "timeout"],
     [{ timeout: "0" }, "timeout"],
     [{ expires: "31 d" }, "expires"],

@@ -1,8 +1,8 @@
 /** Selectors that fit the devices there are: everything, what is online, the commonest platforms and tags. */
-const MOST_OF_A_KIND = 3;
+import { fromAgent } from "../../devices/tags";
+import { valueOf } from "../../groups/selectorText";
 
-/** @param {string} text as a selector's value: quoted unless it is a plain word */
-const valueOf = (text) => (/^[\w.:/@+~%-]+$/.test(text) ? text : `"${text.replace(/[\\"*]/g, "\\$&")}"`);
+const MOST_OF_A_KIND = 3;
 
 /** @param {string[]} texts @returns {string[]} the commonest, most first */
 function commonest(texts) {
@@ -21,13 +21,11 @@ export function suggestions(devices) {
   const platforms = [];
   /** @type {string[]} */
   const tags = [];
-  for (const { platform, tags: own, trust } of devices) {
-    if (trust !== "trusted") continue;
-    if (platform) platforms.push(`platform=${valueOf(platform)}`);
-    for (const [name, value] of Object.entries(own)) {
-      const key = /^[\w.:/@+~%-]+$/.test(name) ? name : valueOf(name);
-      tags.push(value ? `${key}=${valueOf(value)}` : key);
-    }
+  for (const device of devices) {
+    if (device.trust !== "trusted") continue;
+    if (device.platform) platforms.push(`platform=${valueOf(device.platform)}`);
+    for (const [name, value] of [...Object.entries(device.tags), ...fromAgent(device)])
+      tags.push(value ? `${valueOf(name)}=${valueOf(value)}` : valueOf(name));
   }
   return ["*", "status=online", ...commonest(platforms), ...commonest(tags)];
 }
