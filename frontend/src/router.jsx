@@ -97,6 +97,13 @@ const run = createRoute({
   component: lazyRouteComponent(() => import("./pages/Run"), "Run"),
 });
 
+const audit = createRoute({
+  getParentRoute: () => frame,
+  path: "/audit",
+  validateSearch: only("action", "actor", "object"),
+  component: lazyRouteComponent(() => import("./pages/Audit"), "Audit"),
+});
+
 const settings = createRoute({
   getParentRoute: () => frame,
   path: "/settings",
@@ -107,7 +114,7 @@ const nowhere = createRoute({ getParentRoute: () => frame, path: "$", component:
 
 const tree = root.addChildren([
   signIn,
-  frame.addChildren([dashboard.addChildren([list, device, addDevice]), runs, newRun, run, settings, nowhere]),
+  frame.addChildren([dashboard.addChildren([list, device, addDevice]), runs, newRun, run, audit, settings, nowhere]),
 ]);
 
 /** @param {string} href */

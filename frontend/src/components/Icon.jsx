@@ -14,6 +14,7 @@ const SHAPES = {
   quarantined: <path d="M8 2.5 14 13.2H2ZM8 6.5v3M8 11.2v.1" />,
   unverified: <path d="M6 6.2a2 2 0 1 1 2.9 1.8c-.6.3-.9.7-.9 1.4M8 11.6v.1" />,
   trusted: <path d="m3.5 8.5 3 3 6-7" />,
+  record: <path d="M3.500 2.500h9v11h-9zM5.800 5.500h4.400M5.800 8h4.400M5.800 10.500h2.500" />,
   devices: <path d="M2.5 3.5h11v7h-11zM6 13.5h4M8 10.5v3" />,
   settings: <path d="M2.5 5h6m3.5 0h1.5M2.5 11H4m3.5 0h6M10.2 3.3v3.4M5.8 9.3v3.4" />,
   search: <path d="M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9ZM10.3 10.3l3.2 3.2" />,
