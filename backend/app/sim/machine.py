@@ -19,11 +19,11 @@ from deployx_protocol.task_messages import Task, TaskUpdate
 from deployx_protocol.tasks import TaskState
 
 PLATFORMS = (
-    ("Linux-6.1.0-31-amd64-x86_64", "Debian GNU/Linux 12 (bookworm)", "x86_64"),
-    ("Linux-6.8.0-55-generic-x86_64", "Ubuntu 24.04.2 LTS", "x86_64"),
-    ("Linux-5.14.0-503.el9-aarch64", "Rocky Linux 9.5 (Blue Onyx)", "aarch64"),
-    ("Windows-2022Server-10.0.20348-SP0", "Windows Server 2022", "AMD64"),
-    ("macOS-15.3-arm64-arm-64bit", "macOS 15.3", "arm64"),
+    ("linux", "Debian GNU/Linux 12 (bookworm)", "x86_64"),
+    ("linux", "Ubuntu 24.04.2 LTS", "x86_64"),
+    ("linux", "Rocky Linux 9.5 (Blue Onyx)", "aarch64"),
+    ("windows", "Windows Server 2022", "AMD64"),
+    ("macos", "macOS 15.3", "arm64"),
 )
 _WEIGHTS = (40, 30, 12, 12, 6)
 _ROLES = ("web", "web", "db", "cache", "queue", "build", "edge")
@@ -96,7 +96,7 @@ class Machine:
             dice.choice(_SITES),
             dice.choice(_ROLES),
         )
-        if platform.startswith("macOS"):
+        if platform == "macos":
             role = "laptop"
         hostname = f"{role}-{site}-{number + 1:04}"
         memory = str(dice.choice((2, 4, 8, 16, 64)) << 30)

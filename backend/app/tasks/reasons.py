@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from app.clock import iso
 from app.tasks.models import Task
+from app.tasks.spans import span
 from deployx_protocol.states import Presence, Trust
 from deployx_protocol.tasks import FINAL, TaskCode, TaskState
 
@@ -57,14 +58,14 @@ def _unfinished(task: Task, state: TaskState, at: Circumstances) -> tuple[str, s
         reason = "sent, and not yet confirmed by the device"
         if away:
             return f"{reason}; {away}", f"sent again when it is back, until {_at(at.expires_at)}"
-        return reason, f"must start until {_at(at.expires_at)}"
+        return reason, f"must start by {_at(at.expires_at)}"
     if state is TaskState.ACCEPTED:
         reason = "received by the device, where it waits for its turn"
         if away:
-            return f"{reason}; {away}", f"the device starts it until {_at(at.expires_at)}, or never"
-        return reason, f"must start until {_at(at.expires_at)}"
+            return f"{reason}; {away}", f"the device starts it by {_at(at.expires_at)}, or never"
+        return reason, f"must start by {_at(at.expires_at)}"
     started = task.started_at or task.accepted_at or task.created_at
-    ends = f"ended at the latest {_at(started + timedelta(seconds=at.timeout_s))}"
+    ends = f"ends by {_at(started + timedelta(seconds=at.timeout_s))}, its time-out"
     reason = f"running since {_at(started)}"
     if away:
         return f"{reason}; {away}", f"{ends}; its result comes when the device is back"
@@ -119,7 +120,7 @@ def _over(task: Task, state: TaskState, at: Circumstances) -> str:
         case TaskState.SUCCEEDED | TaskState.FAILED:
             return _ending(task)
         case TaskState.TIMED_OUT:
-            return f"ran longer than its time-out of {at.timeout_s:g} s, and was ended"
+            return f"ran longer than its time-out of {span(at.timeout_s)}, and was ended"
         case TaskState.CANCELLED if task.code == TaskCode.DEVICE_DELETED:
             return "the device was deleted before this was sent"
         case TaskState.CANCELLED:
@@ -127,7 +128,7 @@ def _over(task: Task, state: TaskState, at: Circumstances) -> str:
         case TaskState.INTERRUPTED:
             return _INTERRUPTED.get(task.code, "the agent or its machine stopped while it ran")
         case TaskState.EXPIRED:
-            return f"was not started until {_at(at.expires_at)}"
+            return f"was not started by {_at(at.expires_at)}"
     return _LOST.get(task.code, "nobody can say what became of it")
 
 

@@ -13,6 +13,7 @@ from app.audit.actions import Action
 from app.audit.service import AuditService
 from app.db import Database
 from app.devices.service import DeviceService
+from app.routing import joined
 from app.tasks import saved_routes, task_routes
 from app.tasks.archive import Archive
 from app.tasks.cancelling import Cancelling
@@ -75,16 +76,16 @@ class Work:
 
 def router(auth: Auth, work: Work) -> APIRouter:
     """All of them, under ``/api/v1``."""
-    routes = APIRouter(prefix="/api/v1")
-    routes.include_router(_run_routes(auth, work))
-    routes.include_router(_repeat_routes(auth, work))
-    routes.include_router(task_routes.router(auth, work.reader, work.cancelling, work.output))
-    routes.include_router(saved_routes.router(auth, work.saved))
-    return routes
+    return joined(
+        _run_routes(auth, work),
+        _repeat_routes(auth, work),
+        task_routes.router(auth, work.reader, work.cancelling, work.output),
+        saved_routes.router(auth, work.saved),
+    )
 
 
 def _run_routes(auth: Auth, work: Work) -> APIRouter:
-    routes = APIRouter(prefix="/runs", tags=["runs"])
+    routes = APIRouter(prefix="/api/v1/runs", tags=["runs"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
 
     @routes.get("", summary="List runs, newest first, a page at a time", response_model=page_of(RunView))
@@ -154,7 +155,7 @@ def _run_routes(auth: Auth, work: Work) -> APIRouter:
 
 
 def _repeat_routes(auth: Auth, work: Work) -> APIRouter:
-    routes = APIRouter(prefix="/runs", tags=["runs"])
+    routes = APIRouter(prefix="/api/v1/runs", tags=["runs"])
     writer = Depends(auth.requires(Permission.RUNS_WRITE))
     started: dict[str, Any] = {"status_code": 202, "response_model": RUN_STARTED}
 

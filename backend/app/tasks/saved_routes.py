@@ -15,7 +15,7 @@ SavedId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 def router(auth: Auth, service: SavedCommands) -> APIRouter:
     """All of them."""
-    routes = APIRouter(prefix="/saved-commands", tags=["saved commands"])
+    routes = APIRouter(prefix="/api/v1/saved-commands", tags=["saved commands"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
     writer = Depends(auth.requires(Permission.RUNS_WRITE))
 

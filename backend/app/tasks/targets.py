@@ -120,19 +120,14 @@ def none_matched(found: Reach) -> InvalidInput:
 
 
 def warnings(found: Reach, work: Work | None) -> list[str]:
-    """What someone should know before this is started."""
+    """What someone should know before this is started, besides the numbers."""
     said = list(found.warnings)
-    offline = len(found.targets) - found.online
-    if offline and work:
-        said.append(
-            f"{offline} of {len(found.targets)} devices are not online; their tasks wait {_span(work.expires_s)}."
-        )
     if work and work.cwd:
         windows = PureWindowsPath(work.cwd).is_absolute() and not PurePosixPath(work.cwd).is_absolute()
-        wrong = sum(target.platform.startswith("Windows") is not windows for target in found.targets)
+        wrong = sum(target.platform.lower().startswith("windows") is not windows for target in found.targets)
         if wrong:
-            kind = "not run Windows" if windows else "run Windows"
-            said.append(f"{wrong} of the devices {kind}, where {work.cwd} is no absolute path.")
+            kinds = ("does not run", "do not run") if windows else ("runs", "run")
+            said.append(f"{wrong} of the devices {kinds[wrong > 1]} Windows, where {work.cwd} is no absolute path.")
     return said
 
 
@@ -156,10 +151,3 @@ def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
 
 def _too_many() -> InvalidInput:
     return InvalidInput(f"A run reaches at most {DEVICE_IDS_MAX:,} devices; choose fewer.", code="too_many_devices")
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -10,6 +10,7 @@ from starlette.responses import StreamingResponse
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.routing import joined
 from app.tasks import ranges
 from app.tasks.archive import file_name
 from app.tasks.cancelling import Cancelling
@@ -28,15 +29,12 @@ _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", 
 
 
 def router(auth: Auth, reader: WorkReader, cancelling: Cancelling, output: OutputReader) -> APIRouter:
-    """All of them."""
-    routes = APIRouter()
-    routes.include_router(_task_routes(auth, reader, cancelling))
-    routes.include_router(_output_routes(auth, output))
-    return routes
+    """All of them, under ``/api/v1``."""
+    return joined(_task_routes(auth, reader, cancelling), _output_routes(auth, output))
 
 
 def _task_routes(auth: Auth, service: WorkReader, cancelling: Cancelling) -> APIRouter:
-    routes = APIRouter(tags=["tasks"])
+    routes = APIRouter(prefix="/api/v1", tags=["tasks"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
     writer = Depends(auth.requires(Permission.RUNS_WRITE))
 
@@ -71,7 +69,7 @@ def _task_routes(auth: Auth, service: WorkReader, cancelling: Cancelling) -> API
 
 
 def _output_routes(auth: Auth, service: OutputReader) -> APIRouter:
-    routes = APIRouter(prefix="/tasks/{task_id}/output", tags=["tasks"])
+    routes = APIRouter(prefix="/api/v1/tasks/{task_id}/output", tags=["tasks"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
 
     @routes.get(

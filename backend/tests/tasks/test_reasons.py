@@ -9,6 +9,7 @@ import pytest
 from app.tasks.models import Task
 from app.tasks.ranges import Unsatisfiable, byte_range
 from app.tasks.reasons import Circumstances, DeviceNow, explain
+from app.tasks.spans import span
 from deployx_protocol.states import Presence, Trust
 from deployx_protocol.tasks import FINAL, TaskCode, TaskState
 
@@ -61,7 +62,7 @@ SAID = [
         task(TaskState.RUNNING, started_at=NOON),
         {"device": device()},
         "running since 2026-01-02T12:00:00Z",
-        "ended at the latest 2026-01-02T12:01:30Z",
+        "ends by 2026-01-02T12:01:30Z, its time-out",
     ),
     (
         task(TaskState.RUNNING, started_at=NOON, cancel_requested_at=NOON, deadline_at=NOON + timedelta(seconds=210)),
@@ -73,9 +74,9 @@ SAID = [
     (task(TaskState.FAILED, signal=9), {}, "ended by signal 9", ""),
     (task(TaskState.FAILED, code="cwd_not_found", message="There is no /srv."), {}, "There is no /srv.", ""),
     (task(TaskState.FAILED, code="disk_full"), {}, "could not start: disk full", ""),
-    (task(TaskState.TIMED_OUT), {}, "ran longer than its time-out of 90 s, and was ended", ""),
+    (task(TaskState.TIMED_OUT), {}, "ran longer than its time-out of 90 seconds, and was ended", ""),
     (task(TaskState.CANCELLED, started_at=NOON), {}, "called off while it ran", ""),
-    (task(TaskState.EXPIRED), {}, "was not started until 2026-01-02T15:00:00Z", ""),
+    (task(TaskState.EXPIRED), {}, "was not started by 2026-01-02T15:00:00Z", ""),
 ]
 
 
@@ -112,3 +113,20 @@ def test_ranges(header: str | None, expected: tuple[int, int] | None) -> None:
 def test_a_range_after_the_end(header: str, size: int) -> None:
     with pytest.raises(Unsatisfiable):
         byte_range(header, size)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (0.5, "0.5 seconds"),
+        (90, "90 seconds"),
+        (5_400, "90 minutes"),
+        (3_600, "1 hour"),
+        (86_400, "1 day"),
+        (604_800, "7 days"),
+        (90_061, "1,501 minutes"),
+    ],
+)
+def test_a_span_is_said_in_words(seconds: float, words: str) -> None:
+    assert span(seconds) == words
