@@ -1,13 +1,15 @@
 """What agents say of their tasks, on its way to the database: it waits in memory and is committed in groups.
 
 Invariants: nothing is answered before it is committed. What waits is bounded, for each device and in all; beyond that
-nothing is taken, and the agent, which hears no acknowledgement, says it again. While the database is away all of it
-waits. An item whose own data cannot be saved is logged and fails alone.
+nothing is taken, and the agent, which hears no acknowledgement, says it again. What is said again while it waits is
+not taken a second time: whoever said it is answered with the first. So a server that is late is asked for no more work
+by agents that repeat themselves. Devices take turns: one that says much does not keep the others waiting. While the
+database is away all of it waits. An item whose own data cannot be saved is logged and fails alone.
 """
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,10 +17,13 @@ import structlog
 from app.errors import Unavailable
 from app.realtime import groupcommit
 from app.tasks.reports import Printed, Reported, Saved
+from deployx_protocol.task_messages import TaskUpdate
 
 log = structlog.get_logger()
 
 ITEMS_MAX = 200
+TURN_MAX = 8
+"""How many items of one device go into a batch before it is the next one's turn."""
 BATCH_MAX_BYTES = 4 << 20
 DEVICE_MAX_BYTES = 8 << 20
 WAITING_MAX_BYTES = 48 << 20
@@ -28,98 +33,167 @@ RETRY_S = 0.5
 _ITEM_BYTES = 400
 """What an item takes besides the bytes of its output, roughly."""
 
+Item = Reported | Printed
+Answer = Callable[[Saved | None], None]
+"""Called once, after the commit; None says that it cannot be saved."""
+Save = Callable[[Sequence[Item]], Awaitable[list[Saved]]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
-    """One item. ``answer`` is called once, after its commit; None says that it cannot be saved."""
+    """One report, or one message of output, and how to answer each of those who said it."""
 
-    item: Reported | Printed
+    number: int
+    """Of two that wait the one with the smaller number came first."""
+    item: Item
     bytes: int
-    answer: Callable[[Saved | None], None]
-
-
-Save = Callable[[Sequence[Reported | Printed]], Awaitable[list[Saved]]]
+    answers: dict[Hashable, Answer]
 
 
 class Inbox:
-    """``committed`` is called after the answers of each batch."""
+    """``saved`` is told of each item that is committed, ``committed`` of each batch, when all in it are answered."""
 
-    def __init__(self, save: Save, committed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, save: Save, saved: Callable[[Item, Saved], None], committed: Callable[[], None]) -> None:
         self._save = save
+        self._saved = saved
         self._committed = committed
-        self._waiting: deque[Waiting] = deque()
+        self._turns: dict[int, deque[Waiting]] = {}
+        """Device id → what waits of it, oldest first; the device whose turn it is first."""
+        self._reports: dict[Hashable, Waiting] = {}
+        self._frames: dict[Hashable, Waiting] = {}
         self._by_device: Counter[int] = Counter()
         self._bytes = 0
+        self._taken = 0
         self._work = asyncio.Event()
 
-    def take(self, item: Reported | Printed, answer: Callable[[Saved | None], None]) -> bool:
-        """Let ``item`` wait for its commit; False if there is no room for it now."""
-        size = _size(item)
+    def take(self, item: Item, who: Hashable, answer: Answer) -> bool:
+        """Let ``item`` wait for its commit; False if there is no room for it now.
+
+        ``answer`` is called for each part of it that waits by itself: each report, and the last piece of output.
+        """
+        repeated, new = self._printed(item) if isinstance(item, Printed) else self._reported(item)
+        size = sum(_size(one) for one in new)
         beyond = FOR_REPORTS_BYTES if isinstance(item, Reported) else 0
         theirs = self._by_device.get(item.device_id, 0)
-        if self._bytes + size > WAITING_MAX_BYTES + beyond or theirs + size > DEVICE_MAX_BYTES + beyond:
+        if new and (self._bytes + size > WAITING_MAX_BYTES + beyond or theirs + size > DEVICE_MAX_BYTES + beyond):
             return False
-        self._waiting.append(Waiting(item, size, answer))
-        self._by_device[item.device_id] += size
-        self._bytes += size
-        self._work.set()
+        for waiting in repeated:
+            waiting.answers.setdefault(who, answer)
+        for one in new:
+            self._taken += 1
+            self._add(Waiting(self._taken, one, _size(one), {who: answer}))
         return True
+
+    def _reported(self, item: Reported) -> tuple[list[Waiting], list[Item]]:
+        """Of its reports those that wait already, and those that do not."""
+        known = {_report_key(item.device_id, one): one for one in item.updates}
+        repeated = [self._reports[key] for key in known if key in self._reports]
+        new = [Reported(item.device_id, [one]) for key, one in known.items() if key not in self._reports]
+        return repeated, list(new)
+
+    def _printed(self, item: Printed) -> tuple[list[Waiting], list[Item]]:
+        """What it repeats, if that is all, and otherwise itself without the pieces at its beginning that wait already.
+
+        A piece that waits before those it comes after is not left out: there it follows a gap, and is not stored.
+        """
+        start, behind = 0, -1
+        for key in _keys(item):
+            waiting = self._frames.get(key)
+            if waiting is None or waiting.number < behind:
+                return [], [Printed(item.device_id, item.task_id, item.frames[start:])]
+            start, behind, last = start + 1, waiting.number, waiting
+        return [last], []
+
+    def _add(self, waiting: Waiting) -> None:
+        item = waiting.item
+        for key in _keys(item):
+            (self._reports if isinstance(item, Reported) else self._frames)[key] = waiting
+        self._turns.setdefault(item.device_id, deque()).append(waiting)
+        self._by_device[item.device_id] += waiting.bytes
+        self._bytes += waiting.bytes
+        self._work.set()
 
     async def run(self) -> None:
         """Commit what waits, until cancelled."""
-        away = False
         while True:
+            if not self._turns:
+                self._work.clear()
             await self._work.wait()
             batch = self._next()
             try:
-                results = await groupcommit.commit(batch, self._write)
+                for result in await self._commit(list(batch)):
+                    self._done(batch.popleft(), result)
+            finally:
+                self._put_back(batch)
+            self._committed()
+
+    async def _commit(self, batch: Sequence[Waiting]) -> list[Saved | Exception]:
+        """The result of each; waits until the database is there."""
+        away = False
+        while True:
+            try:
+                return await groupcommit.commit(batch, self._write)
             except Unavailable as error:
                 if not away:
-                    log.error(
-                        "tasks.reports_wait", waiting=len(self._waiting), cause=str(error.__cause__ or error)[:300]
-                    )
+                    waiting = len(batch) + sum(map(len, self._turns.values()))
+                    log.error("tasks.reports_wait", waiting=waiting, cause=str(error.__cause__ or error)[:300])
                 away = True
                 await asyncio.sleep(RETRY_S)
-                continue
-            away = False
-            for waiting, result in zip(batch, results, strict=True):
-                self._done(waiting, result)
-            await self._committed()
-
-    def _next(self) -> list[Waiting]:
-        """The oldest that go together into one transaction; they go on waiting until they are answered."""
-        batch: list[Waiting] = []
-        size = 0
-        for waiting in self._waiting:
-            size += waiting.bytes
-            if batch and (len(batch) >= ITEMS_MAX or size > BATCH_MAX_BYTES):
-                break
-            batch.append(waiting)
-        return batch
 
     async def _write(self, batch: Sequence[Waiting]) -> list[Saved]:
         return await self._save([waiting.item for waiting in batch])
 
+    def _next(self) -> deque[Waiting]:
+        """What goes together into one transaction: the oldest of each device, one after the other."""
+        batch: deque[Waiting] = deque()
+        size = 0
+        while self._turns and len(batch) < ITEMS_MAX:
+            device_id, theirs = next(iter(self._turns.items()))
+            for _ in range(min(TURN_MAX, len(theirs), ITEMS_MAX - len(batch))):
+                if batch and size + theirs[0].bytes > BATCH_MAX_BYTES:
+                    return batch
+                size += theirs[0].bytes
+                batch.append(theirs.popleft())
+            del self._turns[device_id]
+            if theirs:
+                self._turns[device_id] = theirs
+        return batch
+
+    def _put_back(self, batch: deque[Waiting]) -> None:
+        """None of these was answered; what has come of their devices meanwhile comes after them."""
+        for waiting in reversed(batch):
+            self._turns.setdefault(waiting.item.device_id, deque()).appendleft(waiting)
+
     def _done(self, waiting: Waiting, result: Saved | Exception) -> None:
-        first = self._waiting.popleft()
-        assert first is waiting
+        item = waiting.item
+        index = self._reports if isinstance(item, Reported) else self._frames
+        for key in _keys(item):
+            if index.get(key) is waiting:
+                del index[key]
         self._bytes -= waiting.bytes
-        self._by_device[waiting.item.device_id] -= waiting.bytes
-        if not self._by_device[waiting.item.device_id]:
-            del self._by_device[waiting.item.device_id]
-        if not self._waiting:
-            self._work.clear()
+        self._by_device[item.device_id] -= waiting.bytes
+        if not self._by_device[item.device_id]:
+            del self._by_device[item.device_id]
         if isinstance(result, Exception):
-            log.error(
-                "task.unsaved",
-                device_id=waiting.item.device_id,
-                task_ids=sorted(waiting.item.task_ids),
-                exc_info=result,
-            )
-        waiting.answer(None if isinstance(result, Exception) else result)
+            log.error("task.unsaved", device_id=item.device_id, task_ids=sorted(item.task_ids), exc_info=result)
+        else:
+            self._saved(item, result)
+        for answer in waiting.answers.values():
+            answer(None if isinstance(result, Exception) else result)
 
 
-def _size(item: Reported | Printed) -> int:
+def _keys(item: Item) -> list[Hashable]:
+    """What it is that nobody needs to say again while it waits."""
+    if isinstance(item, Reported):
+        return [_report_key(item.device_id, one) for one in item.updates]
+    return [(item.device_id, item.task_id, frame.seq) for frame in item.frames] or [(item.device_id, item.task_id)]
+
+
+def _report_key(device_id: int, update: TaskUpdate) -> Hashable:
+    return device_id, update.task_id, update.state
+
+
+def _size(item: Item) -> int:
     if isinstance(item, Reported):
         return _ITEM_BYTES * (1 + len(item.updates))
     return sum(_ITEM_BYTES + len(frame.data) for frame in item.frames) + _ITEM_BYTES

@@ -55,7 +55,8 @@ class TaskGateway:
         self._reaper = reaper
         self._metrics = metrics
         self._dispatcher = Dispatcher(delivery, sessions, emit, metrics.tasks_sent.inc)
-        self._inbox = Inbox(reports.save_many, self._acknowledge)
+        self._acknowledging = asyncio.Event()
+        self._inbox = Inbox(reports.save_many, self._count, self._acknowledging.set)
         self._saved: dict[AgentSession, list[Saved]] = {}
         self._complaints = Complaints("task.refused")
         self.hinted = self._dispatcher.hinted
@@ -66,6 +67,7 @@ class TaskGateway:
         """Deliver, save and reap, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised("tasks.inbox", self._inbox.run))
+            group.create_task(supervised("tasks.acknowledgements", self._acknowledge))
             group.create_task(supervised("tasks.dispatcher", self._dispatcher.run))
             group.create_task(supervised("tasks.reaper", partial(every, REAP_S, self._reap, at_once=True)))
             group.create_task(supervised("tasks.measure", partial(every, MEASURE_S, self._measure, at_once=True)))
@@ -95,8 +97,7 @@ class TaskGateway:
             if not answered.done():
                 answered.set_result(saved)
 
-        item = Printed(device_id, task_id, frames)
-        if not self._inbox.take(item, answer):
+        if not self._inbox.take(Printed(device_id, task_id, frames), answered, answer):
             self._metrics.task_intake_full.inc()
             raise Unavailable("The server has too much output to save. Send it again in a moment.", retry_after_s=2)
         try:
@@ -106,41 +107,47 @@ class TaskGateway:
             raise Unavailable("The database does not answer. Send it again in a moment.", retry_after_s=5) from None
         if saved is None:
             raise Unavailable("The server failed to save this; it was logged.", retry_after_s=30)
-        self._count(item, saved, device_id, source_ip)
+        self._complain(saved, device_id, source_ip)
         if saved.unknown:
             raise NotFound("This device has no such task.")
         return saved.output[0].next_seq
 
     def _take(self, session: AgentSession, item: Reported | Printed) -> bool:
-        if self._inbox.take(item, partial(self._answered, session, item)):
+        if self._inbox.take(item, session, partial(self._answered, session)):
             return True
         self._metrics.task_intake_full.inc()
         return False
 
-    def _answered(self, session: AgentSession, item: Reported | Printed, saved: Saved | None) -> None:
+    def _answered(self, session: AgentSession, saved: Saved | None) -> None:
         if saved is None:
             return
-        self._count(item, saved, session.device_id, session.source_ip)
+        self._complain(saved, session.device_id, session.source_ip)
         self._saved.setdefault(session, []).append(saved)
 
-    def _count(self, item: Reported | Printed, saved: Saved, device_id: int, source_ip: str) -> None:
+    def _count(self, item: Reported | Printed, saved: Saved) -> None:
         for update in saved.updates:
             self._metrics.task_reports.labels(update.state.value).inc()
         if isinstance(item, Printed) and not saved.unknown:
             self._metrics.task_output_bytes.inc(sum(len(frame.data) for frame in item.frames))
+
+    def _complain(self, saved: Saved, device_id: int, source_ip: str) -> None:
         for task_id in saved.foreign:
             self._complaints.note(source_ip, f"device {device_id} spoke of {task_id}, which is another device's")
 
     # ------------------------------------------------------------ what they are told
 
     async def _acknowledge(self) -> None:
-        saved, self._saved = self._saved, {}
-        for session, answers in saved.items():
-            updates = [update for one in answers for update in one.updates]
-            output = {entry.task_id: entry for one in answers for entry in one.output}
-            unknown = sorted({task_id for one in answers for task_id in one.unknown})
-            for message in _pieces(updates, list(output.values()), unknown):
-                await self._emit(session, events.TASK_ACKNOWLEDGED, message)
+        """Tell each agent what was committed, while the next batch is on its way."""
+        while True:
+            await self._acknowledging.wait()
+            self._acknowledging.clear()
+            saved, self._saved = self._saved, {}
+            for session, answers in saved.items():
+                updates = [update for one in answers for update in one.updates]
+                output = {entry.task_id: entry for one in answers for entry in one.output}
+                unknown = sorted({task_id for one in answers for task_id in one.unknown})
+                for message in _pieces(updates, list(output.values()), unknown):
+                    await self._emit(session, events.TASK_ACKNOWLEDGED, message)
 
     # ------------------------------------------------------------ once in a while
 

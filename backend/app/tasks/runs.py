@@ -7,7 +7,7 @@ one run, however many requests come at once; what a preview shows is what a run 
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -137,11 +137,13 @@ class RunService:
             run = self._run(principal, demand, expires, selector=request.targets.selector, **_columns(work, _WHAT))
             if work.script is not None:
                 await _keep(unit, work, run)
-            found.warnings = targets.warnings(found, work)
-            return await self._save(unit, principal.actor, run, found)
+            return await self._save(unit, principal.actor, run, warned(found))
 
         async def again(session: AsyncSession) -> Reach:
-            return await targets.reach(session, principal, request.targets, self._live_nodes())
+            return warned(await targets.reach(session, principal, request.targets, self._live_nodes()))
+
+        def warned(found: Reach) -> Reach:
+            return replace(found, warnings=targets.warnings(found, work))
 
         demand = Demand.of(key, _plain(request))
         return await self._once(principal, demand, make, again)

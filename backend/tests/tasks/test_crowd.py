@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from app.db import Database
 from app.devices.models import Device
+from app.ids import new_id
 from app.realtime import inbox
 from app.realtime.inbox import Inbox
 from app.tasks.delivery import CLAIM_MAX, Claimant, DeliveryService
@@ -65,14 +66,14 @@ async def test_a_thousand_tasks_are_claimed_and_ended_in_a_few_transactions(db: 
 
     counted.begun = 0
     answers: list[Saved | None] = []
-    box = Inbox(ReportService(counted).save_many, committed)
+    box = Inbox(ReportService(counted).save_many, counted_saved, committed)
     for device_id, task_id in told:
         states = (TaskState.ACCEPTED, TaskState.RUNNING, TaskState.SUCCEEDED)
         updates = [TaskUpdate(task_id=task_id, state=state, chunks=1) for state in states]
-        assert box.take(Printed(device_id, task_id, [Frame(0, 1, b"hi\n")]), answers.append)
-        assert box.take(Reported(device_id, updates), answers.append)
-    await saving(box, lambda: len(answers) == 2 * CROWD)
-    assert counted.begun <= 2 * CROWD / inbox.ITEMS_MAX + 1
+        assert box.take(Printed(device_id, task_id, [Frame(0, 1, b"hi\n")]), device_id, answers.append)
+        assert box.take(Reported(device_id, updates), device_id, answers.append)
+    await saving(box, lambda: len(answers) == 4 * CROWD)
+    assert counted.begun <= 4 * CROWD / inbox.ITEMS_MAX + 1
     assert all(saved and (saved.updates or saved.output) for saved in answers)
     async with db.read() as session:
         ended = sa.select(sa.func.count()).where(Task.state == "succeeded", Task.output_next_seq == 1)
@@ -80,7 +81,11 @@ async def test_a_thousand_tasks_are_claimed_and_ended_in_a_few_transactions(db: 
         assert (await session.scalars(sa.select(Run))).one().finished_at
 
 
-async def committed() -> None:
+def counted_saved(item: Reported | Printed, saved: Saved) -> None:
+    """Nobody counts."""
+
+
+def committed() -> None:
     """Nobody is told."""
 
 
@@ -102,27 +107,28 @@ async def test_threat_20_what_waits_is_bounded_for_each_device_and_in_all() -> N
         saved.append(sum(isinstance(item, Printed) for item in items))
         return [Saved() for _ in items]
 
-    box = Inbox(save, committed)
+    box = Inbox(save, counted_saved, committed)
     megabyte = [Frame(n, 1, b"x" * 32_000) for n in range(32)]
     answered: list[Saved | None] = []
 
     def fill(device_id: int) -> int:
         taken = 0
-        while box.take(Printed(device_id, "task", megabyte), answered.append):
+        while box.take(Printed(device_id, f"task-{taken}", megabyte), "somebody", answered.append):
             taken += 1
         return taken
 
     assert 0 < fill(1) * 32 * 32_000 <= inbox.DEVICE_MAX_BYTES
-    assert fill(1) == 0
+    assert not box.take(Printed(1, "another", megabyte), "somebody", answered.append)
     total = 1
     for device_id in range(2, 100):
         total += fill(device_id) > 0
     assert total * inbox.DEVICE_MAX_BYTES <= inbox.WAITING_MAX_BYTES + inbox.DEVICE_MAX_BYTES
-    assert fill(100) == 0
+    assert not box.take(Printed(100, "another", megabyte), "somebody", answered.append)
+    over = [TaskUpdate(task_id=new_id(), state=TaskState.SUCCEEDED)]
     for device_id in (1, 100):  # the word that a task is over still has room
-        assert box.take(Reported(device_id, []), answered.append)
-    waiting = len(box._waiting)
+        assert box.take(Reported(device_id, over), "somebody", answered.append)
+    waiting = sum(map(len, box._turns.values()))
     await saving(box, lambda: len(answered) == waiting)
     assert max(saved) <= inbox.BATCH_MAX_BYTES / (32 * 32_000)
-    assert (box._bytes, dict(box._by_device)) == (0, {})
-    assert box.take(Reported(1, []), answered.append)
+    assert (box._bytes, dict(box._by_device), box._frames, box._reports) == (0, {}, {}, {})
+    assert box.take(Reported(1, over), "somebody", answered.append)
