@@ -42,6 +42,7 @@ from app.realtime.sessions import Sessions
 from app.realtime.supervision import supervised
 from app.realtime.tasks import TaskGateway
 from app.realtime.watching import RunWatch
+from app.routing import attach
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
 from app.tasks import agent_routes
 from app.tasks import routes as work_routes
@@ -191,17 +192,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.drain = drain
     app.add_middleware(RequestFrame, metrics=counted)
     problems.install(app)
-    app.include_router(account_routes.router(accounts, auth))
-    app.include_router(audit_routes.router(auth, audit))
-    app.include_router(device_routes.router(auth, devices, claims, enrollment, statistics))
-    app.include_router(group_routes(auth, groups))
-    app.include_router(work_routes.router(auth, runs))
-    app.include_router(agent_routes.router(AgentAccess(db), work.post))
-    app.include_router(health.router(db))
-    app.include_router(metrics.router(counted, auth))
-    app.include_router(docs.router())
+    attach(
+        app,
+        account_routes.router(accounts, auth),
+        audit_routes.router(auth, audit),
+        device_routes.router(auth, devices, claims, enrollment, statistics),
+        group_routes(auth, groups),
+        work_routes.router(auth, runs),
+        agent_routes.router(AgentAccess(db), work.post),
+        health.router(db),
+        metrics.router(counted, auth),
+        docs.router(),
+    )
     app.mount("/socket.io", socketio.ASGIApp(agent_server, socketio_path=None))
     app.mount("/ui/socket.io", socketio.ASGIApp(dashboard_server, socketio_path=None))
     app.router.routes += unanswered.Unanswered().routes
-    app.include_router(spa.router(spa.find()))
+    attach(app, spa.router(spa.find()))
     return app

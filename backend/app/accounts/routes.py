@@ -9,21 +9,18 @@ from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
 from app.accounts.schemas import Login, NewToken, TokenInput, TokenList, TokenView, UserList, UserView
 from app.accounts.service import AccountService
+from app.routing import joined
 
 TokenId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 
 def router(service: AccountService, auth: Auth) -> APIRouter:
     """All of them, under ``/api/v1``."""
-    routes = APIRouter(prefix="/api/v1")
-    routes.include_router(_session_routes(service, auth))
-    routes.include_router(_token_routes(service, auth))
-    routes.include_router(_user_routes(service, auth))
-    return routes
+    return joined(_session_routes(service, auth), _token_routes(service, auth), _user_routes(service, auth))
 
 
 def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/auth", tags=["auth"])
+    routes = APIRouter(prefix="/api/v1/auth", tags=["auth"])
     own = Depends(auth.requires(Permission.ACCOUNT_OWN))
 
     @routes.post("/login", summary="Sign in; the answer sets the session cookie")
@@ -54,7 +51,7 @@ def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
 
 
 def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api-tokens", tags=["api tokens"])
+    routes = APIRouter(prefix="/api/v1/api-tokens", tags=["api tokens"])
     own = Depends(auth.requires(Permission.TOKENS_OWN))
 
     @routes.post("", status_code=201, summary="Make an API token; it is shown this once")
@@ -74,7 +71,7 @@ def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
 
 
 def _user_routes(service: AccountService, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/users", tags=["users"])
+    routes = APIRouter(prefix="/api/v1/users", tags=["users"])
 
     @routes.get("", summary="Everyone (administrators)", dependencies=[Depends(auth.requires(Permission.USERS_READ))])
     async def list_users() -> UserList:

@@ -27,6 +27,7 @@ from app.devices.service import Change, DeviceService
 from app.devices.statistics import StatisticsService, Window
 from app.errors import InvalidInput
 from app.groups.selectors import TEXT_MAX
+from app.routing import joined
 from app.wire import model_of, page_of, plain
 from deployx_protocol.messages import ClaimView, DeviceView
 from deployx_protocol.states import Presence, Trust
@@ -51,16 +52,16 @@ def router(
     statistics: StatisticsService,
 ) -> APIRouter:
     """All of them, under ``/api/v1``."""
-    routes = APIRouter(prefix="/api/v1")
-    routes.include_router(_device_routes(auth, devices))
-    routes.include_router(_admission_routes(auth, devices, claims))
-    routes.include_router(_enrollment_routes(auth, enrollment))
-    routes.include_router(_count_routes(auth, statistics))
-    return routes
+    return joined(
+        _device_routes(auth, devices),
+        _admission_routes(auth, devices, claims),
+        _enrollment_routes(auth, enrollment),
+        _count_routes(auth, statistics),
+    )
 
 
 def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
-    routes = APIRouter(prefix="/devices", tags=["devices"])
+    routes = APIRouter(prefix="/api/v1/devices", tags=["devices"])
     reader = Depends(auth.requires(Permission.DEVICES_READ))
     writer = Depends(auth.requires(Permission.DEVICES_WRITE))
 
@@ -125,7 +126,7 @@ _STATUS_EVENT = ("id", "status", "cause", "detail", "source_ip", "at")
 
 
 def _admission_routes(auth: Auth, devices: DeviceService, claims: ClaimService) -> APIRouter:
-    routes = APIRouter()
+    routes = APIRouter(prefix="/api/v1")
     reader = Depends(auth.requires(Permission.DEVICES_READ))
     admitter = Depends(auth.requires(Permission.DEVICES_ENROLL))
     answered = dict[str, model_of(DeviceView) | None]  # type: ignore[misc,valid-type]  # made at run time
@@ -177,7 +178,7 @@ def _admission_routes(auth: Auth, devices: DeviceService, claims: ClaimService) 
 
 
 def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
-    routes = APIRouter(prefix="/enrollment-tokens", tags=["enrollment"])
+    routes = APIRouter(prefix="/api/v1/enrollment-tokens", tags=["enrollment"])
     admitter = Depends(auth.requires(Permission.DEVICES_ENROLL))
 
     @routes.post("", summary="Make an enrolment token; it is shown once", status_code=201)
@@ -217,7 +218,7 @@ def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
 
 
 def _count_routes(auth: Auth, service: StatisticsService) -> APIRouter:
-    routes = APIRouter(prefix="/stats", tags=["devices"])
+    routes = APIRouter(prefix="/api/v1/stats", tags=["devices"])
     reader = Depends(auth.requires(Permission.DEVICES_READ))
 
     @routes.get("", summary="How many devices there are, by status and trust")

@@ -96,8 +96,9 @@ def _run_routes(auth: Auth, work: Work) -> APIRouter:
         cursor: Cursor = None,
         state: Literal["active", "finished", "failed"] | None = None,
         q: Text | None = None,
+        by: Annotated[Text | None, Query(description="The e-mail address of who started it")] = None,
     ) -> dict[str, Any]:
-        narrowed = RunFilter(state=state, search=q)
+        narrowed = RunFilter(state=state, search=q, by=by)
         views, following = await work.reader.runs(principal, narrowed, limit=limit, cursor=cursor)
         return {"items": [plain(view) for view in views], "next_cursor": following}
 
