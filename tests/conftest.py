@@ -1,6 +1,7 @@
 """Fixtures of the whole-system tests: real servers and agents, ended and reaped whatever the test did.
 
-When a test fails, the end of each process's log stands in its report.
+When a test fails, the end of each process's log stands in its report. The fixtures are for tests with an event loop of
+their own; the context managers behind them, for whoever shares one.
 """
 
 import contextlib
@@ -34,40 +35,43 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     return report
 
 
-@pytest.fixture
-async def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StartServer]:
-    """``await start_server(database_url, ping_interval=1)``: a server that answers."""
-    logs = request.node.stash.setdefault(_LOGS, [])
+def keep_log(item: pytest.Item, name: str, read: Callable[[], str]) -> None:
+    """The report of this test will have the end of what ``read`` returns, if the test fails."""
+    item.stash.setdefault(_LOGS, []).append((name, read))
+
+
+@contextlib.asynccontextmanager
+async def servers(item: pytest.Item, folder: Path) -> AsyncIterator[StartServer]:
+    """A function that starts servers for this test; they end with the block."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(database_url: str, **settings: Any) -> ServerProcess:
-            server = ServerProcess(tmp_path, database_url, **settings)
+            server = ServerProcess(folder, database_url, **settings)
             stack.push_async_callback(server.tidy)
-            logs.append(("the server", lambda: server.log))
+            keep_log(item, "the server", lambda: server.log)
             await server.start()
             return server
 
         yield start
 
 
-@pytest.fixture
-async def make_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeFleet]:
-    """``make_fleet(server.url, enrollment_token=…)``: a place to start agents from."""
-    logs = request.node.stash.setdefault(_LOGS, [])
+@contextlib.asynccontextmanager
+async def fleets(item: pytest.Item, folder: Path) -> AsyncIterator[MakeFleet]:
+    """A function that makes fleets for this test; their agents end with the block."""
     async with contextlib.AsyncExitStack() as stack:
 
         def make(server_url: str | None, **settings: Any) -> Fleet:
-            fleet = Fleet(tmp_path, server_url, **settings)
+            fleet = Fleet(folder, server_url, **settings)
             stack.push_async_callback(fleet.tidy)
-            logs.append(("the agents", lambda: "\n".join(agent.log[-2_000:] for agent in fleet.started[:5])))
+            keep_log(item, "the agents", lambda: "\n".join(agent.log[-2_000:] for agent in fleet.started[:5]))
             return fleet
 
         yield make
 
 
-@pytest.fixture
-async def operate() -> AsyncIterator[Operate]:
-    """``await operate(server)``: the administrator at the REST API; with a person: somebody else."""
+@contextlib.asynccontextmanager
+async def operators() -> AsyncIterator[Operate]:
+    """A function that makes operators; their clients are closed with the block."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(server: ServerProcess, person: Person | None = None) -> Operator:
@@ -75,6 +79,27 @@ async def operate() -> AsyncIterator[Operate]:
             stack.push_async_callback(operator.client.aclose)
             return operator
 
+        yield start
+
+
+@pytest.fixture
+async def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StartServer]:
+    """``await start_server(database_url, ping_interval=1)``: a server that answers."""
+    async with servers(request.node, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+async def make_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeFleet]:
+    """``make_fleet(server.url, enrollment_token=…)``: a place to start agents from."""
+    async with fleets(request.node, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+async def operate() -> AsyncIterator[Operate]:
+    """``await operate(server)``: the administrator at the REST API; with a person: somebody else."""
+    async with operators() as start:
         yield start
 
 

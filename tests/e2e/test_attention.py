@@ -4,16 +4,18 @@ from playwright.async_api import expect
 
 from tests.conftest import MakeFleet, Operate, StartServer
 from tests.e2e.conftest import OpenScreen, Place
+from tests.support import people
 from tests.support.browser import Screen
+from tests.support.server_process import ADMIN
 
 
 async def test_a_pending_device_is_accepted(
     sqlite_url: str, start_server: StartServer, operate: Operate, make_fleet: MakeFleet, open_screen: OpenScreen
 ) -> None:
     server = await start_server(sqlite_url, enrollment="approval")
-    operator = await operate(server)
+    operator = await operate(server, await people.signed_in(server.db, ADMIN))
     screen = await open_screen(server.url)
-    await screen.sign_in(operator.person)
+    await screen.enter(operator.person)
     agent = await make_fleet(server.url).start(1)
     card = screen.page.get_by_test_id("attention").get_by_test_id("pending-device")
     await expect(card).to_have_count(1)
@@ -52,7 +54,7 @@ async def test_a_machine_that_is_known_already_is_no_new_device(place: Place, sc
     await page.get_by_role("button", name="Create the line").click()
     line = await page.get_by_test_id("enroll-line").inner_text()
     token = next(word for word in line.split() if word.startswith("dxe_"))
-    await place.fleet.start(2, enrollment_token=token, machine_id="machine-01")
+    await place.fleet.start(2, enrollment_token=token, machine_id=place.fleet.machine_id(1))
     state = page.get_by_test_id("enroll-state")
     await expect(state).to_contain_text("1 machine came, but with the ids of a device that is known already")
     await expect(state).not_to_contain_text("Waiting")

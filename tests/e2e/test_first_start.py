@@ -7,15 +7,15 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.conftest import StartServer
-from tests.e2e.conftest import OpenScreen
+from tests.e2e.conftest import SHARED, OpenScreen, Place
 from tests.support.agent_process import environment
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope=SHARED)
 async def shell(tmp_path: Path) -> AsyncIterator[list[asyncio.subprocess.Process]]:
     """Shells that were started; each ends with all that it started."""
     started: list[asyncio.subprocess.Process] = []
@@ -66,12 +66,9 @@ async def test_from_the_printed_password_to_the_first_device(
     assert "debug: [INFO] Notification: Agent Connected" in screen.said
 
 
-async def test_the_copy_button_copies_the_line(
-    sqlite_url: str, start_server: StartServer, open_screen: OpenScreen
-) -> None:
-    server = await start_server(sqlite_url)
-    screen = await open_screen(server.url, permissions=["clipboard-read", "clipboard-write"])
-    await screen.sign_in(await server.sign_in())
+async def test_the_copy_button_copies_the_line(place: Place, open_screen: OpenScreen) -> None:
+    screen = await open_screen(place.server.url, permissions=["clipboard-read", "clipboard-write"])
+    await screen.enter(place.operator.person)
     await screen.page.get_by_role("button", name="Create the line").click()
     line = (await screen.page.get_by_test_id("enroll-line").text_content() or "").strip()
     await screen.page.get_by_role("button", name="Copy the line that adds the machine").click()

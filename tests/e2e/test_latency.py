@@ -19,7 +19,7 @@ async def two_screens(place: Place, open_screen: OpenScreen) -> list[Screen]:
     """Tall ones, so that every row is on the screen."""
     screens = [await open_screen(place.server.url, viewport=TALL) for _ in range(2)]
     for screen in screens:
-        await screen.sign_in(place.operator.person)
+        await screen.enter(place.operator.person)
     return screens
 
 
@@ -59,10 +59,10 @@ async def test_each_change_of_fifty_agents_is_shown_in_two_browsers_within_a_sec
         assert late == {}, "shown later than a second after the server knew"
 
     killed_at: dict[int, float] = {}
-    numbers = {f"machine-{number:02}": number for number in AGENTS}
-    for row in await place.server.rows():
-        killed_at[row.id] = time.time()
-        await place.fleet.kill(numbers[row.machine_id])
+    numbers = {place.fleet.machine_id(number): number for number in AGENTS}
+    for one in devices:
+        killed_at[one["id"]] = time.time()
+        await place.fleet.kill(numbers[one["machine_id"]])
         await asyncio.sleep(0.05)  # one after another, as machines die
     for screen in screens:
         await screen.counts(offline=len(AGENTS))

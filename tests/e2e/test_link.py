@@ -2,18 +2,19 @@
 
 from playwright.async_api import expect
 
-from tests.e2e.conftest import Place
-from tests.support.browser import Screen
+from tests.e2e.conftest import OpenScreen, Place
 
 
-async def test_the_page_says_that_it_is_stale_and_then_is_not(place: Place, screen: Screen) -> None:
+async def test_the_page_says_that_it_is_stale_and_then_is_not(own_place: Place, open_screen: OpenScreen) -> None:
+    screen = await open_screen(own_place.server.url)
+    await screen.enter(own_place.operator.person)
     page = screen.page
     await page.evaluate("() => { window.__sameDocument = true; }")
-    stays, goes = await place.device(1), await place.device(2)
+    stays, goes = await own_place.device(1), await own_place.device(2)
     screen.forgiven += [r"WebSocket connection to", r"ERR_CONNECTION_REFUSED"]
     await screen.shows(goes, "online")
 
-    await place.server.kill()
+    await own_place.server.kill()
     banner = page.get_by_test_id("link-banner")
     await expect(banner).to_contain_text("The link to the server is lost.")
     await expect(banner).to_contain_text("actions are off")
@@ -24,9 +25,9 @@ async def test_the_page_says_that_it_is_stale_and_then_is_not(place: Place, scre
     await expect(page.get_by_role("button", name="Delete")).to_have_attribute("aria-disabled", "true")
     await page.get_by_role("button", name="Close the device").click()
 
-    await place.fleet.kill(2)
-    place.server.env["DEPLOYX_PRESENCE_GRACE"] = "3"
-    await place.server.start()
+    await own_place.fleet.kill(2)
+    own_place.server.env["DEPLOYX_PRESENCE_GRACE"] = "3"
+    await own_place.server.start()
     if await page.get_by_role("button", name="Try now").is_enabled():
         await page.get_by_role("button", name="Try now").click()
     await expect(banner).to_have_count(0)

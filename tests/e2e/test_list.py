@@ -1,13 +1,17 @@
 """Working with the list: search, filters, the palette, names, tags, deletion; on a phone, and in the dark."""
 
+import contextlib
 import re
+from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import expect
+import pytest_asyncio
+from playwright.async_api import Page, ViewportSize, expect
 
-from tests.e2e.conftest import OpenScreen, Place
-from tests.support import rows
+from tests.e2e.conftest import SHARED, OpenScreen, Place
 from tests.support.browser import Screen
+
+PHONES: tuple[ViewportSize, ...] = ({"width": 360, "height": 844}, {"width": 390, "height": 844})
 
 _BRIGHTNESS = """() => {
   const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
@@ -15,15 +19,19 @@ _BRIGHTNESS = """() => {
 }"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope=SHARED)
 async def stocked(place: Place) -> Place:
     """Twelve devices that are not connected, some on Windows."""
-    async with place.server.db.write() as session:
-        session.add_all(
-            rows.device(number, device_name=f"web-{number:02}", platform="windows" if number % 3 == 0 else "linux")
-            for number in range(1, 13)
-        )
+    await place.stock([f"web-{number:02}" for number in range(1, 13)], ("linux", "linux", "windows"))
     return place
+
+
+@contextlib.asynccontextmanager
+async def _saved(page: Page, field: str) -> AsyncIterator[None]:
+    """Ends when the server has answered that it saved this field, which is changed in the block."""
+    async with page.expect_response(lambda answer: field in (answer.request.post_data or "")) as answered:
+        yield
+    assert (await answered.value).ok
 
 
 async def test_search_and_filters_are_in_the_address_and_survive_a_reload(stocked: Place, screen: Screen) -> None:
@@ -47,18 +55,18 @@ async def test_search_and_filters_are_in_the_address_and_survive_a_reload(stocke
 
 
 async def test_rename_tag_and_delete(stocked: Place, screen: Screen) -> None:
-    page, device = screen.page, (await stocked.server.rows())[0].id
+    page, device = screen.page, (await stocked.operator.devices())[0]["id"]
     await screen.row(device).get_by_role("link").click()
     await page.get_by_role("button", name="Rename").click()
     await page.get_by_role("textbox", name="Rename").fill("printer on the second floor")
-    await page.keyboard.press("Enter")
-    await expect(screen.row(device)).to_contain_text("printer on the second floor")
+    # The list shows what is changed before the server has it, so the server's row is read after its answers.
+    async with _saved(page, "device_name"):
+        await page.keyboard.press("Enter")
+        await expect(screen.row(device)).to_contain_text("printer on the second floor")
     await page.get_by_role("button", name="Add tag").click()
     await page.get_by_label("New tag").fill("role=print")
-    # The list shows the tag before the server has it, so the server's row is read after its answer.
-    async with page.expect_response(lambda answer: answer.request.method == "PATCH") as answered:
+    async with _saved(page, "tags"):
         await page.keyboard.press("Enter")
-    assert (await answered.value).ok
     await expect(screen.row(device)).to_contain_text("role=print")
     saved = await stocked.operator.ask("GET", f"/devices/{device}")
     assert (saved["device_name"], saved["tags"]) == ("printer on the second floor", {"role": "print"})
@@ -74,8 +82,8 @@ async def test_rename_tag_and_delete(stocked: Place, screen: Screen) -> None:
 
 async def test_what_one_person_changes_another_sees(stocked: Place, screen: Screen, open_screen: OpenScreen) -> None:
     other = await open_screen(stocked.server.url)
-    await other.sign_in(stocked.operator.person)
-    device = (await stocked.server.rows())[0].id
+    await other.enter(stocked.operator.person)
+    device = (await stocked.operator.devices())[0]["id"]
     await stocked.operator.ask("PATCH", f"/devices/{device}", {"device_name": "renamed elsewhere"})
     for one in (screen, other):
         await expect(one.row(device)).to_contain_text("renamed elsewhere")
@@ -132,33 +140,34 @@ async def test_ctrl_k_finds_a_device_a_page_and_an_action(stocked: Place, screen
     await expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
 
 
-@pytest.mark.parametrize("width", [360, 390])
-async def test_a_phone_shows_everything_within_its_width(stocked: Place, open_screen: OpenScreen, width: int) -> None:
-    screen = await open_screen(
-        stocked.server.url, viewport={"width": width, "height": 844}, has_touch=True, is_mobile=True
-    )
-    await screen.sign_in(stocked.operator.person)
-    page, device = screen.page, (await stocked.server.rows())[0].id
+async def test_a_phone_shows_everything_within_its_width(stocked: Place, open_screen: OpenScreen) -> None:
+    screen = await open_screen(stocked.server.url, viewport=PHONES[0], has_touch=True, is_mobile=True)
+    await screen.enter(stocked.operator.person)
+    page, device = screen.page, (await stocked.operator.devices())[0]["id"]
     for path in ("/", f"/devices/{device}", "/settings", "/add-device"):
         await screen.goto(path)
         await screen.live()
-        wide = await page.evaluate("() => document.documentElement.scrollWidth")
-        assert wide <= width, f"{path} scrolls sideways: {wide} px"
+        for phone in PHONES:
+            await screen.resize(phone)
+            wide = await page.evaluate("() => document.documentElement.scrollWidth")
+            assert wide <= phone["width"], f"{path} scrolls sideways: {wide} px"
     await screen.goto("/")
-    await expect(screen.row(device)).to_be_visible()
-    rail = await page.get_by_role("navigation", name="Main").bounding_box()
-    assert rail is not None
-    assert rail["y"] + rail["height"] == pytest.approx(844, abs=2), "the rail is at the bottom"
-    await screen.row(device).get_by_role("link").tap()
-    await expect(page.get_by_test_id("device-name")).to_be_visible()
-    await expect(screen.row(device)).to_be_hidden()
-    await page.get_by_role("button", name="Back to the list").tap()
-    await expect(screen.row(device)).to_be_visible()
+    for phone in PHONES:
+        await screen.resize(phone)
+        await expect(screen.row(device)).to_be_visible()
+        rail = await page.get_by_role("navigation", name="Main").bounding_box()
+        assert rail is not None
+        assert rail["y"] + rail["height"] == pytest.approx(phone["height"], abs=2), "the rail is at the bottom"
+        await screen.row(device).get_by_role("link").tap()
+        await expect(page.get_by_test_id("device-name")).to_be_visible()
+        await expect(screen.row(device)).to_be_hidden()
+        await page.get_by_role("button", name="Back to the list").tap()
+        await expect(screen.row(device)).to_be_visible()
 
 
 async def test_dark_follows_the_system_and_the_choice_stays(stocked: Place, open_screen: OpenScreen) -> None:
     screen = await open_screen(stocked.server.url, color_scheme="dark")
-    await screen.sign_in(stocked.operator.person)
+    await screen.enter(stocked.operator.person)
     page = screen.page
     assert await page.evaluate(_BRIGHTNESS) < 200
     await page.get_by_role("button", name="Theme: As the system").click()

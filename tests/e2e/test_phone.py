@@ -1,11 +1,11 @@
 """On a phone: nothing is wider than the screen, and what is pressed is large enough for a finger."""
 
-import pytest
-from playwright.async_api import expect
+from playwright.async_api import ViewportSize, expect
 
 from tests.e2e.conftest import OpenScreen, Place
 
 FINGER_PX = 40
+PHONES: tuple[ViewportSize, ...] = ({"width": 390, "height": 844}, {"width": 360, "height": 844})
 
 _TOO_SMALL = """(least) => [
     ...document.querySelectorAll("button, summary, [role=menuitem], [role=tab], nav a, input[type=text]")
@@ -17,13 +17,11 @@ _TOO_SMALL = """(least) => [
 _TOO_WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 
-@pytest.mark.parametrize("width", [390, 360])
-async def test_a_finger_finds_everything(place: Place, open_screen: OpenScreen, width: int) -> None:
-    options = {"viewport": {"width": width, "height": 844}, "is_mobile": True, "has_touch": True}
-    screen = await open_screen(place.server.url, **options)
+async def test_a_finger_finds_everything(own_place: Place, open_screen: OpenScreen) -> None:
+    screen = await open_screen(own_place.server.url, viewport=PHONES[0], is_mobile=True, has_touch=True)
     page = screen.page
-    device = await place.device()
-    await screen.sign_in(place.operator.person)
+    device = await own_place.device()
+    await screen.enter(own_place.operator.person)
     for path in ("/", f"/devices/{device}", "/add-device", "/settings", "/nowhere"):
         await screen.goto(path)
         await screen.live()
@@ -33,14 +31,16 @@ async def test_a_finger_finds_everything(place: Place, open_screen: OpenScreen, 
         elif path.startswith("/devices"):
             await expect(page.get_by_test_id("history").first).to_be_visible()
         await expect(page.get_by_role("heading").first).to_be_visible()
-        assert await page.evaluate(_TOO_SMALL, FINGER_PX) == [], path
-        assert await page.evaluate(_TOO_WIDE) <= 0, path
+        for phone in PHONES:
+            await screen.resize(phone)
+            assert await page.evaluate(_TOO_SMALL, FINGER_PX) == [], (path, phone)
+            assert await page.evaluate(_TOO_WIDE) <= 0, (path, phone)
 
 
 async def test_a_notification_leaves_the_way_between_the_pages_free(place: Place, open_screen: OpenScreen) -> None:
     screen = await open_screen(place.server.url, viewport={"width": 390, "height": 844}, is_mobile=True)
     await place.device()
-    await screen.sign_in(place.operator.person)
+    await screen.enter(place.operator.person)
     await screen.counts(online=1)
     await place.fleet.kill(1)
     toast = screen.page.get_by_test_id("toast")

@@ -5,7 +5,9 @@ from playwright.async_api import expect
 from deployx_protocol import events
 from tests.conftest import StartServer
 from tests.e2e.conftest import OpenScreen
+from tests.support import people
 from tests.support.machines import AgentPeer, Machine
+from tests.support.server_process import ADMIN
 
 FIRE = "window.__fired=1"
 PAYLOADS = (
@@ -22,7 +24,7 @@ async def test_threat_08_script_in_every_field_stays_text(
 ) -> None:
     server = await start_server(sqlite_url, enrollment="approval")
     screen = await open_screen(server.url)
-    await screen.sign_in(await server.sign_in())
+    await screen.enter(await people.signed_in(server.db, ADMIN))
     page = screen.page
     rogues = []
     for payload in PAYLOADS:

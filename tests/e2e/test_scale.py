@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.conftest import Operate, StartServer
-from tests.e2e.conftest import OpenScreen
-from tests.support import rows
-from tests.support.server_process import ServerProcess
+from tests.e2e.conftest import SHARED, OpenScreen
+from tests.support import people, rows
+from tests.support.server_process import ADMIN, ServerProcess
 
 DEVICES = 10_000
 CROWD = range(1, 1_001)
@@ -41,7 +42,7 @@ _AT_REST = "() => window.__gaps.length >= 60 && Math.max(...window.__gaps.slice(
 """A second of frames in time: what the first list had to do is done."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope=SHARED)
 async def stocked(sqlite_url: str, start_server: StartServer) -> ServerProcess:
     """A server whose database has ten thousand devices; those of the crowd have no key."""
     server = await start_server(sqlite_url, enrollment="approval", anonymous_max=2_000, ping_interval=5)
@@ -52,7 +53,7 @@ async def stocked(sqlite_url: str, start_server: StartServer) -> ServerProcess:
     return server
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope=SHARED)
 async def crowd(stocked: ServerProcess) -> AsyncIterator[asyncio.subprocess.Process]:
     """A thousand agents that are connected."""
     process = await asyncio.create_subprocess_exec(
@@ -76,7 +77,7 @@ async def test_the_whole_list_of_ten_thousand_is_there_in_a_second_and_a_half(
     stocked: ServerProcess, open_screen: OpenScreen
 ) -> None:
     screen = await open_screen(stocked.url)
-    await screen.sign_in(await stocked.sign_in())
+    await screen.enter(await people.signed_in(stocked.db, ADMIN))
     await expect(screen.page.get_by_test_id("count-offline")).to_have_text(f"{DEVICES:,}")
     await screen.page.reload(wait_until="commit")
     took = await screen.page.wait_for_function(_SHOWN, arg=f"{DEVICES:,} devices", polling="raf")
@@ -89,7 +90,7 @@ async def test_a_thousand_changes_in_a_second_drop_no_frame(
     stocked: ServerProcess, crowd: asyncio.subprocess.Process, open_screen: OpenScreen, operate: Operate
 ) -> None:
     screen = await open_screen(stocked.url)
-    await screen.sign_in(await stocked.sign_in())
+    await screen.enter(await people.signed_in(stocked.db, ADMIN))
     await expect(screen.page.get_by_test_id("count-online")).to_have_text(f"{len(CROWD):,}")
     await expect(screen.row(CROWD[0])).to_have_attribute("data-status", "online")
     await screen.page.evaluate(_MEASURE)

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Response, WebSocket, expect
+from playwright.async_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Response,
+    ViewportSize,
+    WebSocket,
+    expect,
+)
 
 from app.accounts.auth import COOKIE
 from tests.support.server import PASSWORD, Person
@@ -21,6 +30,7 @@ _WATCHED = """
   document.addEventListener("securitypolicyviolation", (event) =>
     window.__violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
+_TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _OBSERVE = """() => {
   window.__seen = [];
   const note = (row) => window.__seen.push({
@@ -116,6 +126,11 @@ class Screen:
         await self.context.add_cookies([{"name": COOKIE, "value": person.cookie, "url": origin, "httpOnly": True}])
         await self.goto(path)
         await self.live()
+
+    async def resize(self, viewport: ViewportSize) -> None:
+        """Another size of the page, and wait until it is laid out for it."""
+        await self.page.set_viewport_size(viewport)
+        await self.page.evaluate(_TWO_FRAMES)
 
     async def live(self) -> None:
         """Wait until the link is live."""
