@@ -79,7 +79,7 @@ const only =
 const runs = createRoute({
   getParentRoute: () => frame,
   path: "/runs",
-  validateSearch: only("state", "q"),
+  validateSearch: only("state", "q", "by"),
   component: lazyRouteComponent(() => import("./pages/Runs"), "Runs"),
 });
 

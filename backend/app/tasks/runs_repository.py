@@ -36,6 +36,8 @@ class RunFilter:
 
     state: str | None = None
     search: str | None = None
+    by: str | None = None
+    """The e-mail address of who started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ async def page(
     if narrowed.search:
         found = (_contains(Run.title, narrowed.search), _contains(Run.created_by, narrowed.search))
         query = query.where(sa.or_(*found))
+    if narrowed.by:
+        query = query.where(Run.created_by == narrowed.by.lower())
     if cursor:
         query = query.where(Run.id < cursors.read(cursor, "runs", (str,))[0])
     rows = list(await session.scalars(query.order_by(Run.id.desc()).limit(limit + 1)))
@@ -251,6 +255,7 @@ def _with_circumstances() -> sa.Select[*tuple[Any, ...]]:
             Device.node_id,
             Device.status_since,
             Device.trust,
+            Device.session_epoch,
             sa.case((Task.state == TaskState.QUEUED, behind), else_=0).label("behind"),
         )
         .join(Run, Task.run_id == Run.id)
@@ -262,12 +267,13 @@ async def _rows(
     session: AsyncSession, query: sa.Select[*tuple[Any, ...]], live_nodes: Collection[str]
 ) -> list[TaskRow]:
     found = list(await session.execute(query))
-    limited = {row.Task.run_id for row in found if row.max_parallel is not None and row.Task.state == TaskState.QUEUED}
-    flying = await repository.count_flying(session, Task.run_id, limited)
-    return list(_task_rows(found, flying, live_nodes))
+    unsure = (TaskState.QUEUED, TaskState.SENT)
+    limited = {row.Task.run_id for row in found if row.max_parallel is not None and row.Task.state in unsure}
+    taken = await repository.count_places(session, limited)
+    return list(_task_rows(found, taken, live_nodes))
 
 
-def _task_rows(found: Sequence[Any], flying: dict[Any, int], live_nodes: Collection[str]) -> Iterator[TaskRow]:
+def _task_rows(found: Sequence[Any], taken: dict[str, int], live_nodes: Collection[str]) -> Iterator[TaskRow]:
     for row in found:
         device = None
         if row.status is not None:
@@ -278,7 +284,8 @@ def _task_rows(found: Sequence[Any], flying: dict[Any, int], live_nodes: Collect
             max_parallel=row.max_parallel,
             device=device,
             behind=row.behind,
-            in_flight=flying.get(row.Task.run_id, 0),
+            in_flight=taken.get(row.Task.run_id, 0),
+            this_session=row.Task.sent_epoch == row.session_epoch,
         )
         yield TaskRow(row.Task, circumstances, row.title, row.created_by)
 

@@ -71,6 +71,8 @@ async def test_runs_are_listed_newest_first_a_page_at_a_time(
         f"echo 100% {n}" for n in (22, 21, 20, 2)
     ]
     assert len(await all_of(everyone, RUNS, 500, q="BOB@")) == 11
+    assert len(await all_of(everyone, RUNS, 500, by="Bob@example.test")) == 11
+    assert await all_of(everyone, RUNS, 500, by="bob") == []
     assert await all_of(everyone, RUNS, 500, q="100_") == []
     for bad in ({"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"state": "odd"}, {"q": "x" * 201}, {"q": "\x00"}):
         assert (await client.get(RUNS, params=bad)).status_code == 422, bad

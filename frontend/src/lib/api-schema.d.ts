@@ -3516,6 +3516,8 @@ export interface operations {
                 cursor?: string | null;
                 state?: ("active" | "finished" | "failed") | null;
                 q?: string | null;
+                /** @description The e-mail address of who started it */
+                by?: string | null;
             };
             header?: never;
             path?: never;

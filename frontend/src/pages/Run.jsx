@@ -103,12 +103,14 @@ function Known({ run, stale, onRetry }) {
         <RunHeader run={run} />
         <StateFilters run={run} state={state} onChange={(next) => change({ state: next, view: undefined })} />
         <div className={classes.tools}>
-          <SegmentedControl
-            aria-label="What is listed"
-            data={VIEWS}
-            value={view ?? "devices"}
-            onChange={(value) => change({ view: value === "devices" ? undefined : value })}
-          />
+          {run.total > 1 && (
+            <SegmentedControl
+              aria-label="What is listed"
+              data={VIEWS}
+              value={view ?? "devices"}
+              onChange={(value) => change({ view: value === "devices" ? undefined : value })}
+            />
+          )}
           {view !== "outputs" && run.total > 1 && (
             <TextInput
               className={classes.search}

@@ -1,13 +1,15 @@
 /** The history of runs, live. The filter and the search are in the address. */
 import { useState } from "react";
-import { Button, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, NativeSelect, SegmentedControl, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Icon } from "../components/Icon";
 import { OffButton } from "../components/OffButton";
 import { useTitle } from "../components/Page";
+import { useMe } from "../features/auth/session";
 import { useActOff } from "../features/devices/useActOff";
 import { RunList } from "../features/runs/RunList";
+import { useRunList } from "../features/runs/useRuns";
 import "../features/runs/runs.css";
 import classes from "./Runs.module.css";
 
@@ -21,12 +23,12 @@ const TYPED_MS = 250;
 
 export function Runs() {
   useTitle("Runs");
-  const { state, q } = /** @type {{ state?: string, q?: string }} */ (useSearch({ strict: false }));
+  const { state, q, by } = /** @type {import("../features/runs/merge").RunFilter} */ (useSearch({ strict: false }));
   const navigate = useNavigate();
   const off = useActOff();
   const [text, setText] = useState(q ?? "");
 
-  /** @param {{ state?: string, q?: string }} change */
+  /** @param {import("../features/runs/merge").RunFilter} change */
   const change = (change) =>
     void navigate({ to: "/runs", search: (/** @type {any} */ now) => ({ ...now, ...change }), replace: true });
   const search = useDebouncedCallback(
@@ -36,7 +38,7 @@ export function Runs() {
 
   function clear() {
     setText("");
-    change({ state: undefined, q: undefined });
+    change({ state: undefined, q: undefined, by: undefined });
   }
 
   return (
@@ -60,15 +62,38 @@ export function Runs() {
             search(event.currentTarget.value);
           }}
         />
+        <Who by={by} onChange={(by) => change({ by })} />
         <SegmentedControl
+          className={classes.states}
           aria-label="Which runs"
           data={STATES}
           value={state ?? ""}
           onChange={(value) => change({ state: value || undefined })}
         />
       </div>
-      <RunList filter={{ state, q }} none={state || q ? <NoMatch onClear={clear} /> : <First />} />
+      <RunList filter={{ state, q, by }} none={state || q || by ? <NoMatch onClear={clear} /> : <First />} />
     </div>
+  );
+}
+
+/** Whose: anybody's who started one of the newest. Whoever sees only their own is not asked. @param {{ by?: string, onChange: (by?: string) => void }} props */
+function Who({ by, onChange }) {
+  const me = useMe();
+  const { runs } = useRunList({});
+  if (me?.role !== "admin") return null;
+  const others = new Set([...(runs ?? []).map(({ created_by }) => created_by), ...(by ? [by] : [])]);
+  others.delete(me.email);
+  return (
+    <NativeSelect
+      aria-label="Who started them"
+      data={[
+        { value: "", label: "Started by anyone" },
+        { value: me.email, label: "Started by me" },
+        ...[...others].sort().map((email) => ({ value: email, label: email })),
+      ]}
+      value={by ?? ""}
+      onChange={(event) => onChange(event.currentTarget.value || undefined)}
+    />
   );
 }
 

@@ -36,7 +36,7 @@ export function RunHeader({ run }) {
           plural(run.total, "picked device")
         ) : (
           <>
-            {plural(run.total, "device")} by <span className="mono">{run.selector}</span>
+            {plural(run.total, "device")} · <span className="mono">{run.selector}</span>
           </>
         )}
         {" · "}

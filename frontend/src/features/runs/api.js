@@ -33,7 +33,7 @@ export const previewRun = (body, signal) => ask(api.POST("/api/v1/runs/preview",
 export const startRun = (body, key) =>
   ask(api.POST("/api/v1/runs", { body: partly(body), params: { header: { "Idempotency-Key": key } } }));
 
-/** @param {{ state?: string, q?: string, cursor?: string, limit?: number }} query */
+/** @param {{ state?: string, q?: string, by?: string, cursor?: string, limit?: number }} query */
 export const listRuns = (query) => ask(api.GET("/api/v1/runs", { params: { query: given(query) } }));
 
 /** @param {string} id */

@@ -4,7 +4,7 @@
  *
  * @typedef {import("../../live/runs").Run} Run
  * @typedef {import("../../live/runs").Task} Task
- * @typedef {{ state?: string, q?: string }} RunFilter
+ * @typedef {{ state?: string, q?: string, by?: string }} RunFilter
  */
 import { newestFirst } from "../../live/runs";
 import { BAD, countIn } from "./states";
@@ -13,12 +13,13 @@ import { BAD, countIn } from "./states";
 export const newer = (a, b) => (b && b.rev > a.rev ? b : a);
 
 /** The same question as the server's. @param {RunFilter} filter @returns {(run: Run) => boolean} */
-export function runMatcher({ state, q }) {
+export function runMatcher({ state, q, by }) {
   const text = q?.trim().toLowerCase() ?? "";
   return (run) => {
     if (state === "active" && run.finished_at) return false;
     if ((state === "finished" || state === "failed") && !run.finished_at) return false;
     if (state === "failed" && countIn(run.counts, BAD) === 0) return false;
+    if (by && run.created_by !== by.toLowerCase()) return false;
     return !text || run.title.toLowerCase().includes(text) || run.created_by.toLowerCase().includes(text);
   };
 }

@@ -43,6 +43,8 @@ describe("runs", () => {
   it("leave the list when they no longer match", () => {
     const over = run({ id: "c", rev: 3, finished_at: "2026-03-01T08:31:00.000Z", counts: { succeeded: 3 } });
     expect(ids(mergeRuns(read, live(over), { state: "active" }, true))).toEqual(["b"]);
+    const theirs = run({ id: "d", created_by: "grace@example.test" });
+    expect(ids(mergeRuns([], live(theirs, run({ id: "e" })), { by: "Grace@example.test" }, false))).toEqual(["d"]);
     expect(ids(mergeRuns([], live(over, run({ id: "b" })), { state: "finished" }, false))).toEqual(["c"]);
     expect(ids(mergeRuns([], live(over), { state: "failed" }, false))).toEqual([]);
     expect(ids(mergeRuns([], live(run({ ...over, counts: { lost: 1 } })), { state: "failed" }, false))).toEqual(["c"]);

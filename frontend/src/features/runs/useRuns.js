@@ -23,12 +23,12 @@ const first = /** @type {string | undefined} */ (undefined);
 
 /** The history of runs. @param {import("./merge").RunFilter} filter */
 export function useRunList(filter) {
-  const { state, q } = filter;
+  const { state, q, by } = filter;
   const live = useLive(({ runs }) => runs);
   const snapshots = useLive((now) => now.snapshots);
   const pages = useInfiniteQuery({
-    queryKey: [...RUNS, "list", { state, q }, snapshots], // what changed while the link was lost is read anew
-    queryFn: ({ pageParam }) => listRuns({ state, q, cursor: pageParam, limit: RUNS_PAGE }),
+    queryKey: [...RUNS, "list", { state, q, by }, snapshots], // what changed while the link was lost is read anew
+    queryFn: ({ pageParam }) => listRuns({ state, q, by, cursor: pageParam, limit: RUNS_PAGE }),
     initialPageParam: first,
     getNextPageParam: next,
     placeholderData: (before) => before,
@@ -40,10 +40,10 @@ export function useRunList(filter) {
       mergeRuns(
         data.pages.flatMap(({ items }) => items),
         live,
-        { state, q },
+        { state, q, by },
         hasNextPage,
       ),
-    [data, live, state, q, hasNextPage],
+    [data, live, state, q, by, hasNextPage],
   );
   return { runs, pages };
 }
