@@ -3,7 +3,6 @@ import { Suspense, lazy, useCallback, useEffect, useState } from "react";
 import { useMediaQuery } from "@mantine/hooks";
 import { Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { useTitle } from "../components/Page";
-import { Attention } from "../features/attention/Attention";
 import { Counters } from "../features/devices/Counters";
 import { DeviceTable } from "../features/devices/DeviceTable";
 import { ListStatus } from "../features/devices/ListStatus";
@@ -21,6 +20,7 @@ import classes from "./Dashboard.module.css";
 
 const loadSelectionBar = () => import("../features/devices/SelectionBar");
 const SelectionBar = lazy(loadSelectionBar);
+const Attention = lazy(() => import("../features/attention/Attention"));
 
 /** @param {string} query */
 const useWidth = (query) => useMediaQuery(query, undefined, { getInitialValueInEffect: false }) ?? false;
@@ -55,6 +55,7 @@ function Devices({ openId, loaded, total }) {
   const { view, change } = useView();
   const { ids, moved, resort } = useOrder(view);
   const [selection, setSelection] = useState(NOTHING);
+  const waiting = useLive(({ claims, counts }) => claims.length + counts.pending);
   const narrow = useWidth(NARROW_LIST);
   const instead = useWidth(INSTEAD_OF_LIST);
   const navigate = useNavigate();
@@ -78,10 +79,14 @@ function Devices({ openId, loaded, total }) {
           <Counters view={view} onChange={change} />
           <OnlinePlot />
         </div>
-        <Attention
-          compact={narrow || openId !== null}
-          onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })}
-        />
+        {waiting > 0 && (
+          <Suspense fallback={null}>
+            <Attention
+              compact={narrow || openId !== null}
+              onShowPending={() => change({ ...NO_FILTERS, trust: ["pending"] })}
+            />
+          </Suspense>
+        )}
         <Toolbar view={view} onChange={change} />
         {selection.ids.size > 0 ? (
           <Suspense fallback={count}>

@@ -14,12 +14,11 @@ const FIRST_COMPACT = 1;
 const devicesOf = (state) => state.devices;
 
 /** @param {{ compact: boolean, onShowPending: () => void }} props `compact`: there is little room */
-export function Attention({ compact, onShowPending }) {
+export default function Attention({ compact, onShowPending }) {
   const claims = useLive((state) => state.claims);
   const moreClaims = useLive((state) => state.moreClaims);
   const pendingCount = useLive((state) => state.counts.pending);
   const [everything, setEverything] = useState(false);
-  if (claims.length + pendingCount === 0) return null;
 
   const most = everything ? Infinity : compact ? FIRST_COMPACT : FIRST;
   const hidden = Math.max(0, claims.length - most) + Math.max(0, pendingCount - Math.max(0, most - claims.length));
