@@ -29,10 +29,17 @@ def run(settings: Settings, log: Log) -> int:
         from deployx_agent.tasks.engine import Engine
 
         identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
-        engine = Engine(settings.state_dir / "tasks", settings.tasks_parallel, log)
+        engine = Engine(settings.state_dir / "tasks", settings.tasks_parallel, log, watch_only=settings.watch_only)
         pass_on = enrollment.Enrollment(settings.state_dir, server, settings.enrollment_token, log)
         registrar = Registrar(
-            identity, pass_on, engine.store, server, settings.agent_id, settings.tags, settings.facts_root
+            identity,
+            pass_on,
+            engine.store,
+            server,
+            settings.agent_id,
+            settings.tags,
+            settings.facts_root,
+            watch_only=settings.watch_only,
         )
         status = StatusFile(
             settings.state_dir,

@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         if not setting.secret:
             flags: list[str] = [f"--{setting.name.replace('_', '-')}"]
             flags += ["--server"] if setting.name == "server_url" else []
-            switch: dict[str, Any] = {"action": "store_const", "const": "1"} if not setting.in_file else {}
+            switch: dict[str, Any] = {"action": "store_const", "const": "1"} if setting.is_switch else {}
             group.add_argument(*flags, dest=setting.name, default=argparse.SUPPRESS, help=setting.help, **switch)
 
     parser = _Parser(

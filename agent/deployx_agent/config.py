@@ -49,6 +49,7 @@ class Settings:
     pong_timeout_s: float | None
     """None: from the heartbeat's interval."""
     tasks_parallel: int
+    watch_only: bool
     tags: Mapping[str, str]
     ca_file: Path | None
     insecure_http: bool
@@ -79,6 +80,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         connect_timeout_s=values.get("connect_timeout", 20.0),
         pong_timeout_s=values.get("pong_timeout"),
         tasks_parallel=values.get("tasks_parallel", TASKS_PARALLEL),
+        watch_only=values.get("watch_only", False),
         tags=values.get("tags", {}),
         ca_file=_readable(values.get("ca_file")),
         insecure_http=insecure,

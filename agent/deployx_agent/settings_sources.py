@@ -107,6 +107,11 @@ class Setting:
     secret: bool = False
     """No flag, since everybody sees command lines; ``DEPLOYX_<NAME>_FILE`` instead."""
 
+    @property
+    def is_switch(self) -> bool:
+        """Whether its flag takes no value."""
+        return self.parse is _switch
+
 
 SETTINGS = (
     Setting("server_url", _text(limits.ORIGIN_MAX), "the server, such as https://deployx.example.com"),
@@ -120,6 +125,7 @@ SETTINGS = (
     Setting("connect_timeout", _seconds, "seconds until an attempt to connect, or to register, has failed"),
     Setting("pong_timeout", _seconds, "seconds until a missing pong means that the connection is broken"),
     Setting("tasks_parallel", _parallel, "how many tasks may run at once; others wait their turn"),
+    Setting("watch_only", _switch, "run no tasks: this machine is only to be seen"),
     Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),
     Setting("ca_file", _path, "trust this private certificate authority (PEM), and no other"),
     Setting("insecure_http", _switch, "allow plain http to another machine", in_file=False),

@@ -95,6 +95,7 @@ EACH = {
     "connect_timeout": ("3", "connect_timeout_s", 3.0),
     "pong_timeout": ("4", "pong_timeout_s", 4.0),
     "tasks_parallel": ("7", "tasks_parallel", 7),
+    "watch_only": ("1", "watch_only", True),
     "tags": ("role=web,env=prod", "tags", {"role": "web", "env": "prod"}),
     "ca_file": ("/dev/null", "ca_file", Path("/dev/null")),
     "insecure_http": ("1", "insecure_http", True),
@@ -107,7 +108,7 @@ EACH = {
 def test_each_setting_by_variable_flag_and_file(name: str, tmp_path: Path) -> None:
     text, attribute, parsed = EACH[name]
     assert getattr(load({}, **{name: text}), attribute) == parsed
-    flag = [f"--{name.replace('_', '-')}", *([text] if name != "insecure_http" else [])]
+    flag = [f"--{name.replace('_', '-')}", *([text] if name not in ("insecure_http", "watch_only") else [])]
     assert getattr(load(vars(cli._parser().parse_args(["run", *flag]))), attribute) == parsed
     assert getattr(load(vars(cli._parser().parse_args([*flag, "run"]))), attribute) == parsed
     if name not in ("insecure_http", "state_dir"):

@@ -116,6 +116,17 @@ def test_a_command_on_several_devices(ada: Any) -> None:
     assert said[-1] == "2 devices: 2 succeeded"
 
 
+def test_a_machine_that_is_only_watched_runs_nothing_and_says_so(fleet: Fleet, ada: Any) -> None:
+    fleet.start("seen", DEPLOYX_WATCH_ONLY="1")
+    seen = fleet.device("seen", "online")
+    assert seen["facts"]["tasks"] == "refused: it only watches"
+    done = ada("run", "true", "--on", "name=seen")
+    fleet.stop("seen")
+    assert fleet.api.delete(f"/devices/{seen['id']}").status_code == 204
+    assert done.returncode == 1
+    assert "seen: The agent of this machine only watches and runs nothing" in done.stderr
+
+
 def test_one_device_has_no_prefix(ada: Any) -> None:
     done = ada("run", "--on", "role=web", "--env", "A=b c", "--cwd", "/", "--", "sh", "-c", "pwd; echo $A")
     assert (done.returncode, done.stdout) == (0, "/\nb c\n"), done.stderr

@@ -137,6 +137,7 @@ class TaskCode(StrEnum):
     DISK_FULL = "disk_full"  # failed: the disk has no room for the journal and the output
     START_FAILED = "start_failed"  # failed: the system did not start it
     WRONG_DEVICE = "wrong_device"  # failed: the task names another agent than the one that got it
+    WATCH_ONLY = "watch_only"  # failed: the agent was started to watch its machine, and runs nothing
     # interrupted
     AGENT_STOPPED = "agent_stopped"  # interrupted: the agent was stopped while it ran
     AGENT_KILLED = "agent_killed"  # interrupted: the agent or its machine ended without notice while it ran

@@ -64,6 +64,7 @@ AGENT = frozenset(
         "STATE_DIR",
         "TAGS",
         "TASKS_PARALLEL",
+        "WATCH_ONLY",
     }
 )
 COMMAND_LINE = frozenset({"TOKEN", "URL"})

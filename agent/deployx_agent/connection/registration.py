@@ -11,6 +11,9 @@ from deployx_agent.tasks.store import Store
 from deployx_protocol import PROTOCOL_VERSION
 from deployx_protocol.messages import AgentRegister
 
+_ONLY_WATCHES = {"tasks": "refused: it only watches"}
+"""What people read among the facts of a machine that runs nothing."""
+
 
 class Registrar:
     """Makes registrations. Facts are read once per start: hardware does not change under a running system."""
@@ -24,6 +27,8 @@ class Registrar:
         agent_id: str | None,
         tags: Mapping[str, str],
         facts_root: Path,
+        *,
+        watch_only: bool,
     ) -> None:
         self.identity = identity
         self._store = store
@@ -33,7 +38,7 @@ class Registrar:
         self.origin = origin
         self._configured_agent_id = agent_id
         self._platform = system.platform_name()
-        self._facts = system.read(facts_root)
+        self._facts = system.read(facts_root) | (_ONLY_WATCHES if watch_only else {})
         self._fingerprint = fingerprint.read(facts_root)
 
     @property

@@ -2,7 +2,8 @@
 
 Invariant: whatever the agent exits with, it is started again after a cool-down. That includes 77 and 78: a server whose
 address or database is wrong for an hour refuses a whole fleet with them, and nobody can visit a fleet. The service runs
-with the settings that `install-service` was given, but no definition holds a token: everybody may read those.
+with the settings that `install-service` was given, but no definition holds a token: everybody may read those. systemd's
+unit holds all that takes nothing from tasks, and a whole sandbox where there are none (``watch_only``).
 """
 
 import re
@@ -15,10 +16,15 @@ from xml.sax.saxutils import escape
 from deployx_agent.config import Settings
 from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log
+from deployx_agent.settings_sources import SETTINGS
+from deployx_protocol.variables import PREFIX
 
 COOL_DOWN_S = 30
+_SWITCHES = {f"{PREFIX}{setting.name.upper()}" for setting in SETTINGS if setting.is_switch}
 _PLAIN = re.compile(r"[\w@+=:,./$%-]+")
 _TEMPLATES = Path(__file__).parent / "templates"
+_HOMES = ("/home", "/root", "/run/user")
+"""What ``ProtectHome=yes`` hides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,31 @@ def _systemd(settings: Settings) -> Definition:
         "deployx-agent.service",
         PYTHON=_unit_quoted(sys.executable.replace("$", "$$")),
         ENVIRONMENT="\n".join(f"Environment={_unit_quoted(f'{name}={value}')}" for name, value in variables.items()),
-        STATE_NAME=settings.state_dir.name,
+        STATE=_state(settings),
         COOL_DOWN_S=str(COOL_DOWN_S),
+        PROFILE=_profile(settings),
     )
-    if settings.state_dir.parent != Path("/var/lib"):
-        text = text.replace(f"StateDirectory={settings.state_dir.name}\nStateDirectoryMode=0700\n", "")
     path = Path("/etc/systemd/system/deployx-agent.service")
     systemctl = "systemctl"
     return Definition(text, path, ((systemctl, "daemon-reload"), (systemctl, "enable", "--now", path.name)))
+
+
+def _profile(settings: Settings) -> str:
+    """What the unit forbids, with reasons for what it does not."""
+    if not settings.watch_only:
+        return _fill("runs-tasks.conf")
+    needed = [Path(sys.prefix), Path(sys.base_prefix), _TEMPLATES, settings.state_dir, settings.ca_file]
+    needed += [Path(file) for name, file in settings.given.items() if name == "DEPLOYX_CONFIG"]
+    at_home = any(path and path.is_relative_to(home) for path in needed for home in _HOMES)
+    return _fill("watches-only.conf", HOME="read-only" if at_home else "yes")
+
+
+def _state(settings: Settings) -> str:
+    """Who makes the state folder: systemd below its own place, its owner elsewhere."""
+    folder = settings.state_dir
+    if folder.parent == Path("/var/lib"):
+        return f"StateDirectory={_unit_quoted(folder.name)}\nStateDirectoryMode=0700"
+    return f"ReadWritePaths={_unit_quoted(str(folder))}" if settings.watch_only else ""
 
 
 def _launchd(settings: Settings) -> Definition:
@@ -117,7 +140,7 @@ def _windows(settings: Settings) -> Definition:
 def _flag(variable: str, value: str) -> str:
     """``DEPLOYX_NAME`` and its value as words of a Windows command line, where a task has no environment of its own."""
     flag = f"--{variable.removeprefix('DEPLOYX_').lower().replace('_', '-')}"
-    return flag if variable == "DEPLOYX_INSECURE_HTTP" else f'{flag} "{value}"'
+    return flag if variable in _SWITCHES else f'{flag} "{value}"'
 
 
 def _unit_quoted(text: str) -> str:

@@ -35,13 +35,22 @@ EVENTS = frozenset({events.TASK_ASSIGNED, events.TASK_CANCEL, events.TASK_ACKNOW
 INBOX_MAX = 1_000
 _RETRY_S = 5.0
 _PRUNE_EVERY_S = 86_400.0
+_ONLY_WATCHED = Ending(
+    TaskState.FAILED,
+    TaskCode.WATCH_ONLY,
+    "The agent of this machine only watches and runs nothing; its owner has to start it without --watch-only.",
+)
 
 
 class Engine:
-    """The tasks of this agent, remembered in ``folder``. Raises ConfigError when the journal cannot be opened."""
+    """The tasks of this agent, remembered in ``folder``. Raises ConfigError when the journal cannot be opened.
 
-    def __init__(self, folder: Path, parallel: int, log: Log) -> None:
+    ``watch_only``: each task is refused, also one that an earlier process accepted.
+    """
+
+    def __init__(self, folder: Path, parallel: int, log: Log, *, watch_only: bool = False) -> None:
         self._parallel = parallel
+        self._watch_only = watch_only
         self._log = log
         self.store = Store(folder, parallel, log)
         self._entries: dict[str, Entry] = {}
@@ -190,12 +199,17 @@ class Engine:
         if task.known:
             message = "The agent's journal does not have this task, which it had accepted; it is not run again."
             return Ending(TaskState.LOST, TaskCode.NOT_IN_JOURNAL, message)
+        if self._watch_only:
+            return _ONLY_WATCHED
         return Ending(TaskState.EXPIRED) if task.expires_in_s <= 0 else None
 
     def _again(self, entry: Entry, task: Task) -> None:
         """A repeat: answered with what is known, and the word that a task of an earlier process waits for."""
         entry.unknown = False
         if entry.state is TaskState.ACCEPTED and not entry.confirmed:
+            if self._watch_only:
+                self._start(entry, self._finish(entry, _ONLY_WATCHED))
+                return
             entry.confirmed, entry.task, entry.spool = True, task, self.store.spool(task)
             self._enqueue(entry, task)
         self._outbox.report(entry)
