@@ -3,7 +3,7 @@
 Invariants: a task is claimed (`queued → sent`) only for the session that its device's row names, under a lock on that
 row, so that of two servers never both send it; only for a trusted device; and never beyond what its run or its device
 may have in flight. What was claimed is sent after the commit, and, since nobody can know whether that was heard, again
-to the next session, until the agent has given a receipt.
+to the next session, which claims it anew, until the agent has given a receipt.
 """
 
 from collections import defaultdict
@@ -78,18 +78,28 @@ class DeliveryService:
                 await _repeat(unit.session, {id: agents[id] for id in again}, found, now)
             claimed = await _claimable(unit.session, agents, found, now)
             moved: list[Task] = []
+            repeated: list[Task] = []
             for task, run in claimed:
                 assert task.device_id is not None
-                moved.append(task)
-                if not assignment.fits(run):
+                delivery = found[task.device_id]
+                if task.state == TaskState.SENT:
+                    lifecycle.send_again(task, delivery.epoch)
+                    repeated.append(task)
+                elif assignment.fits(run):
+                    lifecycle.send(task, run, delivery.epoch, now)
+                    moved.append(task)
+                else:
                     lifecycle.end(task, TaskEvent.CANCEL, now, message="It is too large to be sent to an agent.")
                     log.error("task.too_large", task_id=task.id, run_id=run.id)
+                    moved.append(task)
                     continue
-                lifecycle.send(task, run, epochs[task.device_id], now)
                 told = assignment.message(task, run, agents[task.device_id], known=False, now=now)
-                found[task.device_id].tasks.append(told)
-            await repository.save_tasks(unit.session, moved)
+                delivery.tasks.append(told)
+            await repository.save_tasks(unit.session, [*moved, *repeated])
             await settling.settle(unit, moved, now)
+            settling.hint_tasks(unit, repeated)
+        for delivery in found.values():
+            delivery.tasks.sort(key=lambda task: task.task_id)
         return [one for one in found.values() if one.tasks or one.cancelled or one.left]
 
     async def cancelled_many(self, device_ids: Collection[int]) -> dict[int, list[str]]:
@@ -133,7 +143,10 @@ class DeliveryService:
 
 
 async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int, Delivery], now: datetime) -> None:
-    """What these devices have in flight without having started it, and what they are to end."""
+    """What these devices have in flight without having started it, and what they are to end.
+
+    What was sent in an earlier session is claimed anew instead (``_claimable``).
+    """
     for ids in repository.chunks(sorted(agents)):
         query = sa.select(Task, Run).join(Run, Task.run_id == Run.id).where(Task.device_id.in_(ids), repository.FLYING)
         for task, run in await session.execute(query.order_by(Task.id)):
@@ -141,7 +154,9 @@ async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int
             delivery = found[task.device_id]
             if task.cancel_requested_at is not None:
                 delivery.cancelled.append(task.id)
-            elif task.state != TaskState.RUNNING:
+            elif task.state == TaskState.ACCEPTED or (
+                task.state == TaskState.SENT and task.sent_epoch == delivery.epoch
+            ):
                 known = task.state == TaskState.ACCEPTED
                 told = assignment.message(task, run, agents[task.device_id], known=known, now=now)
                 delivery.tasks.append(told)
@@ -150,41 +165,45 @@ async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int
 async def _claimable(
     session: AsyncSession, agents: Collection[int], found: dict[int, Delivery], now: datetime
 ) -> list[tuple[Task, Run]]:
-    """Queued tasks of ``agents``, locked, oldest first, as many as devices and runs have places for."""
-    candidates = await _oldest_queued(session, agents, now)
-    rooms = await repository.count_flying(session, Task.device_id, agents)
-    runs = await repository.lock_runs(session, {run_id for _, run_id, _ in candidates})
+    """Tasks of ``agents`` that wait, locked, oldest first, as many as devices and runs have places for."""
+    candidates = await _oldest_waiting(session, agents, now)
+    rooms = await repository.count_flying(session, agents)
+    runs = await repository.lock_runs(session, {run_id for _, run_id, _, _ in candidates})
     limited = [run.id for run in runs.values() if run.max_parallel is not None]
-    flying = await repository.count_flying(session, Task.run_id, limited)
+    taken = await repository.count_places(session, limited)
     chosen: list[str] = []
-    for task_id, run_id, device_id in candidates:
-        if rooms.get(device_id, 0) >= DEVICE_MAX or run_id not in runs:
+    for task_id, run_id, device_id, queued in candidates:
+        if run_id not in runs or (queued and rooms.get(device_id, 0) >= DEVICE_MAX):
             continue
         limit = runs[run_id].max_parallel
-        if limit is not None and flying.get(run_id, 0) >= limit:
+        late = runs[run_id].expires_at <= now  # it was sent before, and does not start any more: it says so and is over
+        if limit is not None and taken.get(run_id, 0) >= limit and not late:
             continue
         if len(chosen) >= CLAIM_MAX:
             found[device_id].left = True
             continue
         chosen.append(task_id)
-        rooms[device_id] = rooms.get(device_id, 0) + 1
-        flying[run_id] = flying.get(run_id, 0) + 1
-    tasks = await repository.lock_tasks(session, chosen, repository.QUEUED)
+        rooms[device_id] = rooms.get(device_id, 0) + queued
+        taken[run_id] = taken.get(run_id, 0) + 1
+    tasks = await repository.lock_tasks(session, chosen, repository.WAITING)
     return [(tasks[id], runs[tasks[id].run_id]) for id in sorted(tasks)]
 
 
-async def _oldest_queued(
+async def _oldest_waiting(
     session: AsyncSession, device_ids: Collection[int], now: datetime
-) -> list[tuple[str, str, int]]:
-    """(task, run, device) of the oldest queued tasks of each device, oldest first, whose time is not over."""
-    rows: list[tuple[str, str, int]] = []
+) -> list[tuple[str, str, int, bool]]:
+    """(task, run, device, whether it was never sent) of the oldest tasks that wait of each device, oldest first; of
+    those that were never sent the ones whose time is not over."""
+    rows: list[tuple[str, str, int, bool]] = []
+    queued = Task.state == TaskState.QUEUED
     for ids in repository.chunks(sorted(device_ids)):
         place = sa.func.row_number().over(partition_by=Task.device_id, order_by=Task.id).label("place")
         ranked = (
-            sa.select(Task.id, Task.run_id, Task.device_id, place)
-            .where(Task.device_id.in_(ids), repository.QUEUED, Task.deadline_at > now)
+            sa.select(Task.id, Task.run_id, Task.device_id, queued.label("queued"), place)
+            .where(Task.device_id.in_(ids), repository.WAITING, sa.or_(~queued, Task.deadline_at > now))
             .subquery()
         )
-        query = sa.select(ranked.c.id, ranked.c.run_id, ranked.c.device_id).where(ranked.c.place <= DEVICE_MAX)
-        rows += [(id, run_id, device_id) for id, run_id, device_id in await session.execute(query)]
+        query = sa.select(ranked.c.id, ranked.c.run_id, ranked.c.device_id, ranked.c.queued)
+        found = await session.execute(query.where(ranked.c.place <= DEVICE_MAX))
+        rows += [(id, run_id, device_id, bool(queued)) for id, run_id, device_id, queued in found]
     return sorted(rows)

@@ -27,6 +27,12 @@ def send(task: Task, run: Run, epoch: int, now: datetime) -> None:
     task.deadline_at = run.expires_at + GRACE
 
 
+def send_again(task: Task, epoch: int) -> None:
+    """It is handed to a later session of its device, which may not have heard of it: its state stays."""
+    assert task.state == TaskState.SENT
+    task.sent_epoch = epoch
+
+
 def end(task: Task, event: TaskEvent, now: datetime, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
     """The server ends it: EXPIRE, CANCEL, GO_SILENT or FORGET."""
     unsent = task.state == TaskState.QUEUED

@@ -27,8 +27,8 @@ class DeviceNow:
 class Circumstances:
     """What a task's state depends on besides itself. ``device`` is None when it was deleted.
 
-    ``behind``: how many older tasks of its device are queued; ``in_flight``: how many tasks of its run are, where
-    ``max_parallel`` limits them.
+    ``behind``: how many older tasks of its device are queued; ``in_flight``: how many places of its run are taken,
+    where ``max_parallel`` limits them; ``this_session``: whether it was sent in the device's present session.
     """
 
     expires_at: datetime
@@ -37,6 +37,14 @@ class Circumstances:
     device: DeviceNow | None = None
     behind: int = 0
     in_flight: int = 0
+    this_session: bool = True
+
+    @property
+    def full(self) -> str:
+        """That its run has no place; empty if it has one."""
+        if self.max_parallel is None or self.in_flight < self.max_parallel:
+            return ""
+        return f"waits: {self.in_flight} of {self.max_parallel} in flight"
 
 
 def explain(task: Task, at: Circumstances) -> tuple[str, str]:
@@ -55,10 +63,7 @@ def _unfinished(task: Task, state: TaskState, at: Circumstances) -> tuple[str, s
         return _queued(at)
     away = _away(at.device)
     if state is TaskState.SENT:
-        reason = "sent, and not yet confirmed by the device"
-        if away:
-            return f"{reason}; {away}", f"sent again when it is back, until {_at(at.expires_at)}"
-        return reason, f"must start by {_at(at.expires_at)}"
+        return _sent(away, at)
     if state is TaskState.ACCEPTED:
         reason = "received by the device, where it waits for its turn"
         if away:
@@ -72,6 +77,17 @@ def _unfinished(task: Task, state: TaskState, at: Circumstances) -> tuple[str, s
     return reason, ends
 
 
+def _sent(away: str, at: Circumstances) -> tuple[str, str]:
+    reason, until = "sent, and not yet confirmed by the device", f"until {_at(at.expires_at)}"
+    if away:
+        return f"{reason}; {away}", f"sent again when it is back, {until}"
+    if at.this_session:
+        return reason, f"must start by {_at(at.expires_at)}"
+    if at.full:  # it gave its place up when its connection was lost
+        return f"{reason}; {at.full}", f"sent again when one of them ends, {until}"
+    return reason, f"sent again at once, {until}"
+
+
 def _queued(at: Circumstances) -> tuple[str, str]:
     until = f"until {_at(at.expires_at)}"
     if at.device is None:
@@ -82,8 +98,8 @@ def _queued(at: Circumstances) -> tuple[str, str]:
     if away:
         waits = f"{away}; {_behind(at.behind)}" if at.behind else away
         return waits, f"sent when it is back, {until}"
-    if at.max_parallel is not None and at.in_flight >= at.max_parallel:
-        return f"waits: {at.in_flight} of {at.max_parallel} in flight", f"sent when one of them ends, {until}"
+    if at.full:
+        return at.full, f"sent when one of them ends, {until}"
     if at.behind:
         return _behind(at.behind), f"sent after those, {until}"
     return "about to be sent", f"sent at once, {until}"

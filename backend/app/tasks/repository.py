@@ -31,6 +31,24 @@ UNFINISHED: sa.ColumnElement[bool] = Task.state.in_(_states(frozenset(TaskState)
 QUEUED: sa.ColumnElement[bool] = sa.and_(UNFINISHED, Task.state == sa.literal_column("'queued'"))
 FLYING: sa.ColumnElement[bool] = sa.and_(UNFINISHED, Task.state.in_(_states(IN_FLIGHT)))
 
+_UNHEARD = sa.and_(UNFINISHED, Task.state == sa.literal_column("'sent'"), Task.cancel_requested_at.is_(None))
+
+
+def _device_is(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(Device.id == Task.device_id, Device.status == DeviceStatus.ONLINE, *conditions)
+
+
+PLACED: sa.ColumnElement[bool] = sa.and_(
+    FLYING,
+    sa.or_(Task.state != sa.literal_column("'sent'"), _device_is(Device.session_epoch == Task.sent_epoch)),
+)
+"""Takes one of the places of a run with ``max_parallel``: the device has said that it has it, or is there and was sent
+it in this very session. A device that went without a word gives its place up, and asks for one when it is back."""
+UNPLACED: sa.ColumnElement[bool] = sa.and_(_UNHEARD, _device_is(Device.session_epoch != Task.sent_epoch))
+"""Sent in an earlier session of a device that is back: to be sent again, as soon as its run has a place."""
+WAITING: sa.ColumnElement[bool] = sa.or_(QUEUED, UNPLACED)
+"""To be sent to its device."""
+
 
 def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
     """``items`` in pieces that fit a statement."""
@@ -99,19 +117,31 @@ async def with_unfinished(session: AsyncSession, device_ids: Collection[int]) ->
 
 
 async def waiting_here(session: AsyncSession, node_id: str) -> set[int]:
-    """The trusted devices that are connected to this node and have queued tasks."""
-    queued = sa.exists().where(Task.device_id == Device.id, QUEUED)
+    """The trusted devices that are connected to this node and have tasks to be sent."""
+    earlier = sa.and_(_UNHEARD, Task.sent_epoch != Device.session_epoch)
+    waiting = sa.exists().where(Task.device_id == Device.id, sa.or_(QUEUED, earlier))
     query = sa.select(Device.id).where(
-        Device.node_id == node_id, Device.status == DeviceStatus.ONLINE, Device.trust == Trust.TRUSTED, queued
+        Device.node_id == node_id, Device.status == DeviceStatus.ONLINE, Device.trust == Trust.TRUSTED, waiting
     )
     return set(await session.scalars(query))
 
 
-async def count_flying(session: AsyncSession, column: Any, ids: Collection[Any]) -> dict[Any, int]:
-    """How many tasks are in flight for each of ``ids``, which are values of ``column`` (of tasks)."""
+async def count_flying(session: AsyncSession, device_ids: Collection[int]) -> dict[int, int]:
+    """Device id → how many of its tasks are in flight."""
+    return await _count(session, Task.device_id, device_ids, FLYING)
+
+
+async def count_places(session: AsyncSession, run_ids: Collection[str]) -> dict[str, int]:
+    """Run id → how many of its places are taken (``PLACED``)."""
+    return await _count(session, Task.run_id, run_ids, PLACED)
+
+
+async def _count(
+    session: AsyncSession, column: Any, ids: Collection[Any], condition: sa.ColumnElement[bool]
+) -> dict[Any, int]:
     found: dict[Any, int] = {}
     for piece in chunks(ids):
-        query = sa.select(column, sa.func.count()).where(column.in_(piece), FLYING).group_by(column)
+        query = sa.select(column, sa.func.count()).where(column.in_(piece), condition).group_by(column)
         found |= {row[0]: row[1] for row in await session.execute(query)}
     return found
 

@@ -57,7 +57,7 @@ async def _hint_waiting(unit: Unit, ended: Collection[Task]) -> None:
             query = (
                 sa.select(Task.device_id)
                 .join(Device, Task.device_id == Device.id)
-                .where(Task.run_id == run_id, repository.QUEUED, Device.status == DeviceStatus.ONLINE)
+                .where(Task.run_id == run_id, repository.WAITING, Device.status == DeviceStatus.ONLINE)
                 .order_by(Task.id)
                 .limit(PLACES_MAX)
             )

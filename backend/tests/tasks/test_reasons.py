@@ -59,6 +59,18 @@ SAID = [
         "sent after those, until 2026-01-02T15:00:00Z",
     ),
     (
+        task(TaskState.SENT),
+        {"device": device(), "max_parallel": 10, "in_flight": 10, "this_session": False},
+        "sent, and not yet confirmed by the device; waits: 10 of 10 in flight",
+        "sent again when one of them ends, until 2026-01-02T15:00:00Z",
+    ),
+    (
+        task(TaskState.SENT),
+        {"device": device(), "this_session": False},
+        "sent, and not yet confirmed by the device",
+        "sent again at once, until 2026-01-02T15:00:00Z",
+    ),
+    (
         task(TaskState.RUNNING, started_at=NOON),
         {"device": device()},
         "running since 2026-01-02T12:00:00Z",
