@@ -124,6 +124,8 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         return None
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        if eio_sid not in self.environ:  # the transport was closed while this was on its way
+            return
         if not isinstance(data, str):
             await self.refuse(eio_sid, "binary message")
             return

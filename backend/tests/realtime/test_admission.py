@@ -1,6 +1,7 @@
 """Connections whose peers do not say who they are: how many, for how long, and how much is said about them."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -96,3 +97,15 @@ async def test_threat_20_who_comes_while_there_are_too_many_is_told_in_few_lines
                 async with RawLink.opened(node.url):
                     pass
     assert sum("agent.refused" in line for line in lines()) == Complaints.PER_WINDOW + 1
+
+
+@pytest.mark.databases("sqlite")
+async def test_what_was_on_its_way_when_the_connection_was_cut_is_passed_over(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = await serve(enrollment="approval")
+    async with RawLink.opened(node.url) as link:
+        await link.send(b"refused: binary")
+        await link.send("40")
+        assert await link.event_or_end() is None
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

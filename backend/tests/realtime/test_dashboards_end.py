@@ -71,7 +71,7 @@ async def test_fault_19_a_dashboard_that_does_not_read_is_cut_off(
 async def test_a_queue_that_grows_without_end_is_cut_off(
     serve: Serve, watch: Watch, person: MakePerson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.realtime.link.OUTGOING_MAX", 5)
+    monkeypatch.setattr("app.realtime.link_socket.OUTGOING_MAX", 5)
     node, ada = await serve(), await person()
     await fleet(node, ada, 4_000, facts={f"fact{n}": "x" * 200 for n in range(10)})
     async with (
