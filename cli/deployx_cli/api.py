@@ -11,19 +11,20 @@ from deployx_cli.http import Http, NoAnswer, Response, TimedOut
 
 PAGE = 500
 COOKIE = "__Host-deployx"
-_TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0
 _AUDIT_PART = 5_000
 
 
 class Api:
     """One server, with one way to show who is asking."""
 
-    def __init__(self, url: str, *, token: str = "") -> None:
+    def __init__(self, url: str, *, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
         self.url = url
+        self._timeout_s = timeout_s
         headers = {"User-Agent": f"deployx/{__version__}", "Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._http = Http(url, _encodable(headers), _TIMEOUT_S)
+        self._http = Http(url, _encodable(headers), timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +100,7 @@ class Api:
         try:
             response = self._http.request(method, f"/api/v1{path}", **request)
         except TimedOut:
-            raise Unreachable(f"{self.url} did not answer within {_TIMEOUT_S:.0f} s.") from None
+            raise Unreachable(f"{self.url} did not answer within {self._timeout_s:.0f} s.") from None
         except NoAnswer as error:
             raise Unreachable(_why_unreachable(self.url, error.__cause__)) from None
         if response.is_success:

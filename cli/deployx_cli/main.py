@@ -1,5 +1,6 @@
 """The commands, their options, and the one place where a failure becomes a sentence and an exit code."""
 
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -7,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deployx_cli import __version__, audit, devices, login, output, run_commands, sim
+from deployx_cli import __version__, audit, completing, devices, login, output, run_commands, sim
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
@@ -110,7 +111,15 @@ def logout_command(insecure_http: InsecureHttp = False) -> None:
     "`deployx devices --json | jq -r '.[] | select(.trust == \"pending\") | .hostname'`",
 )
 def devices_command(
-    on: Annotated[str, typer.Option("--on", metavar="SELECTOR", help="Only devices that this selector means.")] = "",
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="SELECTOR",
+            help="Only devices that this selector means.",
+            autocompletion=completing.selector,
+        ),
+    ] = "",
     query: Annotated[str, typer.Option("--query", "-q", help="Words in name, hostname, address or id.")] = "",
     status: Annotated[Status | None, typer.Option(help="Only devices whose link is this.")] = None,
     trust: Annotated[Trust | None, typer.Option(help="Only devices of this trust.")] = None,
@@ -148,6 +157,7 @@ def main() -> None:
     """The entry point."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `deployx devices | head` ends without a word
+    completing.prepare_bash(os.environ)
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="deployx", standalone_mode=False))
     except CommandError as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deployx_cli import output, running, safe
+from deployx_cli import completing, output, running, safe
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.request import Asked, request_of
 from deployx_cli.running import Form
@@ -15,7 +15,9 @@ app = typer.Typer()
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 RawBytes = Annotated[bool, typer.Option("--raw", help="The bytes as the device sent them; for one device.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or `last` for the newest.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="The id of a run, or `last` for the newest.", autocompletion=completing.run)
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="Only the device of this name or id.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the id of the run and leave it to itself.")]
 
@@ -66,7 +68,15 @@ def run_command(
         list[str] | None,
         typer.Argument(metavar="COMMAND", help="One word is split as a shell would split it; arguments of --script."),
     ] = None,
-    on: Annotated[str, typer.Option("--on", metavar="SELECTOR", help="Which devices; * means all you may see.")] = "",
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="SELECTOR",
+            help="Which devices; * means all you may see.",
+            autocompletion=completing.selector,
+        ),
+    ] = "",
     shell: Annotated[bool, typer.Option("--shell", help="Give the command to the machine's shell as a line.")] = False,
     script: Annotated[str, typer.Option(metavar="FILE", help="Run this script; - reads it from stdin.")] = "",
     interpreter: Annotated[
@@ -126,7 +136,12 @@ def run_command(
     "`deployx runs --json | jq -r '.[] | select(.counts.failed) | .id'`",
 )
 def runs_command(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Show the tasks of this run; `last` is the newest.")] = "",
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="Show the tasks of this run; `last` is the newest.", autocompletion=completing.run
+        ),
+    ] = "",
     state: Annotated[
         State | None, typer.Option(help="Only runs that are active, over, or ended badly somewhere.")
     ] = None,
@@ -220,8 +235,15 @@ def retry_command(
 )
 def groups_command(
     save: Annotated[str, typer.Option(metavar="NAME", help="Keep the selector of --on under this name.")] = "",
-    on: Annotated[str, typer.Option("--on", metavar="SELECTOR", help="Which devices are in the group.")] = "",
-    delete: Annotated[str, typer.Option(metavar="NAME", help="Forget this group; its devices stay.")] = "",
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on", metavar="SELECTOR", help="Which devices are in the group.", autocompletion=completing.selector
+        ),
+    ] = "",
+    delete: Annotated[
+        str, typer.Option(metavar="NAME", help="Forget this group; its devices stay.", autocompletion=completing.group)
+    ] = "",
     as_json: AsJson = False,
     insecure_http: InsecureHttp = False,
 ) -> None:
