@@ -35,7 +35,8 @@ _UNHEARD = sa.and_(UNFINISHED, Task.state == sa.literal_column("'sent'"), Task.c
 
 
 def _device_is(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    return sa.exists().where(Device.id == Task.device_id, Device.status == DeviceStatus.ONLINE, *conditions)
+    device = sa.select(Device.id).where(Device.id == Task.device_id, Device.status == DeviceStatus.ONLINE, *conditions)
+    return device.correlate(Task).exists()  # not the devices that a query may have joined
 
 
 PLACED: sa.ColumnElement[bool] = sa.and_(
