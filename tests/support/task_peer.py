@@ -47,6 +47,8 @@ class TaskPeer(Peer):
         self.posts: list[int] = []
         """The length of each post of output."""
         self.scripts: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+        """The hash of each script that was asked for."""
         self.updates: list[TaskUpdate] = []
         self.output: dict[str, list[frames.Frame]] = {}
         self.tasks: dict[str, Task] = {}
@@ -206,5 +208,6 @@ class TaskPeer(Peer):
     async def _get_script(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {self.http_token}":
             return web.Response(status=401)
+        self.fetched.append(request.match_info["sha256"])
         body = self.scripts.get(request.match_info["sha256"])
         return web.Response(status=404) if body is None else web.Response(body=body)

@@ -6,8 +6,7 @@ reported is in the journal first; a task is started once in its life, in the ord
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from deployx_agent.tasks.entry import Entry, clock, update_of
 from deployx_agent.tasks.journal import Row, Stage
 from deployx_agent.tasks.outbox import Connection, Outbox
 from deployx_agent.tasks.runner import Ending
+from deployx_agent.tasks.spool import NOTHING
 from deployx_agent.tasks.store import DiskError, Store
+from deployx_agent.tasks.waiting import Waiting
 from deployx_agent.tasks.work import Worker
 from deployx_protocol import checks, events
 from deployx_protocol.checks import InvalidPayload
@@ -33,6 +34,8 @@ REPORT_PATIENCE_S = 3.0
 """How long a stopping agent waits for the server to acknowledge what it reported."""
 EVENTS = frozenset({events.TASK_ASSIGNED, events.TASK_CANCEL, events.TASK_ACKNOWLEDGED})
 INBOX_MAX = 1_000
+ENTRIES_MAX = 10_000
+"""How many tasks are in memory, each with a few hundred bytes; beyond that none is taken, and the server repeats it."""
 _RETRY_S = 5.0
 _PRUNE_EVERY_S = 86_400.0
 _ONLY_WATCHED = Ending(
@@ -57,7 +60,7 @@ class Engine:
         self._outbox = Outbox(self._entries, self._on_settled, log)
         self._worker = Worker(self.store, lambda: self._connection, self._on_started, self._outbox.has_output, log)
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self._queue: deque[Entry] = deque()
+        self._waiting = Waiting(self._expire)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._settled: list[Entry] = []
         self._group: asyncio.TaskGroup
@@ -157,6 +160,9 @@ class Engine:
         tasks = payload.get("tasks") if isinstance(payload, dict) else None
         fresh: dict[str, Task] = {}
         for raw in tasks if isinstance(tasks, list) else []:
+            if len(self._entries) + len(fresh) >= ENTRIES_MAX and not self._has(raw):
+                self._log.warning("More tasks wait than are taken; this one is left to be repeated", most=ENTRIES_MAX)
+                continue
             try:
                 task = checks.decode(raw, Task)
             except InvalidPayload as error:
@@ -167,6 +173,9 @@ class Engine:
         if fresh:
             await self._receive(list(fresh.values()))
         self._start_more()
+
+    def _has(self, raw: Any) -> bool:
+        return isinstance(raw, dict) and raw.get("task_id") in self._entries
 
     async def _unreadable(self, raw: Any, why: str) -> None:
         self._log.warning("The server assigned something that the protocol does not allow", error=why)
@@ -206,16 +215,16 @@ class Engine:
     def _again(self, entry: Entry, task: Task) -> None:
         """A repeat: answered with what is known, and the word that a task of an earlier process waits for."""
         entry.unknown = False
-        if entry.state is TaskState.ACCEPTED and not entry.confirmed:
+        if entry.state is TaskState.ACCEPTED and not entry.confirmed and entry.task_id not in self._running:
             if self._watch_only:
                 self._start(entry, self._finish(entry, _ONLY_WATCHED))
                 return
-            entry.confirmed, entry.task, entry.spool = True, task, self.store.spool(task)
-            self._enqueue(entry, task)
+            entry.confirmed = True
+            self._waiting.add(entry, task.expires_in_s)
         self._outbox.report(entry)
 
     async def _receive(self, tasks: list[Task]) -> None:
-        entries = [Entry(task.task_id, self.store.spool(task), TaskState.ACCEPTED, clock(), task) for task in tasks]
+        entries = [Entry(task.task_id, NOTHING, TaskState.ACCEPTED, clock()) for task in tasks]
         self._entries |= {entry.task_id: entry for entry in entries}
         try:
             await self.store.received(tasks)
@@ -226,45 +235,47 @@ class Engine:
                 self._over(entry, Ending(TaskState.FAILED, TaskCode.DISK_FULL, message))
             return
         for entry, task in zip(entries, tasks, strict=True):
-            self._enqueue(entry, task)
+            self._waiting.add(entry, task.expires_in_s)
             self._outbox.report(entry)
 
-    def _enqueue(self, entry: Entry, task: Task) -> None:
-        entry.start_by = clock() + task.expires_in_s
-        entry.expiry = asyncio.get_running_loop().call_later(task.expires_in_s + 0.01, self._start_more)
-        self._queue.append(entry)
-
     async def _refuse(self, task_id: str, ending: Ending) -> None:
-        entry = Entry(task_id, self.store.no_spool(task_id), ending.state, clock())
+        entry = Entry(task_id, NOTHING, ending.state, clock())
         await self.store.refused(update_of(entry, ending))
         self._entries[task_id] = entry
         self._over(entry, ending)
 
     async def _on_cancel(self, payload: Any) -> None:
+        unstarted: list[Entry] = []
         for task_id in checks.decode(payload, TaskCancel).task_ids:
             entry = await self._known(task_id) if checks.is_uuid(task_id) else None
             if entry is None:
-                if checks.is_uuid(task_id):
+                if checks.is_uuid(task_id) and len(self._entries) < ENTRIES_MAX:
                     await self._refuse(task_id, Ending(TaskState.CANCELLED))
             elif entry.over:
                 self._outbox.report(entry)
             elif task_id in self._running:
                 entry.control.end(TaskState.CANCELLED)
             else:
-                self._call_off(entry)
+                unstarted.append(entry)
+        self._end_unstarted(unstarted, TaskState.CANCELLED)
 
     async def _on_acknowledged(self, payload: Any) -> None:
         message = checks.decode(payload, TaskAcknowledged)
         self._outbox.acknowledged(message)
-        for entry in [self._entries[task_id] for task_id in message.unknown if task_id in self._entries]:
-            if not entry.over and entry.task_id not in self._running:
-                self._call_off(entry)
+        unknown = [self._entries[task_id] for task_id in message.unknown if task_id in self._entries]
+        unstarted = [entry for entry in unknown if not entry.over and entry.task_id not in self._running]
+        self._end_unstarted(unstarted, TaskState.CANCELLED)
 
-    def _call_off(self, entry: Entry) -> None:
-        """End what was not started."""
-        if entry in self._queue:
-            self._queue.remove(entry)
-        self._start(entry, self._finish(entry, Ending(TaskState.CANCELLED)))
+    def _end_unstarted(self, entries: Sequence[Entry], state: TaskState) -> None:
+        """End what was not started, all of it with one write to the journal."""
+        unique = {entry.task_id: entry for entry in entries}
+        for entry in unique.values():
+            self._waiting.remove(entry)
+        if unique:
+            self._start_all([*unique.values()], self._finish_all([*unique.values()], Ending(state)))
+
+    def _expire(self, late: list[Entry]) -> None:
+        self._end_unstarted(late, TaskState.EXPIRED)
 
     def _on_settled(self, entry: Entry) -> None:
         self._settled.append(entry)
@@ -282,24 +293,24 @@ class Engine:
     # ------------------------------------------------------------ running
 
     def _start_more(self) -> None:
-        waiting, self._queue = self._queue, deque()
-        for entry in waiting:
-            if clock() >= entry.start_by:
-                self._start(entry, self._finish(entry, Ending(TaskState.EXPIRED)))
-            elif len(self._running) < self._parallel and not self._stopping:
-                self._start(entry, self._work(entry))
-            else:
-                self._queue.append(entry)
+        while len(self._running) < self._parallel and not self._stopping:
+            entry = self._waiting.take()
+            if entry is None:
+                return
+            self._start(entry, self._work(entry))
 
     def _start(self, entry: Entry, work: Coroutine[Any, Any, None]) -> None:
-        if entry.expiry:
-            entry.expiry.cancel()
-        self._idle.clear()
-        self._running[entry.task_id] = task = self._group.create_task(work)
-        task.add_done_callback(lambda _: self._ended(entry))
+        self._start_all([entry], work)
 
-    def _ended(self, entry: Entry) -> None:
-        self._running.pop(entry.task_id, None)
+    def _start_all(self, entries: Sequence[Entry], work: Coroutine[Any, Any, None]) -> None:
+        self._idle.clear()
+        task = self._group.create_task(work)
+        self._running |= dict.fromkeys((entry.task_id for entry in entries), task)
+        task.add_done_callback(lambda _: self._ended(entries))
+
+    def _ended(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._running.pop(entry.task_id, None)
         self._start_more()
         self._look_idle()
 
@@ -320,15 +331,21 @@ class Engine:
         await self._finish(entry, await recovery.end_left_over(row))
 
     async def _finish(self, entry: Entry, ending: Ending) -> None:
-        """Journal the end, however long the disk takes to have room for it; then report it."""
-        final = update_of(entry, ending)
+        await self._finish_all([entry], ending)
+
+    async def _finish_all(self, entries: Sequence[Entry], ending: Ending) -> None:
+        """Journal their end, however long the disk takes to have room for it; then report it."""
+        finals = [(update_of(entry, ending), entry.spool) for entry in entries]
         while True:
             try:
-                await self.store.finished(final, entry.spool)
-                return self._over(entry, ending)
+                await self.store.finished(finals)
+                break
             except DiskError as error:
-                self._log.error("The end of a task cannot be journalled; make room", task_id=entry.task_id, error=error)
+                task_id = entries[0].task_id
+                self._log.error("The end of a task cannot be journalled; make room", task_id=task_id, error=error)
                 await asyncio.sleep(_RETRY_S)
+        for entry in entries:
+            self._over(entry, ending)
 
     def _over(self, entry: Entry, ending: Ending) -> None:
         entry.final, entry.state, entry.since, entry.task = update_of(entry, ending), ending.state, clock(), None

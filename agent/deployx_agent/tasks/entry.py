@@ -1,6 +1,5 @@
 """One task as the running agent knows it, and the clock by which tasks are timed."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 
@@ -27,11 +26,10 @@ class Entry:
     since: float
     """When it reached ``state``, by ``clock``."""
     task: Task | None = None
-    """None when it was refused, or is over."""
+    """While it runs; what waits is in the journal alone."""
     final: TaskUpdate | None = None
     """What is reported of it once it is over."""
     start_by: float = 0.0
-    expiry: asyncio.TimerHandle | None = None
     confirmed: bool = True
     """False for what an earlier process accepted, until the server assigns it again: a restored snapshot of this
     machine holds tasks that were run since."""

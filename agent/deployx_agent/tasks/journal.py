@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -116,12 +116,12 @@ class Journal:
                 (Stage.STARTED, time.time(), pgid, mark, task_id),
             )
 
-    def finished(self, task_id: str, result: bytes, output: bytes | None) -> None:
-        """It is over. ``output`` is the spool, when it is small; else it has been synced."""
+    def finished(self, ends: Iterable[tuple[str, bytes, bytes | None]]) -> None:
+        """These are over: id, result, and the spool when it is small; else it has been synced. All or none."""
+        rows = [(Stage.FINISHED, time.time(), result, output, task_id) for task_id, result, output in ends]
         with self._transaction():
-            self._database.execute(
-                "UPDATE tasks SET stage = ?, at = ?, result = ?, output = ? WHERE task_id = ?",
-                (Stage.FINISHED, time.time(), result, output, task_id),
+            self._database.executemany(
+                "UPDATE tasks SET stage = ?, at = ?, result = ?, output = ? WHERE task_id = ?", rows
             )
 
     def closed(self, task_ids: Iterable[str]) -> None:
@@ -141,13 +141,18 @@ class Journal:
         row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,)).fetchone()  # noqa: S608
         return _row(row) if row else None
 
-    def unclosed(self) -> list[Row]:
-        """Every task that the server may not know the end of, oldest first."""
+    def task(self, task_id: str) -> bytes | None:
+        """What was received, until it is closed."""
+        found = self._database.execute("SELECT task FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        return found[0] if found else None
+
+    def unclosed(self) -> Iterator[Row]:
+        """Every task that the server may not know the end of, oldest first; one at a time, for they may be many."""
         rows = self._database.execute(
             f"SELECT {_COLUMNS} FROM tasks WHERE stage != ? ORDER BY seq",  # noqa: S608
             (Stage.CLOSED,),
-        ).fetchall()
-        return [_row(row) for row in rows]
+        )
+        return map(_row, rows)
 
     def prune(self) -> int:
         """Forget what was closed more than `KEPT_DAYS` ago; how many."""

@@ -13,8 +13,8 @@ from deployx_agent.tasks import processes, scripts
 from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.journal import Journal, Row, Stage
 from deployx_agent.tasks.runner import Ending
-from deployx_agent.tasks.spool import Spool
-from deployx_protocol.task_messages import Task, TaskUpdate
+from deployx_agent.tasks.spool import NOTHING, Spool
+from deployx_protocol.task_messages import TaskUpdate
 from deployx_protocol.tasks import TaskCode, TaskState
 
 _SPOOL_SUFFIX = ".out"
@@ -26,15 +26,17 @@ def spool_path(folder: Path, task_id: str) -> Path:
 
 
 def load(journal: Journal, folder: Path) -> list[tuple[Entry, Row]]:
-    """Every task that is not closed, oldest first; files that belong to none are removed. Reads whole spools."""
-    rows = journal.unclosed()
-    for row in rows:
+    """Every task that is not closed, oldest first, with its row less what is large; files that belong to none are
+    removed. Reads whole spools, one after the other."""
+    found: list[tuple[Entry, Row]] = []
+    for row in journal.unclosed():
         scripts.remove(folder, row.task_id)
-    kept = {spool_path(folder, row.task_id) for row in rows}
+        found.append((restore(folder, row), row._replace(task=None, result=None, output=None)))
+    kept = {spool_path(folder, row.task_id) for _, row in found}
     for path in folder.glob(f"*{_SPOOL_SUFFIX}"):
         if path not in kept:
             path.unlink(missing_ok=True)
-    return [(restore(folder, row), row) for row in rows]
+    return found
 
 
 def strays(journal: Journal, owner: str) -> dict[int, str]:
@@ -58,10 +60,9 @@ def restore(folder: Path, row: Row) -> Entry:
         )
     return Entry(
         task_id=row.task_id,
-        spool=_spool(path),
+        spool=_spool(path) if path.exists() else NOTHING,
         state=final.state if final else TaskState.RUNNING if row.stage is Stage.STARTED else TaskState.ACCEPTED,
         since=clock() - max(time.time() - row.at, 0.0),
-        task=msgspec.json.decode(row.task, type=Task) if row.task and not final else None,
         final=final,
         confirmed=False,
     )

@@ -19,13 +19,20 @@ class Control:
 
     def __init__(self) -> None:
         self.ending: Ending | None = None
-        self.said = asyncio.Event()
+        self._said: asyncio.Event | None = None
 
     def end(self, state: TaskState, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
         """End it, and report it as ``state``."""
         if self.ending is None:
             self.ending = Ending(state, code, message)
             self.said.set()
+
+    @property
+    def said(self) -> asyncio.Event:
+        """Set once there is an ending. Made when it is first waited for: of tasks that only wait there are many."""
+        if self._said is None:
+            self._said = asyncio.Event()
+        return self._said
 
     async def wait(self, at_most_s: float) -> None:
         """Wait for ``end``."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from deployx_protocol import frames, limits
@@ -30,6 +31,7 @@ class Spool:
 
     def __init__(self, path: Path, quota_bytes: int) -> None:
         self._path = path
+        self._closing = threading.Lock()
         self._quota_bytes = quota_bytes
         self._descriptor = -1
         self._unchecked_bytes = _CHECK_EVERY_BYTES
@@ -64,7 +66,7 @@ class Spool:
         raw = frames.encode(Frame(self.chunks, stream, data))
         try:
             if self._descriptor < 0:
-                self._open(os.O_CREAT | os.O_TRUNC)
+                self._open(os.O_CREAT | (0 if self.size else os.O_TRUNC))
             view = memoryview(raw)
             while view:
                 view = view[_pwrite(self._descriptor, view, self.size + len(raw) - len(view)) :]
@@ -100,17 +102,32 @@ class Spool:
 
     def seal(self) -> bytes | None:
         """Make what is in the spool survive a power cut: the whole content, if it is small enough to be written with
-        the result; else None, and the file is on the disk. Raises OSError."""
-        if self.size <= INLINE_MAX_BYTES:
-            return self._read(0, self.size)
-        os.fsync(self._descriptor)
+        the result; else None, and the file is on the disk. Nothing is appended any more. Raises OSError."""
+        output = self._read(0, self.size) if self.size <= INLINE_MAX_BYTES else None
+        if output is None:
+            self._sync()
+        self._close()
+        return output
+
+    def _sync(self) -> None:
+        descriptor = os.open(self._path, os.O_RDWR) if self._descriptor < 0 else os.dup(self._descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         folder = os.open(self._path.parent, os.O_RDONLY) if os.name != "nt" else -1
         if folder >= 0:
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        return None
+
+    def _close(self) -> None:
+        """What is only read need not stay open: of those there may be many."""
+        with self._closing:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     # ------------------------------------------------------------ reading
 
@@ -144,14 +161,19 @@ class Spool:
 
     def remove(self) -> None:
         """Forget it all."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        self._path.unlink(missing_ok=True)
+        self._close()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._path.unlink()
 
     def _read(self, offset: int, limit: int) -> bytes:
         size = min(limit, self.size - offset)
-        return _pread(self._descriptor, size, offset) if size > 0 else b""
+        if size <= 0:
+            return b""
+        with self._closing:
+            if self._descriptor >= 0:
+                return _pread(self._descriptor, size, offset)
+            with self._path.open("rb") as file:
+                return _pread(file.fileno(), size, offset)
 
     def _recover(self) -> None:
         """Count what an earlier process wrote; a frame that it did not finish is cut off."""
@@ -168,7 +190,12 @@ class Spool:
             self.size += passed
             if not passed:
                 break
-        os.truncate(self._descriptor if os.name != "nt" else self._path, self.size)
+        self._close()
+        os.truncate(self._path, self.size)
+
+
+NOTHING = Spool(Path(os.devnull) / "nothing", 0)
+"""The spool of all that has printed nothing, and will not: it is never written."""
 
 
 def _bounds(raw: bytes) -> Iterator[tuple[int, int]]:

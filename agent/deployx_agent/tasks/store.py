@@ -7,7 +7,7 @@ output) happens in others.
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from deployx_agent.logs import Log
 from deployx_agent.tasks import recovery
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.journal import Journal, Row
+from deployx_agent.tasks.script_cache import ScriptCache
 from deployx_agent.tasks.spool import Spool
 from deployx_protocol.task_messages import Task, TaskUpdate
 
@@ -34,6 +35,7 @@ class Store:
 
     def __init__(self, folder: Path, parallel: int, log: Log) -> None:
         self.folder = folder
+        self.scripts = ScriptCache(folder)
         try:
             self._journal = Journal(folder, log)
         except (OSError, sqlite3.Error) as error:
@@ -75,9 +77,12 @@ class Store:
         """The spool of a task that may start."""
         return Spool(recovery.spool_path(self.folder, task.task_id), task.output_quota_bytes)
 
-    def no_spool(self, task_id: str) -> Spool:
-        """The spool of a task that never prints anything."""
-        return Spool(recovery.spool_path(self.folder, task_id), 0)
+    async def task(self, task_id: str) -> Task:
+        """What was received under this id. Raises DiskError."""
+        raw = await self._in_order(self._journal.task, task_id)
+        if raw is None:
+            raise DiskError("it has lost the task")
+        return msgspec.json.decode(raw, type=Task)
 
     async def received(self, tasks: list[Task]) -> None:
         """Durable when it returns, like all that follows. Raises DiskError."""
@@ -91,17 +96,22 @@ class Store:
         """Its group may be let go. Raises DiskError."""
         await self._in_order(self._journal.started, task_id, pgid, mark)
 
-    async def finished(self, final: TaskUpdate, spool: Spool) -> None:
-        """Its result may be reported, and all output it names is on the disk. Raises DiskError."""
-        output = await self.in_thread(spool.seal)
-        await self._in_order(self._journal.finished, final.task_id, msgspec.json.encode(final), output)
+    async def finished(self, finals: Sequence[tuple[TaskUpdate, Spool]]) -> None:
+        """Their results may be reported, and all output they name is on the disk. Raises DiskError."""
+        outputs = await self.in_thread(lambda: [spool.seal() for _, spool in finals])
+        ends = [
+            (final.task_id, msgspec.json.encode(final), output)
+            for (final, _), output in zip(finals, outputs, strict=True)
+        ]
+        await self._in_order(self._journal.finished, ends)
 
     async def closed(self, task_ids: list[str]) -> None:
         """The server has everything of these. Raises DiskError."""
         await self._in_order(self._journal.closed, task_ids)
 
     async def prune(self) -> None:
-        """Forget the ids of long ago. Raises DiskError."""
+        """Forget the ids of long ago, and scripts that nobody uses. Raises DiskError."""
+        await self.in_thread(self.scripts.prune)
         await self._in_order(self._journal.prune)
 
     async def free_bytes(self) -> int:

@@ -44,6 +44,8 @@ class Worker:
             return await self._attempt(entry, beside)
         except CannotStart as why:
             return Ending(TaskState.FAILED, why.code, str(why))
+        except DiskError as error:
+            return Ending(TaskState.FAILED, TaskCode.DISK_FULL, f"The agent's disk cannot be read ({error}).")
         except Exception as error:
             self._log.bug("A bug ended a task; please report it", error, task_id=entry.task_id)
             state = TaskState.INTERRUPTED if entry.state is TaskState.RUNNING else TaskState.FAILED
@@ -52,8 +54,8 @@ class Worker:
             await self._store.in_thread(scripts.remove, self._store.folder, entry.task_id)
 
     async def _attempt(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
-        task = entry.task
-        assert task is not None, "what is started has one"
+        task = entry.task = await self._store.task(entry.task_id)
+        entry.spool = self._store.spool(task)
         user, path = command.user_of(task), None
         if task.script:
             body = await self._fetch(entry, task.script)
@@ -92,6 +94,9 @@ class Worker:
     async def _fetch(self, entry: Entry, script: Script) -> bytes | Ending:
         """The script's bytes, or how the task ends without them."""
         path, tries = scripts.path_to_fetch(script), 0
+        kept = await self._store.in_thread(self._store.scripts.get, script)
+        if kept is not None:
+            return kept
         while entry.control.ending is None:
             if clock() >= entry.start_by:
                 return Ending(TaskState.EXPIRED)
@@ -101,6 +106,7 @@ class Worker:
                 try:
                     answer = await connection.link.request("GET", path, connection.http_token)
                     if answer.status == 200 and scripts.is_whole(script, answer.body):
+                        await self._store.in_thread(self._store.scripts.put, answer.body)
                         return answer.body
                     why = "its hash is wrong" if answer.status == 200 else f"the server answered {answer.status}"
                     tries += 1 if answer.status == 200 else _SCRIPT_TRIES if answer.status in _NEVER else 0

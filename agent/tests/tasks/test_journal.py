@@ -27,7 +27,7 @@ def test_the_stages_of_a_task(folder: Path) -> None:
     journal = Journal(folder, QUIET)
     journal.received([("a", b"1"), ("b", b"2")])
     journal.started("a", 7, "mark")
-    journal.finished("a", b"result", b"output")
+    journal.finished([("a", b"result", b"output")])
     journal.refused("c", b"no")
     stages = {
         row.task_id: (row.stage, row.task, row.pgid, row.mark, row.result, row.output) for row in journal.unclosed()
@@ -120,7 +120,7 @@ def test_fault_13_a_journal_that_cannot_be_trusted_is_set_aside(
     logger = logging.getLogger("test.journal")
     new = Journal(folder, Log(logger))
     assert new.journal_id != journal.journal_id
-    assert (new.high_water, new.unclosed()) == (0, [])
+    assert (new.high_water, list(new.unclosed())) == (0, [])
     assert "The journal of tasks cannot be used: " in caplog.text
     assert list(folder.glob(f"{FILE}.bad-*"))
     assert (folder / FILE).stat().st_mode & 0o077 == 0
