@@ -17,11 +17,12 @@ from typing import Any
 from deployx_agent.tasks import processes
 from deployx_agent.tasks.command import CannotStart, Command
 from deployx_agent.tasks.pipes import Collector
+from deployx_agent.tasks.processes import LEADER_VARIABLE
 from deployx_agent.tasks.spool import Spool
 from deployx_protocol.tasks import TaskCode
 
 _NAME = "deployx-agent"
-_LATCH = 'read -r go || exit 126; exec "$@" </dev/null'
+_LATCH = f'read -r go || exit 126; export {LEADER_VARIABLE}="$$@${LEADER_VARIABLE}"; exec "$@" </dev/null'
 _SHELL_COMPLAINS = re.compile(rf"{_NAME}: (?:line )?\d+: (?:exec: )?(.*)")
 _WINDOWS_LATCH = (
     "import subprocess, sys\n"
