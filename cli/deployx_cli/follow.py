@@ -11,6 +11,7 @@ from typing import Any
 
 from deployx_cli import safe
 from deployx_cli.errors import EXIT_FAILED, EXIT_SOME_FAILED, Unreachable
+from deployx_cli.moments import for_people
 from deployx_cli.output import counted
 from deployx_cli.progress import Progress, bar, in_order
 from deployx_cli.sinks import Chunks, Sink
@@ -151,7 +152,7 @@ def summary(tasks: list[Task]) -> list[str]:
     counts = in_order(Counter(str(task["state"]) for task in tasks))
     said = [f"{len(tasks)} device{'' if len(tasks) == 1 else 's'}: {counted(counts)}"]
     bad = [task for task in tasks if task["state"] != "succeeded"]
-    said += [f"  {safe.text(task['device_name'])}: {safe.text(task['reason'])}" for task in bad[:_NAMED]]
+    said += [f"  {safe.text(task['device_name'])}: {safe.text(for_people(task['reason']))}" for task in bad[:_NAMED]]
     if len(bad) > _NAMED:
         said.append(f"  and {len(bad) - _NAMED} more")
     return said

@@ -166,7 +166,10 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except typer.TyperException as error:  # wrong usage, found by typer or by us
         said = error.format_message() if hasattr(error, "format_message") else str(error)
-        _fail(f"{said.replace('Value error, ', '').rstrip('.')}. See: deployx --help", EXIT_USAGE)
+        _fail(
+            f"{said.replace('Value error, ', '').removeprefix('Invalid value: ').rstrip('.')}. See: deployx --help",
+            EXIT_USAGE,
+        )
     except OSError as error:
         _fail(str(error), EXIT_FAILED)
 

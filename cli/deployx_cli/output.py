@@ -4,12 +4,13 @@ Invariant: what an agent says about itself never reaches a terminal with control
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from deployx_cli import safe
 from deployx_cli.durations import spoken
+from deployx_cli.moments import for_people
 
 _COLUMNS = ("STATUS", "NAME", "HOSTNAME", "PLATFORM", "ADDRESS", "TRUST", "OWNER", "LAST SEEN")
 
@@ -29,14 +30,18 @@ def print_devices(devices: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def print_runs(runs: list[dict[str, Any]]) -> None:
-    """Runs, newest first."""
-    _list(("RUN", "STARTED", "DEVICES", "STATES", "BY", "WHAT"), [_run_row(run) for run in runs], "No run matches.")
+    """Runs, newest first. On a terminal without what the other columns say: how many devices, and the one person."""
+    titles = ("RUN", "STARTED", "DEVICES", "STATES", "BY", "WHAT")
+    rows = [_run_row(run) for run in runs]
+    left_out = {"DEVICES"} | ({"BY"} if len({run["created_by"] for run in runs}) == 1 else set())
+    _list(titles, rows, "No run matches.", left_out, whole={"RUN", "STARTED"}, cut={"WHAT"})
 
 
 def print_tasks(tasks: list[dict[str, Any]]) -> None:
     """The tasks of a run, each with why it is as it is and what comes next."""
     titles = ("DEVICE", "STATE", "EXIT", "TOOK", "WHY", "NEXT")
-    _list(titles, [_task_row(task) for task in tasks], "The run has no task.")
+    whole = {"DEVICE", "STATE", "EXIT", "TOOK"}
+    _list(titles, [_task_row(task) for task in tasks], "The run has no task.", whole=whole)
 
 
 def print_groups(groups: list[dict[str, Any]]) -> None:
@@ -74,10 +79,22 @@ def _run_row(run: dict[str, Any]) -> tuple[object, ...]:
 def _task_row(task: dict[str, Any]) -> tuple[object, ...]:
     ended = f"signal {task['signal']}" if task["signal"] is not None else task["exit_code"]
     took = None if task["duration_s"] is None else spoken(task["duration_s"])
-    return task["device_name"], task["state"], ended, took, task["reason"], task["next_event"]
+    state, reason, following = task["state"], task["reason"], task["next_event"]
+    if sys.stdout.isatty():
+        state, reason, following = state.replace("_", " "), for_people(reason), for_people(following)
+    return task["device_name"], state, ended, took, reason, following
 
 
-def _list(titles: tuple[str, ...], rows: Sequence[tuple[object, ...]], empty: str) -> None:
+def _list(
+    titles: tuple[str, ...],
+    rows: Sequence[tuple[object, ...]],
+    empty: str,
+    left_out: Collection[str] = (),
+    *,
+    whole: Collection[str] = (),
+    cut: Collection[str] = (),
+) -> None:
+    """`left_out`, `whole` (never broken) and `cut` (to one line) are titles, and for a terminal alone."""
     shown = [[safe.text(None if cell == "" else cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _lines(titles, shown)
@@ -86,7 +103,13 @@ def _list(titles: tuple[str, ...], rows: Sequence[tuple[object, ...]], empty: st
     else:
         from deployx_cli import tables  # rich takes long to import, and a pipe needs none of it
 
-        tables.print_rows(titles, shown)
+        places = [place for place, title in enumerate(titles) if title not in left_out]
+        tables.print_rows(
+            [titles[place] for place in places],
+            [[row[place] for place in places] for row in shown],
+            whole=whole or titles[:1],
+            cut=cut,
+        )
 
 
 def _lines(titles: tuple[str, ...], rows: Iterable[Sequence[str]]) -> None:

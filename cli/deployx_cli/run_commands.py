@@ -132,8 +132,8 @@ def run_command(
 
 @app.command(
     "runs",
-    epilog="**Examples**\n\n`deployx runs --state active`\n\n`deployx runs last`\n\n"
-    "`deployx runs --json | jq -r '.[] | select(.counts.failed) | .id'`",
+    epilog="**Examples**\n\n`deployx runs --state active`\n\n`deployx runs --by ada@example.com`\n\n"
+    "`deployx runs last`\n\n`deployx runs --json | jq -r '.[] | select(.counts.failed) | .id'`",
 )
 def runs_command(
     run: Annotated[
@@ -146,6 +146,7 @@ def runs_command(
         State | None, typer.Option(help="Only runs that are active, over, or ended badly somewhere.")
     ] = None,
     query: Annotated[str, typer.Option("--query", "-q", help="Words of the command.")] = "",
+    by: Annotated[str, typer.Option(metavar="EMAIL", help="Only runs that this user started.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 20,
     as_json: AsJson = False,
     insecure_http: InsecureHttp = False,
@@ -157,7 +158,7 @@ def runs_command(
             tasks = work.tasks(work.run(run)["id"])
             print(safe.as_json(tasks)) if as_json else output.print_tasks(tasks)
             return
-        filters = {"state": state or "", "q": query, "limit": str(limit)}
+        filters = {"state": state or "", "q": query, "by": by, "limit": str(limit)}
         found: list[dict[str, object]] = []
         for one in work.runs({name: value for name, value in filters.items() if value}):
             found.append(one)

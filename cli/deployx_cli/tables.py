@@ -1,6 +1,7 @@
 """Tables on a terminal. Imported only where there is one: rich takes as long to import as all the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -10,13 +11,21 @@ from rich.text import Text
 _MARKS = {"online": ("●", "green"), "offline": ("○", "red"), "unknown": ("◌", "bright_black")}
 _TRUST_STYLES = {"pending": "yellow", "quarantined": "magenta", "unverified": "bright_black"}
 _TRUST = 5
+_BROKEN_WIDTH = 14
+"""Characters: a column that may be broken is not made narrower than that for a longer word."""
 
 
-def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Any rows, the first column in one line, the others broken where they are too wide."""
+def print_rows(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Collection[str], cut: Collection[str]
+) -> None:
+    """Any rows. Where they are too wide, the columns `cut` are, and the others are broken, except those of `whole`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, title in enumerate(titles):
-        table.add_column(title.capitalize(), overflow="fold", no_wrap=number == 0)
+    for place, title in enumerate(titles):
+        words = (part for row in rows for part in ([row[place]] if title in whole else row[place].split()))
+        longest = max(map(len, words), default=0)
+        least = longest if title in whole else min(longest, _BROKEN_WIDTH)
+        overflow: Literal["ellipsis", "fold"] = "ellipsis" if title in cut else "fold"
+        table.add_column(title.capitalize(), overflow=overflow, no_wrap=title in whole or title in cut, min_width=least)
     for row in rows:
         table.add_row(*map(Text, row))
     Console(highlight=False).print(table)
