@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, UtcTimestamp
@@ -49,4 +50,8 @@ class ApiToken(Base):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     expires_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    scopes: Mapped[list[str] | None] = mapped_column(
+        sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+    )
+    """Names of ``TokenScope``; None: everything its user may."""
     last_used_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)

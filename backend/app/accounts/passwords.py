@@ -12,7 +12,8 @@ from typing import TypeVar
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.errors import Unavailable
+from app.errors import InvalidInput, Unavailable
+from app.settings import PASSWORD_MAX, PASSWORD_MIN
 
 T = TypeVar("T")
 
@@ -55,3 +56,10 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._waiting -= 1
+
+
+def check_password(password: str) -> str:
+    """``password``. Raises InvalidInput when it is too short or too long."""
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise InvalidInput(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
+    return password

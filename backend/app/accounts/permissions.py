@@ -18,6 +18,7 @@ class Permission(StrEnum):
     """What a route or an event asks for."""
 
     ACCOUNT_OWN = "account:own"  # see oneself, sign out
+    ACCOUNT_CHANGE = "account:change"  # see and end one's own sessions, change one's password
     TOKENS_OWN = "tokens:own"  # make, list and delete one's own API tokens
     DEVICES_READ = "devices:read"  # see devices, their history, counts and claims
     DEVICES_WRITE = "devices:write"  # rename, tag, delete; answer claims
@@ -35,6 +36,7 @@ class Permission(StrEnum):
 _VIEWER = frozenset(
     {
         Permission.ACCOUNT_OWN,
+        Permission.ACCOUNT_CHANGE,
         Permission.TOKENS_OWN,
         Permission.DEVICES_READ,
         Permission.GROUPS_OWN,
@@ -48,6 +50,27 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _OPERATOR,
     Role.ADMIN: frozenset(Permission),
 }
+
+
+class TokenScope(StrEnum):
+    """What an API token may be limited to. Each also lets it read what its user may see."""
+
+    READ = "read"
+    RUNS = "runs"  # start, cancel and repeat runs; save commands
+    DEVICES = "devices"  # change, tag and remove devices, groups and enrolment tokens; answer claims
+    ADMIN = "admin"  # what else its user may as an administrator: people, the audit record, metrics
+
+
+_READ = frozenset({Permission.ACCOUNT_OWN, Permission.DEVICES_READ, Permission.RUNS_READ, Permission.DEVICES_ALL})
+SCOPES: dict[TokenScope, frozenset[Permission]] = {
+    TokenScope.READ: _READ,
+    TokenScope.RUNS: _READ | {Permission.RUNS_WRITE},
+    TokenScope.DEVICES: _READ
+    | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL, Permission.DEVICES_ASSIGN, Permission.GROUPS_OWN},
+    TokenScope.ADMIN: _READ | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.METRICS_READ},
+}
+"""What each scope leaves of a role. A token without scopes may all that its user may; none of these makes tokens,
+changes passwords or ends sessions, so that a limited token cannot become an unlimited one."""
 
 PUBLIC = frozenset({("POST", "/api/v1/auth/login"), ("GET", "/api/docs"), ("GET", "/api/openapi.json")})
 """The routes under ``/api`` that ask for no permission."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.accounts.permissions import Permission, Role, granted
+from app.accounts.permissions import SCOPES, Permission, Role, TokenScope, granted
 from app.audit.actions import Actor, ActorKind
 
 
@@ -16,6 +16,8 @@ class Principal:
     session_id: str | None = None
     token_id: str | None = None
     source_ip: str = ""
+    scopes: frozenset[str] | None = None
+    """What the API token is limited to; None: to nothing."""
 
     @property
     def actor(self) -> Actor:
@@ -29,5 +31,8 @@ class Principal:
         return self.role == Role.ADMIN
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role grants ``permission``."""
-        return permission in granted(self.role)
+        """Whether the role grants ``permission``, and the token's scopes leave it."""
+        return permission in granted(self.role) and (
+            self.scopes is None
+            or any(permission in SCOPES[TokenScope(scope)] for scope in self.scopes if scope in SCOPES)
+        )

@@ -20,6 +20,7 @@ class Found:
     email: str
     role: str
     last_used_at: datetime | None
+    scopes: list[str] | None = None
 
 
 async def user_by_email(session: AsyncSession, email: str) -> User | None:
@@ -93,6 +94,12 @@ async def delete_session(session: AsyncSession, *conditions: sa.ColumnElement[bo
     return await _delete(session, sa.delete(Session).where(*conditions))
 
 
+async def sessions_of(session: AsyncSession, user_id: int, now: datetime) -> list[Session]:
+    """One user's sessions that have not ended, the latest used first."""
+    theirs = sa.select(Session).where(Session.user_id == user_id, Session.expires_at > now)
+    return list(await session.scalars(theirs.order_by(Session.last_used_at.desc(), Session.id)))
+
+
 async def end_all(session: AsyncSession, user_id: int) -> None:
     """End everything that speaks for a user."""
     await session.execute(sa.delete(Session).where(Session.user_id == user_id))
@@ -106,7 +113,9 @@ def _lasting(now: datetime) -> sa.ColumnElement[bool]:
 async def _found(
     session: AsyncSession, model: type[Session] | type[ApiToken], *conditions: sa.ColumnElement[bool]
 ) -> Found | None:
-    columns = (model.id, User.id, User.email, User.role, model.last_used_at)
+    columns: list[Any] = [model.id, User.id, User.email, User.role, model.last_used_at]
+    if model is ApiToken:
+        columns.append(ApiToken.scopes)
     query = sa.select(*columns).join(User, User.id == model.user_id).where(User.disabled_at.is_(None), *conditions)
     row = (await session.execute(query)).one_or_none()
     return Found(*row) if row else None

@@ -5,18 +5,35 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app.accounts.auth import COOKIE, Auth, address_of
+from app.accounts.own import OwnAccount
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
-from app.accounts.schemas import Login, NewToken, TokenInput, TokenList, TokenView, UserList, UserView
+from app.accounts.schemas import (
+    Login,
+    NewToken,
+    PasswordInput,
+    SessionList,
+    SessionView,
+    TokenInput,
+    TokenList,
+    TokenView,
+    UserList,
+    UserView,
+)
 from app.accounts.service import AccountService
 from app.routing import joined
 
-TokenId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
+RowId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 
 def router(service: AccountService, auth: Auth) -> APIRouter:
     """All of them, under ``/api/v1``."""
-    return joined(_session_routes(service, auth), _token_routes(service, auth), _user_routes(service, auth))
+    return joined(
+        _session_routes(service, auth),
+        _own_routes(service.own, auth),
+        _token_routes(service, auth),
+        _user_routes(service, auth),
+    )
 
 
 def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
@@ -50,13 +67,33 @@ def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
     return routes
 
 
+def _own_routes(service: OwnAccount, auth: Auth) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+    owner = Depends(auth.requires(Permission.ACCOUNT_CHANGE))
+
+    @routes.get("/sessions", summary="Where you are signed in, the latest used first")
+    async def list_sessions(principal: Annotated[Principal, owner]) -> SessionList:
+        rows = await service.sessions(principal)
+        return SessionList(items=[SessionView.of(row, principal.session_id) for row in rows])
+
+    @routes.delete("/sessions/{session_id}", status_code=204, summary="Sign out there, at once")
+    async def end_session(session_id: RowId, principal: Annotated[Principal, owner]) -> None:
+        await service.end_session(principal, session_id)
+
+    @routes.post("/password", status_code=204, summary="Change your password; your other sessions end")
+    async def change_password(body: PasswordInput, principal: Annotated[Principal, owner]) -> None:
+        await service.change_password(principal, body.current, body.new)
+
+    return routes
+
+
 def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/api-tokens", tags=["api tokens"])
     own = Depends(auth.requires(Permission.TOKENS_OWN))
 
     @routes.post("", status_code=201, summary="Make an API token; it is shown this once")
     async def create_token(body: TokenInput, principal: Annotated[Principal, own]) -> NewToken:
-        row, token = await service.create_token(principal, body.name, body.expires_in_s)
+        row, token = await service.create_token(principal, body.name, body.expires_in_s, body.scopes)
         return NewToken(id=row.id, name=row.name, token=token, created_at=row.created_at, expires_at=row.expires_at)
 
     @routes.get("", summary="Your API tokens")
@@ -64,7 +101,7 @@ def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
         return TokenList(items=[TokenView.of(row) for row in await service.list_tokens(principal)])
 
     @routes.delete("/{token_id}", status_code=204, summary="Delete an API token; it stops working at once")
-    async def delete_token(token_id: TokenId, principal: Annotated[Principal, own]) -> None:
+    async def delete_token(token_id: RowId, principal: Annotated[Principal, own]) -> None:
         await service.delete_token(principal, token_id)
 
     return routes

@@ -8,8 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from app.accounts.models import ApiToken, User
-from app.accounts.permissions import Role
+from app.accounts.models import ApiToken, Session, User
+from app.accounts.permissions import Role, TokenScope
 from app.clock import iso
 from app.settings import PASSWORD_MAX
 
@@ -57,6 +57,15 @@ class TokenInput(Input):
     name: Line
     expires_in_s: Annotated[int, Field(ge=60, le=10 * 366 * 86_400)] | None = None
     """None: it lasts until it is deleted."""
+    scopes: Annotated[list[TokenScope], Field(min_length=1, max_length=len(TokenScope))] | None = None
+    """None: it may all that its user may."""
+
+
+class PasswordInput(Input):
+    """Another password, and the one until now."""
+
+    current: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
+    new: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
 
 
 class UserView(BaseModel):
@@ -79,6 +88,38 @@ class UserList(BaseModel):
     items: list[UserView]
 
 
+class SessionView(BaseModel):
+    """Where someone is signed in."""
+
+    id: str
+    created_at: Timestamp
+    last_used_at: Timestamp
+    expires_at: Timestamp
+    source_ip: str
+    user_agent: str
+    current: bool
+    """Whether it is the one that asks."""
+
+    @classmethod
+    def of(cls, row: Session, current_id: str | None) -> Self:
+        """The view of a row."""
+        return cls(
+            id=row.id,
+            created_at=row.created_at,
+            last_used_at=row.last_used_at,
+            expires_at=row.expires_at,
+            source_ip=row.source_ip,
+            user_agent=row.user_agent,
+            current=row.id == current_id,
+        )
+
+
+class SessionList(BaseModel):
+    """One user's sessions, the latest used first."""
+
+    items: list[SessionView]
+
+
 class TokenView(BaseModel):
     """An API token without its secret."""
 
@@ -87,6 +128,7 @@ class TokenView(BaseModel):
     created_at: Timestamp
     expires_at: Timestamp | None
     last_used_at: Timestamp | None
+    scopes: list[TokenScope] | None
 
     @classmethod
     def of(cls, row: ApiToken) -> Self:
@@ -97,6 +139,7 @@ class TokenView(BaseModel):
             created_at=row.created_at,
             expires_at=row.expires_at,
             last_used_at=row.last_used_at,
+            scopes=None if row.scopes is None else [TokenScope(scope) for scope in row.scopes],
         )
 
 

@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from app.accounts import repository
 from app.accounts.models import ApiToken, Session, User
-from app.accounts.passwords import Passwords
-from app.accounts.permissions import Permission, Role
+from app.accounts.own import OwnAccount
+from app.accounts.passwords import Passwords, check_password
+from app.accounts.permissions import Permission, Role, TokenScope
 from app.accounts.principal import Principal
 from app.accounts.throttle import SignInThrottle
 from app.audit.actions import SERVER, Action, Actor, ActorKind
@@ -26,7 +27,7 @@ from app.db import Database
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from app.hints import HintKind
 from app.pruning import delete_where
-from app.settings import EMAIL_MAX, LOOKS_LIKE_EMAIL, PASSWORD_MAX, PASSWORD_MIN, Settings
+from app.settings import EMAIL_MAX, LOOKS_LIKE_EMAIL, Settings
 from app.uow import UnitOfWork
 from deployx_protocol import tokens
 
@@ -58,6 +59,7 @@ class AccountService:
         self._clock = clock
         self._throttle = throttle or SignInThrottle()
         self._passwords = Passwords()
+        self.own = OwnAccount(uow, db, self._passwords, self._throttle, clock)
         self._refusals = Lately(_REFUSAL_REPEATED_S)
 
     def close(self) -> None:
@@ -155,7 +157,8 @@ class AccountService:
         if found is None:
             raise Unauthenticated(_NOT_SIGNED_IN)
         await self._touch(ApiToken, found, now)
-        return Principal(found.user_id, found.email, found.role, token_id=found.id, source_ip=address)
+        scopes = None if found.scopes is None else frozenset(found.scopes)
+        return Principal(found.user_id, found.email, found.role, token_id=found.id, source_ip=address, scopes=scopes)
 
     async def alive(self, session_ids: Collection[str], token_ids: Collection[str]) -> dict[str, str]:
         """Which of these may still speak for their users (neither ended, nor expired, nor disabled), in which role."""
@@ -193,9 +196,16 @@ class AccountService:
     # ------------------------------------------------------------ API tokens
 
     async def create_token(
-        self, principal: Principal, name: str, expires_in_s: int | None = None
+        self,
+        principal: Principal,
+        name: str,
+        expires_in_s: int | None = None,
+        scopes: Collection[TokenScope] | None = None,
     ) -> tuple[ApiToken, str]:
-        """A token for a program of this user: the row, and the token, which is kept nowhere. Raises Conflict."""
+        """A token for a program of this user, limited to ``scopes``: the row, and the token, which is kept nowhere.
+
+        Raises Conflict.
+        """
         token = tokens.API_PREFIX + tokens.new_secret()
         now = self._clock()
         row = ApiToken(
@@ -205,13 +215,16 @@ class AccountService:
             user_id=principal.user_id,
             created_at=now,
             expires_at=now + timedelta(seconds=expires_in_s) if expires_in_s else None,
+            scopes=None if scopes is None else sorted(scopes),
             last_used_at=None,
         )
         async with self._uow.begin() as unit:
             if await repository.count_tokens(unit.session, principal.user_id) >= TOKENS_PER_USER_MAX:
                 raise Conflict(f"You have {TOKENS_PER_USER_MAX} API tokens; delete one you no longer use.")
             unit.session.add(row)
-            unit.record(principal.actor, Action.API_TOKEN_CREATED, row.id, name, expires_in_s=expires_in_s)
+            unit.record(
+                principal.actor, Action.API_TOKEN_CREATED, row.id, name, expires_in_s=expires_in_s, scopes=row.scopes
+            )
         return row, token
 
     async def list_tokens(self, principal: Principal) -> list[ApiToken]:
@@ -332,13 +345,6 @@ def check_email(email: str) -> str:
     if len(email) > EMAIL_MAX or not email.isprintable() or not LOOKS_LIKE_EMAIL.fullmatch(email):
         raise InvalidInput("An address looks like name@example.com.")
     return email
-
-
-def check_password(password: str) -> str:
-    """``password``. Raises InvalidInput when it is too short or too long."""
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise InvalidInput(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.")
-    return password
 
 
 def _known(user: User | None, email: str) -> User:

@@ -12,6 +12,8 @@ class Action(StrEnum):
     USER_SIGNED_IN = "user.signed_in"
     USER_SIGN_IN_REFUSED = "user.sign_in_refused"
     USER_SIGNED_OUT = "user.signed_out"
+    USER_SESSION_ENDED = "user.session_ended"
+    USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - a name
     USER_CREATED = "user.created"
     USER_PASSWORD_RESET = "user.password_reset"  # noqa: S105 - a name
     USER_DISABLED = "user.disabled"

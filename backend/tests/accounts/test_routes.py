@@ -119,7 +119,7 @@ async def test_an_api_token_is_shown_once(serve: Serve, browse: Browse, person: 
     assert (await browse(node).get("/api/v1/devices", headers=bearer)).status_code == 200
     listed = await client.get(TOKENS)
     assert [token["name"] for token in listed.json()["items"]] == ["CI – nightly", "tests"]
-    assert set(listed.json()["items"][0]) == {"id", "name", "created_at", "expires_at", "last_used_at"}
+    assert set(listed.json()["items"][0]) == {"id", "name", "created_at", "expires_at", "last_used_at", "scopes"}
     assert body["token"] not in listed.text
     async with db.write() as session:
         past = utcnow() - timedelta(seconds=1)

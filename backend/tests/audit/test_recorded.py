@@ -29,6 +29,8 @@ A = Action
 CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "auth/login"): A.USER_SIGNED_IN,
     ("POST", "auth/logout"): A.USER_SIGNED_OUT,
+    ("DELETE", "auth/sessions/{session_id}"): A.USER_SESSION_ENDED,
+    ("POST", "auth/password"): A.USER_PASSWORD_CHANGED,
     ("POST", "api-tokens"): A.API_TOKEN_CREATED,
     ("DELETE", "api-tokens/{token_id}"): A.API_TOKEN_DELETED,
     ("PATCH", "devices/{device_id}"): A.DEVICE_CHANGED,
@@ -93,11 +95,11 @@ class Walk:
 async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada = await person()
-    device, copied, moved, other = (rows.device(number) for number in range(1, 5))
+    device, copied, moved, claimed = (rows.device(number) for number in range(1, 5))
     waiting, unwanted = (rows.device(number, trust=Trust.PENDING) for number in (5, 6))
     async with node.db.write() as session:
-        session.add_all([device, copied, moved, other, waiting, unwanted])
-    reinstalled, impostor = rows.claim(other), rows.claim(other)
+        session.add_all([device, copied, moved, claimed, waiting, unwanted])
+    reinstalled, impostor = rows.claim(claimed), rows.claim(claimed)
     cloned, rehoused = rows.claim(copied, kind="cloned"), rows.claim(moved, kind="moved")
     async with node.db.write() as session:
         session.add_all([reinstalled, impostor, cloned, rehoused])
@@ -105,9 +107,18 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
 
     _, entry = await walk.did(browse(node), "POST", "auth/login", {"email": ada.email, "password": PASSWORD})
     assert (entry.object_id, entry.via.partition(" ")[0]) == (str(ada.id), "session")
+    sessions = (await browse(node, ada.browser).get("/api/v1/auth/sessions")).json()["items"]
+    other = next(one["id"] for one in sessions if not one["current"])
+    await walk.did(browse(node, ada.browser), "DELETE", "auth/sessions/{session_id}", session_id=other)
+    passwords = {"current": PASSWORD, "new": "quite another password"}
+    await walk.did(browse(node, ada.browser), "POST", "auth/password", passwords)
     await walk.did(browse(node, ada.browser), "POST", "auth/logout")
     token, entry = await walk.did(client, "POST", "api-tokens", {"name": "mine", "expires_in_s": 60})
-    assert (entry.object_id, entry.object_name, entry.details) == (token["id"], "mine", '{"expires_in_s":60}')
+    assert (entry.object_id, entry.object_name, entry.details) == (
+        token["id"],
+        "mine",
+        '{"expires_in_s":60,"scopes":null}',
+    )
     _, entry = await walk.did(client, "DELETE", "api-tokens/{token_id}", token_id=token["id"])
     assert (entry.object_id, entry.object_name, entry.via.partition(" ")[0]) == (token["id"], "mine", "token")
 

@@ -28,6 +28,9 @@ VIEWER, OPERATOR, ADMIN = frozenset(Role), frozenset({Role.OPERATOR, Role.ADMIN}
 ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/api/v1/auth/logout"): VIEWER,
     ("GET", "/api/v1/auth/me"): VIEWER,
+    ("GET", "/api/v1/auth/sessions"): VIEWER,
+    ("DELETE", "/api/v1/auth/sessions/{session_id}"): VIEWER,
+    ("POST", "/api/v1/auth/password"): VIEWER,
     ("POST", "/api/v1/api-tokens"): VIEWER,
     ("GET", "/api/v1/api-tokens"): VIEWER,
     ("DELETE", "/api/v1/api-tokens/{token_id}"): VIEWER,
@@ -87,6 +90,7 @@ IDS = {
     "device_id": "4711",
     "claim_id": "4711",
     "token_id": "no-such-token",
+    "session_id": "no-such-session",
     "run_id": "no-such-run",
     "task_id": "no-such-task",
     "saved_id": "no-such-command",

@@ -60,6 +60,8 @@ const DID = {
   "user.signed_in": "signed in",
   "user.sign_in_refused": "was refused to sign in",
   "user.signed_out": "signed out",
+  "user.session_ended": "ended another session",
+  "user.password_changed": "changed the password",
   "user.created": "made the user",
   "user.password_reset": "reset the password of",
   "user.disabled": "shut out",
@@ -92,7 +94,7 @@ const DID = {
   "audit.exported": "exported the audit record",
   "audit.pruned": "deleted old entries of the audit record",
 };
-const OWN = new Set(["user.signed_in", "user.signed_out", "user.sign_in_refused"]);
+const OWN = new Set(["user.signed_in", "user.signed_out", "user.sign_in_refused", "user.session_ended", "user.password_changed"]);
 
 /** Who did it, as people say it. @param {Entry} entry */
 export const whoOf = ({ actor, actor_kind }) => (actor_kind === "nobody" ? actor || "someone unknown" : actor);
