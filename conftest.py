@@ -1,5 +1,7 @@
 """Makes the shared fixtures known to the tests of every package, and gives Hypothesis all the time it needs."""
 
+import gc
+
 import hypothesis
 
 pytest_plugins = ["tests.support.databases", "tests.support.fixtures"]
@@ -7,3 +9,9 @@ pytest_plugins = ["tests.support.databases", "tests.support.fixtures"]
 # How long one example takes says more about what else the machine is doing than about the code.
 hypothesis.settings.register_profile("deployx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("deployx")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays until the end: no collection of garbage has to look through it again."""
+    gc.collect()
+    gc.freeze()

@@ -58,19 +58,20 @@ def conclude(results: list[Result], *, tests_wanted: bool) -> int:
 async def _suite(tests_too: bool, dashboard_env: Mapping[str, str]) -> list[Result]:
     python_env = static.without_settings({**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"})
     say("Checks" if not tests_too else "Checks and tests")
-    # Neither lane fills two cores by itself.
-    async with asyncio.TaskGroup() as group:
-        lanes = [
-            group.create_task(_lane(static.python_steps(python_env))),
-            group.create_task(_lane(static.dashboard_steps(dashboard_env))),
-        ]
-    results = [result for lane in lanes for result in lane.result()]
+    python, dashboard = static.python_steps(python_env), static.dashboard_steps(dashboard_env)
+    alone: list[Step] = []
     if tests_too:
         (ROOT / "test-results").mkdir(exist_ok=True)
         reports = Path(tempfile.mkdtemp(prefix="run-", dir=ROOT / "test-results"))
-        steps = [tests.dashboard_step(dashboard_env, reports), *tests.python_steps(python_env, reports)]
-        results += await _lane(steps)
-    return results
+        beside, serial = tests.python_steps(python_env, reports)
+        python.append(beside)
+        dashboard.append(tests.dashboard_step(dashboard_env, reports))
+        alone.append(serial)
+    # Neither lane fills two cores by itself.
+    async with asyncio.TaskGroup() as group:
+        lanes = [group.create_task(_lane(steps)) for steps in (python, dashboard)]
+    results = [result for lane in lanes for result in lane.result()]
+    return results + await _lane(alone)
 
 
 async def _lane(steps: Iterable[Step]) -> list[Result]:

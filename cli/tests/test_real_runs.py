@@ -21,6 +21,8 @@ from tests.support.shell import EMAIL, PASSWORD, RealServer, signed_in
 AGENT = str(Path(sys.executable).with_name("deployx-agent"))
 DEADLINE_S = 60.0
 
+pytestmark = pytest.mark.xdist_group("real runs")  # one fleet for all of them
+
 
 class Fleet:
     """Two agents, `one` and `two`, of a server with one operator."""

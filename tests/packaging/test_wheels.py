@@ -18,7 +18,7 @@ import pytest
 from bootstrap.index import uv_environment
 from bootstrap.places import BIN, OWN_PACKAGES, PYTHON, REQUIREMENTS, ROOT
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("wheels"), pytest.mark.timeout(600)]
 
 
 def _uv(*arguments: str | Path, timeout_s: float = 300) -> None:

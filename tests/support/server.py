@@ -84,7 +84,7 @@ async def running(app: Any, *, trusted_proxies: Sequence[str] = ()) -> AsyncIter
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve(sockets=[listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx2.AsyncClient(base_url=url) as client:
+        async with httpx2.AsyncClient(base_url=url, verify=False) as client:
             yield Site(url, client)
         server.should_exit = True
         await task

@@ -31,9 +31,12 @@ def dashboard_steps(env: Mapping[str, str]) -> list[Step]:
 
 
 def without_settings(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without any setting of DeployX; only what says where the tests find their tools stays."""
+    """`env` without any setting of DeployX; only what says where the tests find their tools stays.
+
+    Python may keep what it compiles: the tests start hundreds of processes, and each would compile all of it again.
+    """
     return {
         name: value
         for name, value in env.items()
-        if not name.startswith("DEPLOYX_") or name.startswith("DEPLOYX_TEST_")
+        if (not name.startswith("DEPLOYX_") or name.startswith("DEPLOYX_TEST_")) and name != "PYTHONDONTWRITEBYTECODE"
     }

@@ -1,4 +1,4 @@
-"""What runs the product: Vitest, then pytest in parallel, then the tests that must have the machine to themselves."""
+"""What runs the product: Vitest beside pytest in parallel, then the tests that must have the machine to themselves."""
 
 import os
 from collections.abc import Mapping
@@ -28,15 +28,16 @@ def dashboard_step(env: Mapping[str, str], reports: Path) -> Step:
     )
 
 
-def python_steps(env: Mapping[str, str], reports: Path) -> list[Step]:
-    """pytest twice: three workers to two cores, then one test at a time."""
+def python_steps(env: Mapping[str, str], reports: Path) -> tuple[Step, Step]:
+    """pytest twice: three workers to two cores, and then, beside nothing else, one test at a time."""
     # Most tests wait for a timer or for another process most of the time.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = str(max(2, cores * 3 // 2))
-    return [
-        _pytest("Python tests", "not soak and not serial", ["-n", workers], env, reports / "parallel.xml"),
+    beside = ["-n", workers, "--dist", "loadgroup"]
+    return (
+        _pytest("Python tests", "not soak and not serial", beside, env, reports / "parallel.xml"),
         _pytest("Python tests, one at a time", "serial and not soak", [], env, reports / "serial.xml"),
-    ]
+    )
 
 
 def _pytest(title: str, marked: str, options: list[str], env: Mapping[str, str], report: Path) -> Step:
