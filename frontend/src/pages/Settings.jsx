@@ -1,6 +1,7 @@
 /** Settings: what programs and machines sign in with, and what this browser remembers. */
 import { Page, Section } from "../components/Page";
 import { useMayAct, useMe } from "../features/auth/session";
+import { Password, Sessions } from "../features/settings/Account";
 import { ApiTokens } from "../features/settings/ApiTokens";
 import { EnrollmentTokens } from "../features/settings/EnrollmentTokens";
 import { Appearance, NoticeSetting } from "../features/settings/Preferences";
@@ -15,6 +16,12 @@ export function Settings() {
       </Section>
       <Section title="Notifications">
         <NoticeSetting />
+      </Section>
+      <Section title="Password">
+        <Password />
+      </Section>
+      <Section title="Where you are signed in">
+        <Sessions />
       </Section>
       <Section title="API tokens">
         <ApiTokens />

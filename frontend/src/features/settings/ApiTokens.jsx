@@ -12,6 +12,8 @@ import { TokenRow } from "./TokenRow";
 import { apiTokensQuery, createApiToken, deleteApiToken } from "./apiTokens";
 import classes from "./Tokens.module.css";
 
+/** @typedef {NonNullable<import("./apiTokens").ApiToken["scopes"]>[number]} Scope */
+
 const DAY_S = 86_400;
 const LIFETIMES = [
   { value: "30", label: "30 days" },
@@ -20,6 +22,18 @@ const LIFETIMES = [
   { value: "", label: "Until it is revoked" },
 ];
 
+const LIMITS = [
+  { value: "", label: "do all that you may" },
+  { value: "read", label: "only read" },
+  { value: "runs", label: "read, and run commands" },
+  { value: "devices", label: "read, and change devices" },
+  { value: "runs,devices", label: "read, run and change devices" },
+];
+const LIMITED = Object.fromEntries(LIMITS.map(({ value, label }) => [value, label]));
+
+/** @param {readonly string[] | null} scopes */
+const mayWords = (scopes) => scopes && (LIMITED[scopes.toSorted().toReversed().join(",")] ?? scopes.join(", "));
+
 export function ApiTokens() {
   const off = useActionsOff();
   const tokens = useQuery(apiTokensQuery);
@@ -27,12 +41,12 @@ export function ApiTokens() {
   return (
     <div className={classes.tokens} data-testid="api-tokens">
       <p className={classes.intro}>
-        Programs sign in with a token and may then do what you may do. The command line takes it as{" "}
+        Programs sign in with a token and may then do what you may do, or less. The command line takes it as{" "}
         <code className="mono">DEPLOYX_TOKEN</code>.
       </p>
       {made ? <Made token={made} onClose={() => setMade(null)} /> : <Create off={off} onMade={setMade} />}
       <TokenList query={tokens} label="API tokens" empty="You have no API token.">
-        {tokens.data?.items.map(({ id, name, created_at, last_used_at, expires_at }) => (
+        {tokens.data?.items.map(({ id, name, scopes, created_at, last_used_at, expires_at }) => (
           <TokenRow
             key={id}
             name={name}
@@ -41,6 +55,7 @@ export function ApiTokens() {
             revoke={() => deleteApiToken(id)}
             listKey={apiTokensQuery.queryKey}
           >
+            {scopes && <span>may {mayWords(scopes)}</span>}
             <span>
               created <Time at={created_at} />
             </span>
@@ -62,6 +77,7 @@ export function ApiTokens() {
 function Create({ off, onMade }) {
   const queryClient = useQueryClient();
   const [name, setName] = useState("");
+  const [limit, setLimit] = useState("");
   const [days, setDays] = useState("90");
   const create = useMutation({
     mutationFn: createApiToken,
@@ -74,7 +90,13 @@ function Create({ off, onMade }) {
   /** @param {import("react").FormEvent} event */
   function submit(event) {
     event.preventDefault();
-    if (name.trim()) create.mutate({ name: name.trim(), expires_in_s: days ? Number(days) * DAY_S : null });
+    if (name.trim()) {
+      create.mutate({
+        name: name.trim(),
+        expires_in_s: days ? Number(days) * DAY_S : null,
+        scopes: limit ? /** @type {Scope[]} */ (limit.split(",")) : null,
+      });
+    }
   }
 
   return (
@@ -88,6 +110,12 @@ function Create({ off, onMade }) {
           withAsterisk={false}
           value={name}
           onChange={(event) => setName(event.currentTarget.value)}
+        />
+        <NativeSelect
+          label="It may"
+          data={LIMITS}
+          value={limit}
+          onChange={(event) => setLimit(event.currentTarget.value)}
         />
         <NativeSelect
           label="Good for"

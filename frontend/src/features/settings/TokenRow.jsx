@@ -11,12 +11,13 @@ import classes from "./Tokens.module.css";
  * @param {string} props.name
  * @param {import("react").ReactNode} props.children
  * @param {string | null} props.off why it cannot be revoked now
- * @param {boolean} [props.over] whether it is already worth nothing
+ * @param {boolean} [props.over] whether there is nothing left to end
+ * @param {string} [props.verb] what ending it is called
  * @param {string} props.warning what revoking it means
  * @param {() => Promise<unknown>} props.revoke
  * @param {readonly unknown[]} props.listKey the query that lists it
  */
-export function TokenRow({ name, children, off, over = false, warning, revoke, listKey }) {
+export function TokenRow({ name, children, off, over = false, verb = "Revoke", warning, revoke, listKey }) {
   const [asking, setAsking] = useState(false);
   const queryClient = useQueryClient();
   const end = useMutation({
@@ -35,21 +36,21 @@ export function TokenRow({ name, children, off, over = false, warning, revoke, l
           off={off}
           size="compact-sm"
           variant="default"
-          aria-label={`Revoke ${name}`}
+          aria-label={`${verb} ${name}`}
           onClick={() => setAsking(true)}
         >
-          Revoke
+          {verb}
         </OffButton>
       )}
       {end.error && (
         <div className={classes.problem}>
-          <ProblemBox error={end.error} what={`${name} was not revoked.`} />
+          <ProblemBox error={end.error} what={`Nothing was done about ${name}.`} />
         </div>
       )}
       <ConfirmDialog
         opened={asking}
-        title={`Revoke ${name}`}
-        action="Revoke token"
+        title={`${verb} ${name}`}
+        action={verb}
         count={1}
         busy={end.isPending}
         onClose={() => setAsking(false)}

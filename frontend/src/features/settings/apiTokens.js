@@ -11,7 +11,7 @@ export const apiTokensQuery = queryOptions({
   queryFn: () => ask(api.GET("/api/v1/api-tokens")),
 });
 
-/** @param {{ name: string, expires_in_s: number | null }} body @returns {Promise<NewApiToken>} */
+/** @param {{ name: string, expires_in_s: number | null, scopes: ApiToken["scopes"] }} body @returns {Promise<NewApiToken>} */
 export const createApiToken = (body) => ask(api.POST("/api/v1/api-tokens", { body }));
 
 /** @param {string} id */
