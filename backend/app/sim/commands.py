@@ -11,6 +11,8 @@ from app.sim.machine import Machine
 from deployx_protocol.task_messages import STDERR, STDOUT, Task
 
 _SLOW_SHARE = 0.05
+_BROKEN_SHARE = 0.08
+_PACKAGES = ("libssl3 3.0.15-1~deb12u1", "openssl 3.0.15-1~deb12u1", "tzdata 2026a-0+deb12u1", "vim-tiny 2:9.0.1378-2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,35 @@ def doing(machine: Machine, task: Task) -> Doing:
             days, load = dice.randrange(1, 400), dice.random() * 2
             return Doing(0.02, 0, _lines(STDOUT, f" 14:02:11 up {days} days,  1 user,  load average: {load:.2f}"))
         case "df":
-            used = dice.randrange(11, 97)
-            lines = ("Filesystem      Size  Used Avail Use% Mounted on", f"/dev/sda1        98G   ..    ..  {used}% /")
-            return Doing(0.03, 0, _lines(STDOUT, *lines))
+            share = dice.randrange(11, 97)
+            used = 98 * share // 100
+            row = f"/dev/sda1        98G  {used:3}G  {98 - used:3}G  {share:2}% /"
+            return Doing(0.03, 0, _lines(STDOUT, "Filesystem      Size  Used Avail Use% Mounted on", row))
+        case "apt-get":
+            return _apt(dice)
+        case "systemctl":
+            active = dice.random() > _BROKEN_SHARE
+            return Doing(0.02, 0 if active else 3, _lines(STDOUT, "active" if active else "inactive"))
         case "work":
             return _work(dice, machine)
         case _:
             return Doing(dice.uniform(0.05, 0.6), 0, _lines(STDOUT, f"{machine.hostname}: {name} done"))
+
+
+def _apt(dice: random.Random) -> Doing:
+    """Nothing to do on most machines, something on some; here and there somebody else is at it."""
+    if dice.random() < _BROKEN_SHARE:
+        lock = "/var/lib/dpkg/lock-frontend"
+        held = f"E: Could not get lock {lock}. It is held by process 1187 (unattended-upgr)"
+        return Doing(0.4, 100, _lines(STDERR, held, f"E: Unable to acquire the dpkg frontend lock ({lock})"))
+    new = _PACKAGES[: dice.choice((0, 0, 0, 2, 4))]
+    steps = ("Reading package lists", "Building dependency tree", "Reading state information", "Calculating upgrade")
+    lines = [f"{step}... Done" for step in steps]
+    for package in new:
+        name, version = package.split()
+        lines += [f"Unpacking {name} ({version}) ...", f"Setting up {name} ({version}) ..."]
+    lines.append(f"{len(new)} upgraded, 0 newly installed, 0 to remove and 0 not upgraded.")
+    return Doing(dice.uniform(0.2, 0.6) + 0.4 * len(new), 0, _lines(STDOUT, *lines))
 
 
 def _work(dice: random.Random, machine: Machine) -> Doing:
