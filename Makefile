@@ -5,7 +5,7 @@ VENV_PYTHON := .venv/bin/python
 SETUP := @$(PYTHON) tools/setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo dev test check bench soak lock screenshots clean
+.PHONY: help setup run demo dev test check bench soak wheels lock screenshots clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,10 @@ soak: ## the tests that run for a long time
 	$(SETUP) --tests --system
 	@$(VENV_PYTHON) -m pytest -m soak --timeout 0
 
+wheels: ## what other machines need, in dist/: the agent's wheels with their install.sh, the server's
+	$(SETUP)
+	@$(VENV_PYTHON) tools/wheels.py
+
 lock: ## resolve the dependencies again and write requirements/*.txt
 	$(SETUP) --tests
 	@$(VENV_PYTHON) tools/lock.py
@@ -51,5 +55,5 @@ screenshots: ## take the README's pictures of a server and agents that run for i
 
 clean: ## remove what set-up, builds and tests left; .deployx/ (your data) stays
 	rm -rf .venv .setup .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results
-	rm -rf frontend/node_modules frontend/dist benchmarks/results
+	rm -rf frontend/node_modules frontend/dist dist benchmarks/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

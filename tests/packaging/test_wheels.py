@@ -3,6 +3,7 @@
 Invariant: nothing here may find the checkout. Everything runs in a temporary folder, and `PATH` leads nowhere.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+import wheels
 from bootstrap.index import uv_environment
-from bootstrap.places import BIN, OWN_PACKAGES, PYTHON, REQUIREMENTS, ROOT
+from bootstrap.places import BIN, OWN_PACKAGES, PYTHON, ROOT
 
 pytestmark = [pytest.mark.xdist_group("wheels"), pytest.mark.timeout(600)]
 
@@ -29,20 +31,41 @@ def _uv(*arguments: str | Path, timeout_s: float = 300) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with wheel and sdist of each package."""
+    """What `make wheels` makes, and the sdist of each package."""
     out = tmp_path_factory.mktemp("dist")
+    wheels.make(out)
     for name in OWN_PACKAGES:
-        _uv("build", "--wheel", "--sdist", "--no-build-isolation", "--python", PYTHON, "--out-dir", out, ROOT / name)
+        _uv("build", "--sdist", "--no-build-isolation", "--python", PYTHON, "--out-dir", out, ROOT / name)
     return out
 
 
-def _environment(folder: Path, lock: str, wheels: list[Path]) -> Path:
-    """The folder of the commands of a fresh environment with exactly this lock and these wheels."""
+def _wheels(built: Path) -> dict[str, Path]:
+    """The wheel of each package, by its name."""
+    return {path.name.partition("-")[0]: path for path in built.rglob("*.whl")}
+
+
+def _environment(folder: Path, kind: Path) -> Path:
+    """The folder of the commands of a fresh environment with exactly what one folder of `dist/` holds."""
     _uv("venv", "--quiet", "--python", PYTHON, folder)
     python = folder / "bin" / "python"
-    _uv("pip", "sync", "--quiet", "--python", python, "--require-hashes", REQUIREMENTS / lock)
-    _uv("pip", "install", "--quiet", "--python", python, "--no-deps", *wheels)
+    [lock] = kind.glob("*.txt")
+    _uv("pip", "sync", "--quiet", "--python", python, "--require-hashes", lock)
+    _uv("pip", "install", "--quiet", "--python", python, "--no-deps", *kind.glob("*.whl"))
     return folder / "bin"
+
+
+def _install(built: Path, folder: Path | str, python: str | Path = PYTHON) -> subprocess.CompletedProcess[str]:
+    """Run the agent's `install.sh` into a folder, from another one, as an operator does."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHON": str(python)}
+    return subprocess.run(
+        ["sh", "agent/install.sh", str(folder)],
+        check=False,
+        env=env,
+        cwd=built,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @contextmanager
@@ -82,14 +105,14 @@ def test_sdists_hold_sources_and_the_built_dashboard_only(built: Path) -> None:
 
 def test_the_licence_goes_with_every_package(built: Path) -> None:
     text = (ROOT / "LICENSE").read_bytes()
-    sdists, wheels = list(built.glob("*.tar.gz")), list(built.glob("*.whl"))
-    assert len(sdists) == len(wheels) == len(OWN_PACKAGES)
+    sdists = list(built.glob("*.tar.gz"))
+    assert len(sdists) == len(_wheels(built)) == len(OWN_PACKAGES)
     for path in sdists:
         with tarfile.open(path) as archive:
             carried = archive.extractfile(f"{path.name.removesuffix('.tar.gz')}/LICENSE")
             assert carried is not None
             assert carried.read() == text, path.name
-    for path in wheels:
+    for path in _wheels(built).values():
         with zipfile.ZipFile(path) as wheel:
             [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
             assert wheel.read(name) == text, path.name
@@ -101,18 +124,16 @@ def test_the_servers_wheel_can_be_made_from_its_sdist(built: Path, tmp_path: Pat
     source = next(tmp_path.iterdir())
     _uv("build", "--wheel", "--no-build-isolation", "--python", PYTHON, "--out-dir", tmp_path / "out", source)
     from_sdist = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl")))
-    from_checkout = zipfile.ZipFile(next(built.glob("deployx_server-*.whl")))
+    from_checkout = zipfile.ZipFile(_wheels(built)["deployx_server"])
     assert sorted(from_sdist.namelist()) == sorted(from_checkout.namelist())
 
 
 def test_wheels_alone_serve_the_dashboard_and_connect_an_agent(built: Path, tmp_path: Path) -> None:
-    def wheel(name: str) -> Path:
-        return next(built.glob(f"{name}-*.whl"))
-
-    server = _environment(
-        tmp_path / "server", "run.txt", [wheel("deployx_protocol"), wheel("deployx_server"), wheel("deployx")]
-    )
-    agent = _environment(tmp_path / "agent", "agent.txt", [wheel("deployx_protocol"), wheel("deployx_agent")])
+    server = _environment(tmp_path / "server", built / "server")
+    installed = _install(built, tmp_path / "agent")
+    assert installed.returncode == 0, installed.stderr
+    assert f"{tmp_path}/agent/bin/deployx-agent install-service" in installed.stdout
+    agent = tmp_path / "agent" / "bin"
     env = {"PATH": str(tmp_path / "nowhere"), "HOME": str(tmp_path), "DEPLOYX_PORT": "0"}
     env |= {"DEPLOYX_DATA_DIR": str(tmp_path / "data"), "DEPLOYX_STATE_DIR": str(tmp_path / "state")}
     _said([server / "deployx-server", "create-admin", "admin@example.test", "--generate"], env, tmp_path)
@@ -125,6 +146,24 @@ def test_wheels_alone_serve_the_dashboard_and_connect_an_agent(built: Path, tmp_
         with _running([agent / "deployx-agent", "run"], "Agent ready - Listening for commands", env, tmp_path):
             assert "The agent is running." in _said([agent / "deployx-agent", "status"], env, tmp_path)
     assert _said([server / "deployx", "--version"], env, tmp_path).startswith("deployx ")
+
+
+def test_the_agents_installer_says_in_a_sentence_what_it_lacks(built: Path, tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    (tmp_path / "file").write_text("")
+    for folder, python, why in (
+        (tmp_path / "a", "python0.0", "There is no python0.0. Install Python 3.11"),
+        (tmp_path / "a", old, "The agent needs Python 3.11 or newer"),
+        (tmp_path / "file" / "a", PYTHON, "cannot be written"),
+    ):
+        done = _install(built, folder, python)
+        assert done.returncode == 1
+        assert done.stderr.startswith("install.sh: ")
+        assert why in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "a").exists()
 
 
 def _check_page(url: str) -> None:

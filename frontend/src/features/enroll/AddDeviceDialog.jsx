@@ -7,7 +7,8 @@ import { plural } from "../../lib/text";
 import { Time } from "../../components/Time";
 import { EnrollForm } from "./EnrollForm";
 import EnrollProgress from "./EnrollProgress";
-import { INSTALL_LINE, lineOf } from "./tokens";
+import { InstallAgent } from "./InstallAgent";
+import { lineOf } from "./tokens";
 import classes from "./Enroll.module.css";
 
 /** @param {{ onClose: () => void }} props */
@@ -36,8 +37,7 @@ function Line({ token, onClose, onAnother }) {
       <CopyLine text={lineOf(token)} label="the line that adds the machine" testId="enroll-line" />
       <details className={classes.more}>
         <summary>The agent is not installed there yet</summary>
-        <p>As root, in a copy of DeployX, with Python 3.11 or newer:</p>
-        <CopyLine text={INSTALL_LINE} label="the line that installs the agent" />
+        <InstallAgent />
         <p>
           To have it start with the machine, run <code className="mono">deployx-agent install-service</code> there as
           root.

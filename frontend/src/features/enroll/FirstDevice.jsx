@@ -5,7 +5,8 @@ import { ProblemBox } from "../../components/ProblemBox";
 import { useMayAct } from "../auth/session";
 import { useActOff } from "../devices/useActOff";
 import EnrollProgress from "./EnrollProgress";
-import { INSTALL_LINE, lineOf } from "./tokens";
+import { InstallAgent } from "./InstallAgent";
+import { lineOf } from "./tokens";
 import { useCreateToken } from "./useCreateToken";
 import classes from "./Enroll.module.css";
 
@@ -28,8 +29,7 @@ export default function FirstDevice({ token, onToken }) {
         <ol className={classes.steps}>
           <li className={classes.step}>
             <h3>Install the agent</h3>
-            <p>On the machine, as root, in a copy of DeployX, with Python 3.11 or newer:</p>
-            <CopyLine text={INSTALL_LINE} label="the line that installs the agent" />
+            <InstallAgent />
           </li>
           <li className={classes.step}>
             <h3>Run this line there</h3>

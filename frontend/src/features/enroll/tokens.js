@@ -48,7 +48,3 @@ export function stateOf({ revoked_at, uses, max_uses, expires_at }, nowMs) {
   if (uses >= max_uses) return "used";
   return Date.parse(expires_at) <= nowMs ? "expired" : "open";
 }
-
-/** What puts the agent on a machine, run as root in a copy of the source; an environment of its own, where pip may write. */
-export const INSTALL_LINE =
-  "python3 -m venv /opt/deployx-agent && /opt/deployx-agent/bin/pip install ./protocol ./agent && ln -sf /opt/deployx-agent/bin/deployx-agent /usr/local/bin/";
