@@ -1,15 +1,13 @@
-"""Takes the README's pictures of the running product: a real server, real agents, a real browser.
+"""Takes the README's pictures of the running product: a real server, simulated devices, a real browser.
 
     .venv/bin/python tools/screenshots.py [FOLDER]
 
-Needs what `make test` installs, and on Linux the right to give each agent a host name of its own (`unshare --uts`).
+The devices have had a day before (`past.py`), so that there is something to see. Needs what `make test` installs.
 Everything it starts lives in a temporary folder and is gone when it ends.
 """
 
 import asyncio
-import contextlib
-import shutil
-import signal
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,53 +18,21 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.async_api import Browser, async_playwright  # noqa: E402
 
-from tests.support.agent_process import environment  # noqa: E402
+from local.service import Service  # noqa: E402
+from past import Fleet, live  # noqa: E402
 from tests.support.browser import Screen  # noqa: E402
 from tests.support.chromium import LAUNCH_ARGUMENTS, executable  # noqa: E402
-from tests.support.fleet import MAIN  # noqa: E402
 from tests.support.server_process import Operator, ServerProcess  # noqa: E402
 
-MACHINES: dict[str, dict[str, str]] = {
-    "web-1": {"role": "web", "site": "berlin"},
-    "web-2": {"role": "web", "site": "berlin"},
-    "web-3": {"role": "web", "site": "oslo"},
-    "db-1": {"role": "db", "site": "berlin"},
-    "db-2": {"role": "db", "site": "oslo"},
-    "cache-1": {"role": "cache", "site": "berlin"},
-    "build-1": {"role": "ci"},
-    "build-2": {"role": "ci"},
-    "mail": {"role": "mail", "site": "oslo"},
-    "backup": {"role": "storage", "site": "oslo"},
-    "kiosk-lobby": {"role": "kiosk"},
-    "till-4": {"role": "till"},
-}
-STOPPED, DIED = ("till-4",), ("build-2", "kiosk-lobby")
+SERVER = str(ROOT / ".venv" / "bin" / "deployx-server")
+SEED = "pictures"
+DEVICES, GONE = 60, 5
+GATHER_S, PATIENCE_S = 120.0, 20.0
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SETTLE_S = 8.0
 """Until toasts are gone."""
-
-
-async def start_agent(folder: Path, name: str, token: str) -> asyncio.subprocess.Process:
-    """The agent of the machine ``name``."""
-    state_dir = folder / name
-    state_dir.mkdir(mode=0o700)
-    env = environment(state_dir, enrollment_token=token, machine_id=name, reconnect_attempts=0)
-    with (folder / f"{name}.log").open("wb") as log:
-        return await asyncio.create_subprocess_exec(
-            *("unshare", "--uts", "sh", "-c", 'hostname "$1" && exec "$2" "$3" run', "sh"),
-            *(name, sys.executable, str(MAIN)),
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-
-
-async def end(process: asyncio.subprocess.Process, number: int) -> None:
-    """Send it the signal, and wait until it is gone."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
-    await process.wait()
+PEOPLE_TAGS = {"web": {"tier": "front"}, "db": {"tier": "data", "backup": "hourly"}}
+"""What somebody has added to what the agents' settings say."""
 
 
 async def picture(browser: Browser, server: ServerProcess, path: Path, target: str = "/", **options: Any) -> None:
@@ -75,6 +41,7 @@ async def picture(browser: Browser, server: ServerProcess, path: Path, target: s
     screen = await Screen.open(context, server.url)
     await screen.sign_in(await server.sign_in(), target)
     await screen.page.wait_for_load_state("networkidle")
+    await screen.page.wait_for_function("() => !document.querySelector('.mantine-Skeleton-root')")
     await screen.page.mouse.move(0, 0)
     await screen.page.evaluate("() => document.activeElement?.blur()")
     await screen.page.screenshot(path=path)
@@ -82,46 +49,68 @@ async def picture(browser: Browser, server: ServerProcess, path: Path, target: s
     print(f"Wrote {path}.")
 
 
+async def devices(folder: Path, server: ServerProcess, token: str) -> Service:
+    """Those that did not go for good are there again."""
+    command = [SERVER, "sim", "--url", server.url, "--agents", str(DEVICES - GONE), "--seed", SEED]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
+    env["DEPLOYX_ENROLLMENT_TOKEN"] = token
+    service = await Service.start("devices", [*command, "--idle", "--seconds", "0"], env, folder / "devices.log")
+    await service.says(r"agents are there", GATHER_S)
+    return service
+
+
+async def finished(operator: Operator, **request: Any) -> str:
+    """The id of a run that is over wherever somebody is online."""
+    run = await operator.ask("POST", "/runs", request)
+    while True:  # somebody is queued: who went for good
+        counts = (await operator.ask("GET", f"/runs/{run['id']}"))["counts"]
+        if not any(counts.get(state) for state in ("sent", "accepted", "running")) and len(counts) > 1:
+            return str(run["id"])
+        await asyncio.sleep(0.2)
+
+
 async def take(folder: Path, pictures: Path) -> None:
     """Start everything, take every picture, end everything."""
-    server = ServerProcess(folder, f"sqlite+aiosqlite:///{folder / 'deployx.db'}")
-    agents: dict[str, asyncio.subprocess.Process] = {}
+    url = f"sqlite+aiosqlite:///{folder / 'deployx.db'}"
+    server = ServerProcess(folder, url)
     await server.start()
     operator = Operator(server, await server.sign_in())
+    started: Service | None = None
     try:
-        token = await operator.enrollment_token(max_uses=len(MACHINES))
-        for name in MACHINES:
-            agents[name] = await start_agent(folder, name, token)
-        for one in await operator.until(len(MACHINES), status="online"):
-            await operator.ask("PATCH", f"/devices/{one['id']}", {"tags": MACHINES[one["hostname"]]})
-        for name in STOPPED:
-            await end(agents[name], signal.SIGTERM)
-        for name in DIED:
-            await end(agents[name], signal.SIGKILL)
-        [offline, *_] = await operator.until(len(STOPPED) + len(DIED), status="offline")
+        token = await operator.enrollment_token(max_uses=DEVICES)
+        await server.stop()
+        print("Letting the devices live for a day …")
+        await live(url, [Fleet(server.url, token, SEED, DEVICES, GONE)])
+        await server.start()
+        started = await devices(folder, server, token)
+        for role, tags in PEOPLE_TAGS.items():
+            for one in await operator.devices():
+                if one["agent_tags"].get("role") == role:
+                    await operator.ask("PATCH", f"/devices/{one['id']}", {"tags": tags})
+        offline = await operator.until(GONE, status="offline")
+        for shell in ("uptime", "systemctl is-active nginx", "df -h /"):
+            await finished(operator, shell=shell, targets={"selector": "role=web"})
+        run = await finished(operator, shell="apt-get -y upgrade", targets={"selector": "platform=linux"})
+        tasks = (await operator.ask("GET", f"/runs/{run}/tasks", params={"state": "succeeded"}))["items"]
+        shown = max(tasks, key=lambda task: int(task["output_bytes"]))
         await asyncio.sleep(SETTLE_S)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=executable(), args=list(LAUNCH_ARGUMENTS))
             await picture(browser, server, pictures / "dashboard.png", viewport=WIDE)
             await picture(browser, server, pictures / "dashboard-dark.png", viewport=WIDE, color_scheme="dark")
             await picture(browser, server, pictures / "dashboard-phone.png", viewport=PHONE, is_mobile=True)
-            await picture(browser, server, pictures / "device.png", f"/devices/{offline['id']}", viewport=WIDE)
+            await picture(browser, server, pictures / "device.png", f"/devices/{offline[0]['id']}", viewport=WIDE)
+            await picture(browser, server, pictures / "run.png", f"/runs/{run}?task={shown['id']}", viewport=WIDE)
             await browser.close()
     finally:
-        for process in agents.values():
-            if process.returncode is None:
-                await end(process, signal.SIGKILL)
+        if started is not None:
+            await started.end(PATIENCE_S)
         await operator.client.aclose()
         await server.tidy()
 
 
 def main(arguments: list[str]) -> int:
-    """0, or 1 with a sentence that says what is missing."""
-    if not shutil.which("unshare"):
-        print(
-            "The pictures need `unshare` (the package `util-linux`), so that agents have host names.", file=sys.stderr
-        )
-        return 1
+    """0 when all pictures were taken."""
     pictures = Path(arguments[0]) if arguments else ROOT / "docs" / "images"
     pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="deployx-screenshots-") as folder:
