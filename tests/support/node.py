@@ -81,6 +81,25 @@ class RunningNode:
         return await self.rows(Node)
 
 
+class _PromptServer(Server):
+    """The server, which hears at once that it shall stop; uvicorn's own looks ten times a second."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._asked = asyncio.Event()
+
+    def ask_to_stop(self) -> None:
+        """As a signal does."""
+        self.should_exit = True
+        self._asked.set()
+
+    async def main_loop(self) -> None:
+        """What uvicorn does once a second, until it is asked to stop."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), 1)
+
+
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[RunningNode]:
     """A server with ``settings`` on a free port, until the block ends; then it stops as after SIGTERM."""
@@ -88,17 +107,19 @@ async def serving(settings: Settings) -> AsyncIterator[RunningNode]:
         port = listener.getsockname()[1]
         settings = settings.model_copy(update={"port": port})
         app: Any = create_app(settings)
-        server = Server(uvicorn_config(app, settings), app.state.drain, lambda: None)
+        started = asyncio.Event()
+        server = _PromptServer(uvicorn_config(app, settings), app.state.drain, started.set)
         task = asyncio.create_task(server._serve(sockets=[listener]))
+        task.add_done_callback(lambda _: started.set())
         db = Database(settings.database_url, pool_size=3)
         try:
-            await eventually(lambda: server.started or task.done(), what="the server's start")
+            await asyncio.wait_for(started.wait(), SETTLE_S)
             if task.done():
                 task.result()
                 raise AssertionError("the server ended before it started")
             yield RunningNode(f"http://127.0.0.1:{port}", settings, app, db)
         finally:
-            server.should_exit = True
+            server.ask_to_stop()
             await asyncio.wait_for(task, STOP_DEADLINE_S)
             await db.close()
 
