@@ -8,11 +8,13 @@ import random
 import time
 from typing import Any
 
+from app.sim.http import AgentHttp
 from app.sim.link import Link, LinkLost
 from app.sim.machine import Machine
+from app.sim.outbox import Mood
 from app.sim.plants import Plant
 from app.sim.witness import Witness
-from app.sim.work import Mood, Work
+from app.sim.work import Work
 from deployx_protocol import events
 from deployx_protocol.checks import InvalidPayload, decode
 from deployx_protocol.messages import RegistrationFailed, RegistrationSuccess, SessionEnded
@@ -35,6 +37,7 @@ class Agent:
         origin: str,
         token: str,
         *,
+        http: AgentHttp,
         witness: Witness,
         turn: asyncio.Semaphore,
         dice: random.Random,
@@ -48,7 +51,7 @@ class Agent:
         self._dice = dice
         self._plant = plant
         self.seen = witness.device(machine.agent_id)
-        self.work = Work(machine, witness, Mood(dice), plant, self._new_id())
+        self.work = Work(machine, witness, Mood(dice), plant, self._new_id(), http)
         self.registered = asyncio.Event()
         """Set at the first registration, or when there will be none."""
         self.connected = asyncio.Event()
@@ -138,7 +141,7 @@ class Agent:
                 self._witness.registrations_s.append(time.monotonic() - began)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._beat(link, success.heartbeat_interval_s))
-                group.create_task(self.work.serve(link))
+                group.create_task(self.work.serve(link, success.http_token))
                 await self._listen(link)
         except (LinkLost, TimeoutError):
             pass

@@ -13,6 +13,9 @@ from deployx_protocol.task_messages import STDERR, STDOUT, Task
 _SLOW_SHARE = 0.05
 _BROKEN_SHARE = 0.08
 _PACKAGES = ("libssl3 3.0.15-1~deb12u1", "openssl 3.0.15-1~deb12u1", "tzdata 2026a-0+deb12u1", "vim-tiny 2:9.0.1378-2")
+_MUCH_EVERY = 8
+"""Of so many devices one has much to print when it is asked for a ``dump``: more than goes over the link."""
+_BLOCK = bytes(range(256)) * 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,10 @@ class Doing:
     chunks: list[tuple[int, bytes]]
 
 
-def doing(machine: Machine, task: Task) -> Doing:
-    """What ``task`` does on ``machine``; the same every time."""
+def doing(machine: Machine, task: Task, script: bytes = b"") -> Doing:
+    """What ``task`` does on ``machine``; the same every time. Of a script it is the first line without #."""
     dice = random.Random(f"{machine.agent_id}:{task.task_id}")  # noqa: S311 - a simulation that can be repeated
-    words = _words(task)
+    words = _words(task, script)
     name, arguments = (words[0].rpartition("/")[2], words[1:]) if words else ("sh", [])
     match name:
         case "echo":
@@ -57,6 +60,8 @@ def doing(machine: Machine, task: Task) -> Doing:
             return Doing(0.02, 0 if active else 3, _lines(STDOUT, "active" if active else "inactive"))
         case "work":
             return _work(dice, machine)
+        case "dump":
+            return _dump(dice, machine)
         case _:
             return Doing(dice.uniform(0.05, 0.6), 0, _lines(STDOUT, f"{machine.hostname}: {name} done"))
 
@@ -87,11 +92,23 @@ def _work(dice: random.Random, machine: Machine) -> Doing:
     return Doing(lasts_s, dice.choices((0, 1, 42), (8, 1, 1))[0], chunks)
 
 
-def _words(task: Task) -> list[str]:
+def _dump(dice: random.Random, machine: Machine) -> Doing:
+    """Large chunks on both streams, on some devices more of them than the preview holds."""
+    much = int(machine.machine_id, 16) % _MUCH_EVERY == 0
+    chunks = [
+        (STDERR if number % 5 == 4 else STDOUT, f"{machine.hostname} {number} ".encode() + dice.randbytes(8) + _BLOCK)
+        for number in range(dice.randrange(10, 14) if much else 1)
+    ]
+    return Doing(dice.uniform(0.0, 0.5), 0, chunks)
+
+
+def _words(task: Task, script: bytes) -> list[str]:
     if task.argv is not None:
         return task.argv
+    lines = (line for line in script.decode(errors="replace").splitlines() if line and not line.startswith("#"))
+    line = next(lines, "") if task.script else task.shell
     try:
-        return shlex.split(task.shell or "")
+        return shlex.split(line or "")
     except ValueError:
         return []
 

@@ -15,6 +15,7 @@ import msgspec
 
 from app.sim.agent import Agent
 from app.sim.chaos import plague
+from app.sim.http import AgentHttp
 from app.sim.machine import Machine
 from app.sim.plants import Plant
 from app.sim.witness import Report, Witness
@@ -61,12 +62,14 @@ class Crew:
     def __init__(self, spec: Spec) -> None:
         self._witness = Witness()
         turn = asyncio.Semaphore(spec.at_once)
+        self._http = AgentHttp(spec.origin)
         self._dice = random.Random(f"{spec.seed}:{spec.first}:crew")  # noqa: S311 - a simulation that can be repeated
         self._agents = [
             Agent(
                 Machine.make(spec.seed, number),
                 spec.origin,
                 spec.token,
+                http=self._http,
                 witness=self._witness,
                 turn=turn,
                 dice=random.Random(f"{spec.seed}:{number}:agent"),  # noqa: S311
@@ -85,6 +88,7 @@ class Crew:
                 await self._do(msgspec.json.decode(line, type=Order))
             for task in (*self._plagues, *lives):
                 task.cancel()
+        await self._http.close()
 
     async def _do(self, order: Order) -> None:
         match order.do:
@@ -101,7 +105,7 @@ class Crew:
                 await _within(order.within_s, *(agent.connected.wait() for agent in self._agents))
                 _say({})
             case Do.FINISH_SPEAKING:
-                await _within(order.within_s, *(agent.work.acknowledged.wait() for agent in self._agents))
+                await _within(order.within_s, *(agent.work.outbox.acknowledged.wait() for agent in self._agents))
                 _say({})
             case Do.DEPART:
                 leaving = self._dice.sample(self._agents, round(len(self._agents) * order.share))

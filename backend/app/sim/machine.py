@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from nacl.signing import SigningKey
 
-from deployx_protocol import PROTOCOL_VERSION
+from deployx_protocol import PROTOCOL_VERSION, limits
+from deployx_protocol.frames import HEADER_BYTES
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.signing import key_hash, register_bytes
 from deployx_protocol.task_messages import Task, TaskUpdate
@@ -51,9 +52,19 @@ class Entry:
     final: TaskUpdate | None = None
     chunks: list[tuple[int, bytes]] = field(default_factory=list)
     """(stream, data), in order."""
+    preview: int = 0
+    """How many of them go over the link; the rest is posted."""
+    size: int = 0
+    """Of all of them, as frames in a spool."""
     saved_seq: int = 0
     saved_state: TaskState | None = None
     history: list[TaskState] = field(default_factory=list)
+
+    def spool(self, stream: int, data: bytes) -> None:
+        """Keep a chunk of output."""
+        self.preview += self.size < limits.OUTPUT_PREVIEW_BYTES
+        self.size += HEADER_BYTES + len(data)
+        self.chunks.append((stream, data))
 
     @property
     def state(self) -> TaskState:

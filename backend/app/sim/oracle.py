@@ -1,7 +1,8 @@
 """L, D, U and P: what the devices did, compared with what the server shows of it. Pure; it never asks the server.
 
 L  tasks that the server accepted and that are missing, or that it shows otherwise than they went: another end, another
-   exit code, output that is not byte for byte what was printed, a later request begun before an earlier one.
+   exit code, output that is not byte for byte what was printed, a later request begun before an earlier one; those
+   that were given another script than was asked for, or none.
 D  tasks that were started more than once.
 U  tasks and runs that are not over and that nothing will end: no deadline, one that has passed, or a device that is
    there and has nothing to do.
@@ -37,6 +38,8 @@ class Asked:
     limited: bool
     """Whether it had a limit in parallel, so that later runs may overtake it."""
     cancelled: bool = False
+    script: str = ""
+    """The SHA-256 of its script, if it has one."""
 
 
 @dataclass(slots=True)
@@ -125,6 +128,10 @@ class _Judge:
         name = f"task {task['id']} on {task['device_name']}"
         if seen and seen.device != agent_id:
             self._verdict.lost.append(f"{name} was given to {seen.device}")
+        elif seen and (asked.script != seen.script if seen.starts else seen.state == TaskState.FAILED):
+            self._verdict.lost.append(
+                f"{name} was not given its script: it {'ran another' if seen.starts else 'failed'}"
+            )
         elif TaskState(task["state"]) not in FINAL:
             self._unfinished(task, seen, self._devices.get(agent_id), name)
         elif not (self._as_seen(task, seen) or self._excused(asked, task, seen, self._devices.get(agent_id))):

@@ -1,6 +1,7 @@
 """What the simulator's operator asks for, one run after another: ordinary work; under chaos limits and haste too."""
 
 import asyncio
+import hashlib
 import random
 import time
 import uuid
@@ -16,8 +17,15 @@ QUIET_EVERY_S = 0.5
 OPEN_MAX = 8
 """How many runs may be under way: a server is asked for more when it has done what it was asked for."""
 _POLL_S = 0.1
-_CALM = (("command", ["echo", "hi"], 3), ("command", ["work"], 3), ("shell", "uptime", 1))
-_ROUGH = (*_CALM, ("command", ["work"], 6), ("command", ["false"], 1), ("command", ["sleep", "3"], 1))
+_SCRIPT = "#!/bin/sh\n# run {number} of a simulation\nwork\n"
+_CALM: tuple[tuple[str, Any], ...] = (
+    ("command", ["echo", "hi"]),
+    ("command", ["work"]),
+    ("script", _SCRIPT),
+    ("command", ["dump"]),
+    ("shell", "uptime"),
+)
+_ROUGH = (*_CALM, *(("command", ["work"]),) * 4, ("command", ["false"]), ("command", ["sleep", "3"]))
 _CANCELLED_SHARE = 0.1
 _LIMITED_SHARE = 0.1
 _HASTY_SHARE = 0.1
@@ -33,16 +41,17 @@ class Plan:
         self._chaos = chaos
         self.asked: list[Asked] = []
         self._open: list[str] = []
+        self._next = dice.sample(_CALM, len(_CALM))
 
     async def follow(self, seconds: float) -> None:
-        """Ask for one run after another for so long. Raises CannotSimulate."""
+        """Ask for one run after another for so long, but for each kind once. Raises CannotSimulate."""
         until = time.monotonic() + seconds
         while True:
             began = time.monotonic()
             await self._one()
             await self._room(until)
             pause_s = began + (EVERY_S if self._chaos else QUIET_EVERY_S) - time.monotonic()
-            if time.monotonic() + max(pause_s, 0.0) >= until:
+            if time.monotonic() + max(pause_s, 0.0) >= until and len(self.asked) >= len(_CALM):
                 return
             await asyncio.sleep(max(pause_s, 0.0))
 
@@ -63,7 +72,11 @@ class Plan:
         made = await self._operator.start(body, key=str(uuid.UUID(bytes=self._dice.randbytes(16), version=4)))
         left_out = {one["id"] for one in made["excluded"]}
         asked = Asked(
-            made["id"], requested_at, frozenset(device_ids) - left_out, limited=request["max_parallel"] is not None
+            made["id"],
+            requested_at,
+            frozenset(device_ids) - left_out,
+            limited=request["max_parallel"] is not None,
+            script=hashlib.sha256(request["script"].encode()).hexdigest() if "script" in request else "",
         )
         self.asked.append(asked)
         if self._chaos and self._dice.random() < _CANCELLED_SHARE:
@@ -72,8 +85,11 @@ class Plan:
             await self._operator.cancel(asked.run_id)
 
     def _request(self) -> dict[str, Any]:
-        choices = _ROUGH if self._chaos else _CALM
-        [(kind, what, _)] = self._dice.choices(choices, [weight for *_, weight in choices])
+        if not self._next:
+            self._next = self._dice.sample(choices := _ROUGH if self._chaos else _CALM, len(choices))
+        kind, what = self._next.pop()
+        if kind == "script":
+            what = what.format(number=len(self.asked))
         hasty = self._chaos and self._dice.random() < _HASTY_SHARE
         limited = self._chaos and self._dice.random() < _LIMITED_SHARE
         return {

@@ -1,11 +1,13 @@
 """Bugs put in on purpose, in the agents and on their wire, to show that the oracle sees what it is there to see.
 
-Each hits about one task in four, chosen by its id, so that a short run has some and the rest goes on as it should.
+Each of what concerns tasks hits about one in four, chosen by its id, so that a short run has some and the rest goes on
+as it should; what is posted or fetched is seldom enough to be hit each time.
 """
 
 from collections.abc import Sequence
 from enum import StrEnum
 
+from deployx_protocol.frames import Frame
 from deployx_protocol.task_messages import TaskUpdate
 from deployx_protocol.tasks import FINAL
 
@@ -20,6 +22,8 @@ class Plant(StrEnum):
     REPEAT = "repeat"  # the agent does a task twice
     MISORDER = "misorder"  # the agent keeps what was printed in another order
     PRESENCE = "presence"  # somebody keeps the connection of an agent alive that is gone
+    POST = "post"  # output that is posted arrives as something else
+    SCRIPT = "script"  # the agent runs another script than it was given
 
 
 def swallows(plant: Plant | None, update: TaskUpdate) -> bool:
@@ -35,6 +39,16 @@ def times(plant: Plant | None, task_id: str) -> int:
 def spooled(plant: Plant | None, task_id: str, chunks: Sequence[Chunk]) -> list[Chunk]:
     """What was printed as ``chunks``, as the agent keeps and sends it."""
     return list(reversed(chunks)) if plant is Plant.MISORDER and _hit(task_id) else list(chunks)
+
+
+def posted(plant: Plant | None, frames: Sequence[Frame]) -> list[Frame]:
+    """``frames`` as they arrive at the server."""
+    return [one._replace(data=one.data[::-1]) for one in frames] if plant is Plant.POST else list(frames)
+
+
+def fetched(plant: Plant | None, script: bytes) -> bytes:
+    """``script`` as it arrives at the device."""
+    return script + b"# and more\n" if plant is Plant.SCRIPT else script
 
 
 def _hit(task_id: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from app.sim.errors import CannotSimulate
+from app.sim.witness import mark
 
 PATIENCE_S = 60.0
 """How long a server that is away, or has too much to do, is asked again."""
@@ -57,14 +58,14 @@ class Operator:
         return [one async for one in self._pages(f"/runs/{run_id}/tasks")]
 
     async def output(self, task_id: str) -> list[tuple[int, str]]:
-        """What can be read of a task's output: (stream, hexadecimal digits) of each chunk, in order."""
+        """What can be read of a task's output: (stream, ``mark``) of each chunk, in order."""
         chunks: list[tuple[int, str]] = []
         following = 0
         while True:
             page = await self._ask("GET", f"/tasks/{task_id}/output", params={"from_seq": following})
             if page is None:
                 return chunks
-            chunks += [(one["stream"], base64.b64decode(one["data"]).hex()) for one in page["chunks"]]
+            chunks += [(one["stream"], mark(base64.b64decode(one["data"]))) for one in page["chunks"]]
             if page["next_seq"] == following or page["complete"]:
                 return chunks
             following = page["next_seq"]

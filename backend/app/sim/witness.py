@@ -3,10 +3,18 @@
 It is no part of any agent: a restart or a lost journal leaves it as it is, as a file of marks on each machine would be.
 """
 
+import hashlib
 import time
 from dataclasses import dataclass, field
 
 import msgspec
+
+_SHORT_BYTES = 64
+
+
+def mark(data: bytes) -> str:
+    """By what a chunk of output is known again: the bytes themselves in hexadecimal digits, or their SHA-256."""
+    return data.hex() if len(data) <= _SHORT_BYTES else hashlib.sha256(data).hexdigest()
 
 
 class Seen(msgspec.Struct):
@@ -20,8 +28,10 @@ class Seen(msgspec.Struct):
     state: str = ""
     """How it ended there; empty while it has not."""
     exit_code: int | None = None
+    script: str = ""
+    """The SHA-256 of the script that it ran, if it ran one."""
     output: list[tuple[int, str]] = []
-    """(stream, hexadecimal digits) of what it printed, in order, up to its end."""
+    """(stream, ``mark``) of each chunk that it printed, in order, up to its end."""
     acknowledged_at: float | None = None
     """When the server said that the end and all output are saved: on the monotonic clock of this machine."""
     journal_lost: bool = False

@@ -40,6 +40,7 @@ def verdict(
     expires: timedelta = timedelta(hours=1),
     journal_lost_at: float | None = None,
     status: str = "online",
+    script: str = "",
 ) -> dict[str, int]:
     tasks = [shown] if shown else []
     run = {
@@ -54,7 +55,7 @@ def verdict(
         {TASK: [(1, "6869")] if output is None else output},
         {DEVICE: {"id": 7, "status": status}},
     )
-    asked = [Asked(RUN, 100.0, frozenset({7}), limited=False, cancelled=cancelled)]
+    asked = [Asked(RUN, 100.0, frozenset({7}), limited=False, cancelled=cancelled, script=script)]
     found = judge(asked, read, Report({TASK: saw} if saw else {}, [device]), NOW)
     counts = {"L": len(found.lost), "D": len(found.doubled), "U": len(found.stuck), "P": len(found.wrong)}
     return {name: count for name, count in counts.items() if count}
@@ -139,3 +140,19 @@ def test_what_overtakes_an_earlier_request_is_lost() -> None:
 
     assert lost(limited=False) == 1
     assert lost(limited=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("saw", "wrong"),
+    [
+        (seen(script="5c"), {}),
+        (seen(script="ad"), {"L": 1}),
+        (seen(script=""), {"L": 1}),
+        (seen(starts=0, state="failed", exit_code=None, output=[]), {"L": 1}),
+        (seen(starts=0, state="cancelled", exit_code=None, output=[]), {}),
+    ],
+    ids=["the right one", "another", "none", "not to be had", "called off before it was fetched"],
+)
+def test_a_task_gets_its_script(saw: Seen, wrong: dict[str, int]) -> None:
+    shown = task(saw.state, exit_code=saw.exit_code)
+    assert verdict(shown, saw, script="5c", output=saw.output) == wrong
