@@ -5,7 +5,6 @@ before all that arrived in time has been read: a server that did not run for a w
 """
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Callable
@@ -25,14 +24,21 @@ STALLED_S = 1.0
 """A deadline that is noticed so much too late says that this process did not run."""
 
 
+class _Never:
+    """Added to seconds it is None, no time-out: ``asyncio.wait_for`` then makes no timer, and no task of its own."""
+
+    def __radd__(self, _seconds: float) -> None:
+        return None
+
+
 class _NoOtherDeadline:
     """The library's server as its sockets see it.
 
     They would wait for a peer no longer than interval and timeout together, from its last word on. That ends at the
-    very moment when a pong is due, and closes the connection without saying why.
+    very moment when a pong is due, and closes the connection without saying why. It would cost a timer for each packet.
     """
 
-    ping_timeout = math.inf
+    ping_timeout = _Never()
 
     def __init__(self, server: Any) -> None:
         self._server = server

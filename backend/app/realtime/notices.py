@@ -28,7 +28,7 @@ class Notices:
     async def emit(self, session: AgentSession, event: str, message: Message) -> None:
         """Send ``message``, unless the connection is closed."""
         if not session.closed:
-            await self._server.emit(event, message.to_json(), to=session.sid)
+            await self._server.tell(session.sid, event, message)
 
     async def end(self, session: AgentSession, code: Code, message: str, retry_after_s: float | None = None) -> None:
         """Say why, and cut the connection. The first reason counts."""
