@@ -5,6 +5,7 @@ One fleet after another, so that none has to share the machine. `benchmarks/READ
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,11 @@ from pathlib import Path
 from delivery import console, fleets, report
 from footprint import salt
 
-CACHE = Path(__file__).resolve().parents[1] / ".cache"
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache"
+sys.path.append(str(ROOT))
+
+from tests.support import postgres  # noqa: E402 - its folder is known only now
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -28,14 +33,19 @@ async def main(options: argparse.Namespace) -> int:
             on_few = await _rounds(rounds, lambda: at.by_rest(some, few))
             ours = await _rounds(rounds, lambda: at.by_rest({"selector": "*"}, many))
             by_cli = await _rounds(rounds, lambda: at.by_cli(many))
-        async with fleets.server(folder / "crowded") as at, fleets.simulated(at, folder, crowd):
-            in_crowd = await _rounds(rounds, lambda: at.by_rest({"selector": "*"}, crowd))
         rows: list[report.Row] = [
             (f"DeployX, {few} agents", on_few),
             (f"DeployX, {many} agents", ours),
             (f"DeployX, {many} agents, `deployx run`", by_cli),
-            (f"DeployX, {crowd} simulated agents", in_crowd),
         ]
+        goals: list[str] = []
+        for database in ("SQLite", "PostgreSQL"):
+            in_crowd = await _crowded(folder, database, crowd, rounds)
+            if in_crowd:
+                rows.append((f"DeployX, {crowd} simulated agents, {database}", in_crowd))
+                goals.append(report.against_goal(in_crowd, crowd, database))
+            else:
+                goals.append(f"{database}: not measured, its server programs are not installed.")
         if isinstance(installed, Path):
             async with fleets.minions(installed, folder, many) as at_salt:
                 theirs = await _rounds(options.salt_rounds, lambda: console.by_salt(installed, at_salt, many))
@@ -45,8 +55,21 @@ async def main(options: argparse.Namespace) -> int:
         print(f"Salt: not measured, {installed.why}")
     else:
         print(report.against_salt(ours, by_cli, theirs, many))
-    print(report.against_goal(in_crowd, crowd))
+    print("\n".join(goals))
     return 0
+
+
+async def _crowded(folder: Path, database: str, agents: int, rounds: int) -> list[float]:
+    """The times of simulated agents; none where there is no such database."""
+    with contextlib.ExitStack() as stack:
+        url = ""
+        if database == "PostgreSQL":
+            try:
+                url = stack.enter_context(postgres.throwaway(durable=True)).create_database()
+            except postgres.PostgresMissing:
+                return []
+        async with fleets.server(folder / database, url) as at, fleets.simulated(at, folder, agents):
+            return await _rounds(rounds, lambda: at.by_rest({"selector": "*"}, agents))
 
 
 async def _rounds(rounds: int, once: Callable[[], Awaitable[float]]) -> list[float]:

@@ -18,12 +18,17 @@ _READY_S = 600.0
 
 
 @contextlib.asynccontextmanager
-async def server(folder: Path) -> AsyncIterator[Console]:
-    """A DeployX server on SQLite, and somebody who may start runs there."""
+async def server(folder: Path, database_url: str = "") -> AsyncIterator[Console]:
+    """A DeployX server, on SQLite unless another database is named, and somebody who may start runs there."""
     folder.mkdir()
     port = free_port()
     env = children.environment(
-        port=str(port), data_dir=str(folder), admin_email=_EMAIL, admin_password=_PASSWORD, log_level="info"
+        port=str(port),
+        data_dir=str(folder),
+        database_url=database_url,
+        admin_email=_EMAIL,
+        admin_password=_PASSWORD,
+        log_level="info",
     )
     async with children.running((_SERVER, "serve"), env, folder) as process:
         await children.said(process, "server.started", _READY_S)

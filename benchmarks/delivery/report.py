@@ -38,9 +38,9 @@ def circumstances(rounds: int, sync_ms: float) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """One line for each: milliseconds from the request to the last result that is saved."""
-    lines = [f"{'ms':44}{'p50':>10}{'p99':>10}{'rounds':>8}"]
+    lines = [f"{'ms':48}{'p50':>10}{'p99':>10}{'rounds':>8}"]
     for title, times in rows:
-        lines.append(f"{title:44}{median(times) * 1000:>10.1f}{p99(times) * 1000:>10.1f}{len(times):>8}")
+        lines.append(f"{title:48}{median(times) * 1000:>10.1f}{p99(times) * 1000:>10.1f}{len(times):>8}")
     return "\n".join(lines)
 
 
@@ -58,10 +58,11 @@ def against_salt(ours: Sequence[float], by_cli: Sequence[float], salt: Sequence[
     )
 
 
-def against_goal(simulated: Sequence[float], agents: int) -> str:
+def against_goal(simulated: Sequence[float], agents: int, database: str) -> str:
     """The largest fleet against its goal."""
     slowest = p99(simulated)
-    return f"{agents} simulated agents: p99 {slowest:.2f} s. Goal ≤ {GOAL_P99_S:g} s: {_met(slowest <= GOAL_P99_S)}."
+    verdict = _met(slowest <= GOAL_P99_S)
+    return f"{agents} simulated agents, {database}: p99 {slowest:.2f} s. Goal ≤ {GOAL_P99_S:g} s: {verdict}."
 
 
 def _met(reached: bool) -> str:

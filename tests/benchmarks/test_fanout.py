@@ -20,11 +20,14 @@ def test_it_reaches_every_machine_and_prints_a_row_for_each_fleet() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    titles = ("1 agents", "2 agents", "2 agents, `deployx run`", "3 simulated agents")
+    crowds = ("3 simulated agents, SQLite", "3 simulated agents, PostgreSQL")
+    titles = ("1 agents", "2 agents", "2 agents, `deployx run`", *crowds)
     for title in titles:
         assert re.search(rf"^DeployX, {re.escape(title)} +\d+\.\d +\d+\.\d +1$", ended.stdout, re.MULTILINE), title
     assert "Salt: not measured, left out by --no-salt" in ended.stdout
-    assert re.search(r"^3 simulated agents: p99 \d+\.\d\d s. Goal ≤ 1 s: (met|missed)\.$", ended.stdout, re.MULTILINE)
+    for crowd in crowds:
+        goal = rf"^{crowd}: p99 \d+\.\d\d s. Goal ≤ 1 s: (met|missed)\.$"
+        assert re.search(goal, ended.stdout, re.MULTILINE), ended.stdout
     assert re.search(r"fsync of 4 KiB \d+\.\d\d ms\.$", ended.stdout, re.MULTILINE)
 
 
@@ -39,4 +42,7 @@ def test_quantiles_ratio_and_goals() -> None:
         == "On 50 machines: 50.0 times as fast as Salt's CLI (10.0 times with our CLI's own start). Goal ≥ 40: met."
     )
     assert report.against_salt([0.2], [0.5], [5.0], 50).endswith("Goal ≥ 40: missed.")
-    assert report.against_goal([0.4, 1.5], 1000) == "1000 simulated agents: p99 1.50 s. Goal ≤ 1 s: missed."
+    assert (
+        report.against_goal([0.4, 1.5], 1000, "SQLite")
+        == "1000 simulated agents, SQLite: p99 1.50 s. Goal ≤ 1 s: missed."
+    )

@@ -20,12 +20,12 @@ from typing import Any
 
 START_DEADLINE_S = 30.0
 _SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "max_connections": "200",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
 }
+_HASTY = {"fsync": "off", "full_page_writes": "off"}
+"""Nothing outlives the machine, which is half of the time that a test takes."""
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 2 << 30
@@ -55,10 +55,11 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """One cluster. `stop` and `start` simulate an outage: port and data stay the same."""
+    """One cluster. `stop` and `start` simulate an outage: port and data stay. `durable`: commits reach the disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self._settings = _SETTINGS if durable else _SETTINGS | _HASTY
         self.port = free_port()
         self._bin = programs()
         self._as_user: dict[str, Any] = (
@@ -75,7 +76,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         arguments = [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
-        for name, value in _SETTINGS.items():
+        for name, value in self._settings.items():
             arguments += ["-c", f"{name}={value}"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -171,11 +172,11 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def throwaway() -> Iterator[PostgresServer]:
+def throwaway(*, durable: bool = False) -> Iterator[PostgresServer]:
     """A running server, stopped and deleted at the end."""
     # Directly in the temp folder: under root, the user `postgres` could not enter pytest's own (0700).
-    folder = Path(tempfile.mkdtemp(prefix="deployx-postgres-", dir=_memory()))
-    server = PostgresServer(folder)
+    folder = Path(tempfile.mkdtemp(prefix="deployx-postgres-", dir=None if durable else _memory()))
+    server = PostgresServer(folder, durable=durable)
     try:
         server.create()
         server.start()
