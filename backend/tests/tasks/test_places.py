@@ -1,5 +1,6 @@
 """A device that went without a word gives up its place in a run that limits how many may be in flight."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from deployx_protocol.tasks import TaskState
 from tests.support import rows
 from tests.support.node import RunningNode
 from tests.support.server import Browse, MakePerson
-from tests.support.work import Enter, in_state, one_task, queue
+from tests.support.work import Enter, WorkPeer, in_state, one_task, queue
 
 HERE = "node-here"
 
@@ -46,15 +47,32 @@ async def handed(delivery: DeliveryService, *claimants: Claimant) -> list[str]:
     return [task.task_id for one in await delivery.deliver_many(claimants) for task in one.tasks]
 
 
+Taker = tuple[WorkPeer, int, str]
+"""An agent, its device, and its task of a run that has one place."""
+
+
+async def one_place(node: RunningNode, enter: Enter) -> tuple[Taker, Taker]:
+    """Two agents in a run with one place; the first has been sent its task."""
+    entered = [await enter() for _ in range(2)]
+    task_ids = await queue(node.db, [device_id for _, device_id in entered], max_parallel=1)
+
+    async def sent() -> int | None:
+        states = [(await one_task(node.db, task_id)).state for task_id in task_ids]
+        return states.index("sent") if "sent" in states else None
+
+    while (first := await sent()) is None:
+        await asyncio.sleep(0.01)
+    takers = [(peer, device_id, task_id) for (peer, device_id), task_id in zip(entered, task_ids, strict=True)]
+    [told] = await takers[first][0].assigned()
+    assert told["task_id"] == task_ids[first]
+    return takers[first], takers[1 - first]
+
+
 async def test_its_place_goes_to_another_and_it_waits_for_one_when_it_is_back(
     node: RunningNode, enter: Enter, browse: Browse, person: MakePerson
 ) -> None:
     client = browse(node, (await person()).bearer)
-    first, first_id = await enter()
-    second, second_id = await enter()
-    one, other = await queue(node.db, [first_id, second_id], max_parallel=1)
-    [told] = await first.assigned()
-    assert told["task_id"] == one
+    (first, first_id, one), (second, _, other) = await one_place(node, enter)
     await first.abort()  # whether it was heard nobody knows
     [told] = await second.assigned()
     assert told["task_id"] == other
@@ -79,10 +97,7 @@ async def test_its_place_goes_to_another_and_it_waits_for_one_when_it_is_back(
 
 
 async def test_what_it_had_after_all_counts_though_its_place_is_gone(node: RunningNode, enter: Enter) -> None:
-    first, first_id = await enter()
-    second, second_id = await enter()
-    one, other = await queue(node.db, [first_id, second_id], max_parallel=1)
-    await first.assigned()
+    (first, _, one), (second, _, other) = await one_place(node, enter)
     await first.abort()
     await second.assigned()
     await second.report(other, "running")
