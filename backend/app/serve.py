@@ -27,6 +27,7 @@ from app.db import Database
 from app.http import Http, Waiting
 from app.migrate import NewerDatabase, migrate
 from app.settings import Settings
+from app.tls import Certificate, UnusableCertificate, certificate
 from app.uow import UnitOfWork
 from app.websocket import WebSocket
 from deployx_protocol import limits
@@ -63,8 +64,12 @@ def serve(settings: Settings) -> None:
                 "so set DEPLOYX_PUBLIC_URL, for example to https://deployx.example.com.",
                 EXIT_CONFIG,
             )
+        try:
+            own = certificate(settings)
+        except UnusableCertificate as error:
+            raise CannotServe(str(error), EXIT_CONFIG) from None
         asyncio.run(prepare(settings))
-        _run(settings, listener)
+        _run(settings, listener, own)
 
 
 async def prepare(settings: Settings) -> None:
@@ -175,18 +180,30 @@ def _lock(descriptor: int) -> bool:
 class Server(uvicorn.Server):
     """uvicorn, with a word when it is ready, a goodbye before it closes sockets, and 0 as the exit code of both."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Callable[[], Awaitable[None]],
+        ready: Callable[[], None],
+        own: Certificate | None = None,
+    ) -> None:
         super().__init__(config)
         self._drain = drain
         self._ready = ready
+        self._own = own
+        self._following: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
+        if self._own:
+            self._following = asyncio.create_task(self._own.follow())
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell everyone, then close."""
+        if self._following:
+            self._following.cancel()
         try:
             async with asyncio.timeout(DRAIN_S):
                 await self._drain()
@@ -209,7 +226,7 @@ def _up(url: str) -> None:
     print(f"server.started url={url}", flush=True)  # noqa: T201
 
 
-def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
+def uvicorn_config(app: Any, settings: Settings, own: Certificate | None = None) -> uvicorn.Config:
     """How ``app`` is served, here and in tests."""
     return uvicorn.Config(
         app,
@@ -225,14 +242,15 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=CLOSE_S,
+        ssl_context_factory=(lambda *_: own.context) if own else None,
     )
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def _run(settings: Settings, listener: socket.socket, own: Certificate | None) -> None:
     from app.main import create_app  # everything else is checked before this is loaded
 
     app: Any = create_app(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
-    server = Server(uvicorn_config(app, settings), app.state.drain, partial(_up, url))
+    url = f"{settings.scheme}://{host}:{settings.port}"
+    server = Server(uvicorn_config(app, settings, own), app.state.drain, partial(_up, url), own)
     server.run(sockets=[listener])

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     """Origins of pages, besides our own, that may open the dashboard's socket."""
     trusted_proxies: CommaList = []
     """Addresses and networks whose ``X-Forwarded-*`` headers are believed."""
+    tls_certificate: Path | None = None
+    """The server's own certificate with its chain (PEM), where no proxy ends TLS; read again when it changes."""
+    tls_key: Path | None = None
+    """The certificate's key (PEM), which other users of the machine may not read."""
 
     enrollment: Literal["token", "approval"] = "token"
     """`token`: only who has an enrolment token may register. `approval`: anyone may, and waits until accepted."""
@@ -191,7 +195,14 @@ class Settings(BaseSettings):
             object.__setattr__(self, "database_url", url)
         if bool(self.admin_email) != bool(self.admin_password.get_secret_value()):
             raise ValueError("DEPLOYX_ADMIN_EMAIL and DEPLOYX_ADMIN_PASSWORD go together: set both or neither.")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("DEPLOYX_TLS_CERTIFICATE and DEPLOYX_TLS_KEY go together: set both or neither.")
         return self
+
+    @property
+    def scheme(self) -> str:
+        """What this server speaks itself."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def is_sqlite(self) -> bool:
@@ -212,7 +223,8 @@ class Settings(BaseSettings):
             return list(self.public_url)
         if not self.is_loopback_bound:
             return []
-        return [origins.normalise(f"http://{host}:{self.port}") for host in ("127.0.0.1", "localhost", "[::1]")]
+        hosts = ("127.0.0.1", "localhost", "[::1]")
+        return [origins.normalise(f"{self.scheme}://{host}:{self.port}") for host in hosts]
 
 
 class _SecretFiles(PydanticBaseSettingsSource):

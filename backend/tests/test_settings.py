@@ -50,6 +50,8 @@ CHANGED: dict[str, tuple[str, Any]] = {
     ),
     "DEPLOYX_CORS_ORIGINS": ("https://a.example", ["https://a.example"]),
     "DEPLOYX_TRUSTED_PROXIES": ("10.0.0.0/8, ::1", ["10.0.0.0/8", "::1/128"]),
+    "DEPLOYX_TLS_CERTIFICATE": ("/etc/deployx/server.pem", Path("/etc/deployx/server.pem")),
+    "DEPLOYX_TLS_KEY": ("/etc/deployx/server.key", Path("/etc/deployx/server.key")),
     "DEPLOYX_ENROLLMENT": (" Approval ", "approval"),
     "DEPLOYX_PING_INTERVAL": ("1.5", 1.5),
     "DEPLOYX_PING_TIMEOUT": ("7", 7),

@@ -41,6 +41,8 @@ SERVER = frozenset(
         "RUN_RETENTION_DAYS",
         "SESSION_LIFETIME",
         "STATUS_RETENTION_DAYS",
+        "TLS_CERTIFICATE",
+        "TLS_KEY",
         "TRUSTED_PROXIES",
     }
 )
