@@ -52,16 +52,22 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(scope=SHARED, loop_scope=SHARED)
-async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
-    """A server on SQLite, for tests that leave it and everyone else's devices alone."""
-    folder = tmp_path_factory.mktemp("server")
-    server = ServerProcess(folder, f"sqlite+aiosqlite:///{folder / 'deployx.db'}")
+@contextlib.asynccontextmanager
+async def running(folder: Path, **settings: Any) -> AsyncIterator[ServerProcess]:
+    """A server on SQLite that several tests share; it ends with the block."""
+    server = ServerProcess(folder, f"sqlite+aiosqlite:///{folder / 'deployx.db'}", **settings)
     try:
         await server.start()
         yield server
     finally:
         await server.tidy()
+
+
+@pytest_asyncio.fixture(scope=SHARED, loop_scope=SHARED)
+async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
+    """For tests that leave it and everyone else's devices alone."""
+    async with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 # ---------------------------------------------------------------- what ends with the test

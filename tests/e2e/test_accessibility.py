@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import pytest
 from playwright.async_api import Locator, ViewportSize, expect
 
 from tests.e2e.conftest import WIDE, OpenScreen, Place
@@ -21,6 +22,7 @@ async def check(screen: Screen, shown: Locator) -> None:
         assert await screen.axe() == [], (screen.page.url, scheme, viewport)
 
 
+@pytest.mark.timeout(300)
 async def test_axe_finds_nothing(own_place: Place, open_screen: OpenScreen) -> None:
     screen = await open_screen(own_place.server.url)
     page, fleet = screen.page, own_place.fleet

@@ -161,13 +161,17 @@ async def test_a_huge_output_is_read_in_parts(place: Place, screen: Screen, star
 async def test_a_run_that_ends_elsewhere_is_told(place: Place, screen: Screen) -> None:
     page, device = screen.page, await place.device(1)
     await screen.goto(f"/runs/new?device={device}")
-    await compose(page, "Shell line", "Line for the shell", "sleep 1.5; exit 4")
+    go = place.fleet.folder / "go"
+    line = f"until [ -e {go} ]; do sleep 0.05; done; exit 4"
+    await compose(page, "Shell line", "Line for the shell", line)
     await page.get_by_role("button", name="Run on 1 device").click()
-    await expect(page.get_by_test_id("run-title")).to_have_text("sleep 1.5; exit 4")
+    await expect(page.get_by_test_id("run-title")).to_have_text(line)
     await page.get_by_role("link", name="Devices", exact=True).click()
+    await expect(screen.row(device)).to_be_visible()
+    go.touch()
     toast = page.get_by_test_id("toast").filter(has_text="is over: 1 failed")
     await toast.get_by_role("link").click()
-    await expect(page.get_by_test_id("run-title")).to_have_text("sleep 1.5; exit 4")
+    await expect(page.get_by_test_id("run-title")).to_have_text(line)
 
 
 async def test_more_than_twenty_are_confirmed_by_their_number(place: Place, screen: Screen) -> None:

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.conftest import Operate, StartServer
-from tests.e2e.conftest import SHARED, OpenScreen
+from tests.conftest import keep_log
+from tests.e2e.conftest import SHARED, OpenScreen, running
 from tests.support import people, rows
 from tests.support.server_process import ADMIN, ServerProcess
 
@@ -42,15 +42,23 @@ _AT_REST = "() => window.__gaps.length >= 60 && Math.max(...window.__gaps.slice(
 """A second of frames in time: what the first list had to do is done."""
 
 
-@pytest_asyncio.fixture(loop_scope=SHARED)
-async def stocked(sqlite_url: str, start_server: StartServer) -> ServerProcess:
+@pytest_asyncio.fixture(scope="module", loop_scope=SHARED)
+async def ten_thousand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
     """A server whose database has ten thousand devices; those of the crowd have no key."""
-    server = await start_server(sqlite_url, enrollment="approval", anonymous_max=2_000, ping_interval=5)
-    async with server.db.write() as session:
-        for number in range(1, DEVICES + 1):
-            unkeyed = {"public_key": None, "trust": "unverified"} if number in CROWD else {}
-            session.add(rows.device(number, **unkeyed))
-    return server
+    settings = {"enrollment": "approval", "anonymous_max": 2_000, "ping_interval": 5}
+    async with running(tmp_path_factory.mktemp("server"), **settings) as server:
+        async with server.db.write() as session:
+            for number in range(1, DEVICES + 1):
+                unkeyed = {"public_key": None, "trust": "unverified"} if number in CROWD else {}
+                session.add(rows.device(number, **unkeyed))
+        yield server
+
+
+@pytest.fixture
+def stocked(request: pytest.FixtureRequest, ten_thousand: ServerProcess) -> ServerProcess:
+    """That server, on which nobody is connected."""
+    keep_log(request.node, "the server", lambda: ten_thousand.log)
+    return ten_thousand
 
 
 @pytest_asyncio.fixture(loop_scope=SHARED)
@@ -87,7 +95,7 @@ async def test_the_whole_list_of_ten_thousand_is_there_in_a_second_and_a_half(
 @pytest.mark.serial
 @pytest.mark.timeout(300)
 async def test_a_thousand_changes_in_a_second_drop_no_frame(
-    stocked: ServerProcess, crowd: asyncio.subprocess.Process, open_screen: OpenScreen, operate: Operate
+    stocked: ServerProcess, crowd: asyncio.subprocess.Process, open_screen: OpenScreen
 ) -> None:
     screen = await open_screen(stocked.url)
     await screen.enter(await people.signed_in(stocked.db, ADMIN))
