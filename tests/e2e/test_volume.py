@@ -18,7 +18,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.conftest import MakeFleet, Operate, StartServer
-from tests.e2e.conftest import OpenScreen
+from tests.e2e.conftest import OpenScreen, Place
 from tests.support.browser import Screen
 from tests.support.fleet import Fleet
 from tests.support.memory import forget_peak, resident_mib
@@ -243,3 +243,24 @@ async def _stands_at_the_end(screen: Screen, printed: bytes) -> None:
     output, last = screen.page.get_by_test_id("output"), printed.splitlines()[-1].decode()
     await expect(output.get_by_text(last, exact=True)).to_be_visible()
     assert await output.locator("[data-index]").count() < 200
+
+
+@pytest.mark.serial
+async def test_a_line_of_five_megabytes_freezes_nothing(place: Place, screen: Screen) -> None:
+    device = await place.device(1)
+    line = "import sys; sys.stdout.write('0123456789 abcdef' * (5_000_000 // 17) + 'the end')"
+    body = {"command": [sys.executable, "-c", line], "targets": {"device_ids": [device]}}
+    run = (await place.operator.ask("POST", "/runs", body))["id"]
+    await Volume(place.server, place.operator, place.fleet, place.fleet.folder).over(run)
+    page = screen.page
+    await screen.goto(f"/runs/{run}")
+    await _watch(screen)
+    await page.get_by_role("button", name="To the end").click()
+    await expect(page.get_by_test_id("output").get_by_text("the end")).to_be_visible()
+    await _press(screen)
+    await page.get_by_label("Search the output").fill("THE end")
+    await expect(page.get_by_test_id("output-matches")).to_have_text("1 of 1")
+    await page.get_by_label("Search the output").fill("9 a")
+    await expect(page.get_by_test_id("output-matches")).to_contain_text("of 5,000+")
+    await page.get_by_role("button", name="Next match").click()
+    await _was_usable(screen)

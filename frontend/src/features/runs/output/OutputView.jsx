@@ -15,7 +15,10 @@ import { useSearch } from "./useSearch";
 import classes from "./Output.module.css";
 
 const ROW_HEIGHT = 18;
-const OVERSCAN = 20;
+const CHARACTER_WIDTH = 7.5;
+/** Rows beyond the edges; where they wrap each may be as high as the screen. */
+const OVERSCAN = 10;
+const OVERSCAN_WRAPPED = 2;
 
 /** @param {{ task: import("../../../live/runs").Task, running: boolean }} props */
 export function OutputView({ task, running }) {
@@ -44,8 +47,9 @@ function Shown({ task, running }) {
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => box.current,
-    estimateSize: () => ROW_HEIGHT,
-    overscan: OVERSCAN,
+    // What is far from the truth would have hundreds of long rows laid out before they are measured.
+    estimateSize: (index) => (wrap ? ROW_HEIGHT * linesOf(rows[index].text, box.current) : ROW_HEIGHT),
+    overscan: wrap ? OVERSCAN_WRAPPED : OVERSCAN,
   });
   useEffect(() => virtual.measure(), [virtual, wrap]);
   const onScroll = useScroll({ box, rows, held, reader, virtual });
@@ -130,4 +134,10 @@ function Shown({ task, running }) {
       <Position held={held} reader={reader} bytes={task.output_bytes} />
     </section>
   );
+}
+
+/** Into how many lines a text wraps, about. @param {string} text @param {HTMLElement | null} box */
+function linesOf(text, box) {
+  const columns = Math.max(20, (box?.clientWidth ?? 600) / CHARACTER_WIDTH);
+  return Math.max(1, Math.ceil(text.length / columns));
 }
