@@ -15,3 +15,4 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays until the end: no collection of garbage has to look through it again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 50, 50)
