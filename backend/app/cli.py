@@ -6,6 +6,7 @@ What a command makes (a password, a token) is alone on stdout, so that a script 
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
@@ -154,6 +155,24 @@ def create_enrollment_token(
         return made.token
 
     print(_run(create))
+
+
+@commands.command("doctor")
+def doctor_command() -> None:
+    """Check this deployment's settings, TLS, secrets, database, clock and disk, and say how to mend each.
+
+    Run it as the server's user, with the server's environment. Exits with 1 if there is a problem.
+    """
+    from app import doctor
+
+    loaded = _load()
+    findings = doctor.examine(loaded, os.environ, asyncio.run(doctor.ask_database(loaded)))
+    for finding in findings:
+        print(f"{finding.verdict:8} {logging.escape(finding.what)}")
+        if finding.mend:
+            print(f"{'':8} → {logging.escape(finding.mend)}")
+    if any(finding.verdict is doctor.Verdict.BAD for finding in findings):
+        raise typer.Exit(EXIT_REFUSED)
 
 
 @commands.command("openapi")
