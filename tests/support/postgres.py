@@ -1,7 +1,7 @@
 """A throwaway PostgreSQL for tests: its own folder, its own port, gone afterwards.
 
 Invariant: it never touches a PostgreSQL that is already on the machine, and it dies with the test process even if that
-is killed. `initdb` refuses to run as root, so under root everything runs as the user `postgres`.
+is killed. `initdb` refuses to run as root, so under root it and the server run as the user `postgres`.
 """
 
 import contextlib
@@ -71,7 +71,8 @@ class PostgresServer:
         """Make the data folder."""
         if self._as_user:
             shutil.chown(self.folder, "postgres", "postgres")
-        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run("initdb", "-D", str(self._data), *options, **self._as_user)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -157,7 +158,7 @@ class PostgresServer:
             return False
         return True
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str, **as_user: Any) -> None:
         done = subprocess.run(
             [str(self._bin / program), *arguments],
             capture_output=True,
@@ -165,7 +166,7 @@ class PostgresServer:
             stdin=subprocess.DEVNULL,
             cwd=self.folder,
             check=False,
-            **self._as_user,
+            **as_user,
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed ({done.returncode}): {done.stdout}{done.stderr}")
