@@ -1,19 +1,20 @@
 """What the tests of crashes share: a server and agents on its database, to be killed and started again."""
 
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployx_agent.connection.machine import State
 from deployx_agent.state import status
 from tests.conftest import MakeFleet, Operate, StartServer
-from tests.support import crash_points
 from tests.support.fleet import Fleet
 from tests.support.marked_runs import MarkedRuns
 from tests.support.node import eventually
-from tests.support.server_process import DEADLINE_S, Operator, ServerProcess
+from tests.support.proxy import Proxy
+from tests.support.server_process import START_S, Operator, ServerProcess
+from tests.support.zygote import Zygotes
 
 
 class Scene:
@@ -35,13 +36,13 @@ class Scene:
     async def arm_server(self, label: str) -> None:
         """The server is killed, and the next one will die at this point."""
         await self.server.kill()
-        await self.server.start(sys.executable, crash_points.PROGRAM, "server", label)
+        await self.server.start(label)
 
     async def arm_agent(self, label: str, number: int = 0) -> None:
         """The agent is killed, and the next one will die at this point."""
         if number in self.fleet.running:
             await self.fleet.kill(number)
-        await self.fleet.start(number, "agent", label, "run", program=(crash_points.PROGRAM,))
+        await self.fleet.start(number, label=label)
 
     async def restore(self) -> None:
         """All of them run again, whatever has happened."""
@@ -60,23 +61,42 @@ class Scene:
                 for number, agent in self.fleet.running.items()
             )
 
-        await eventually(are_ready, within_s=DEADLINE_S, what="every agent ready")
+        await eventually(are_ready, within_s=START_S, what="every agent ready")
 
 
 MakeScene = Callable[..., Awaitable[Scene]]
 
 
+@pytest.fixture(scope="session")
+def zygotes() -> Iterator[Zygotes]:
+    """Servers and agents that start in a moment."""
+    made = Zygotes()
+    yield made
+    made.end()
+
+
 @pytest.fixture
 async def make_scene(
-    database_url: str, start_server: StartServer, make_fleet: MakeFleet, operate: Operate, tmp_path: Path
+    database_url: str,
+    zygotes: Zygotes,
+    start_server: StartServer,
+    make_fleet: MakeFleet,
+    operate: Operate,
+    tmp_path: Path,
 ) -> MakeScene:
-    """``await make_scene(agents=2)``."""
+    """``await make_scene(agents=2, url=…, proxy=…, ping_interval=1)``: on this database, or on the one at ``url``."""
 
-    async def make(agents: int = 1) -> Scene:
-        server = await start_server(database_url)
+    async def make(agents: int = 1, *, url: str = "", proxy: Proxy | None = None, **settings: Any) -> Scene:
+        if proxy:
+            settings["public_url"] = proxy.url
+        server = await start_server(url or database_url, zygote=zygotes.of("server"), **settings)
         operator = await operate(server)
-        token = await operator.enrollment_token(max_uses=agents)
-        fleet = make_fleet(server.url, enrollment_token=token, tasks_parallel=1, reconnect_delay=0.1)
+        token = await operator.enrollment_token(max_uses=agents, origin=proxy.url if proxy else None)
+        of_agents: dict[str, Any] = {"enrollment_token": token, "tasks_parallel": 1, "reconnect_delay": 0.1}
+        if proxy:
+            proxy.server_port = server.port
+            of_agents |= {"connect_timeout": 1, "pong_timeout": 2}
+        fleet = make_fleet(None if proxy else server.url, zygote=zygotes.of("agent"), **of_agents)
         await fleet.start_all(range(agents))
         await operator.until(agents, status="online")
         return Scene(server, operator, fleet, range(agents), tmp_path)

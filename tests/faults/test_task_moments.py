@@ -19,12 +19,12 @@ from tests.support.marked_runs import Figures, MarkedRuns
 from tests.support.node import eventually
 
 MOMENT_MAX_S = 0.6
-OUTPUT_BYTES = 50_000
+OUTPUT_BYTES = 5_000
 LASTS_S = 0.1
 AT_ONCE = 0.2
 """How often the next run does not wait until all are back."""
-SERVER = 0.2
-"""How often the server is among those that die, and each agent twice as often."""
+AGENT, SERVER = 0.5, 0.1
+"""How often each is among those that die."""
 
 
 async def killed_at_random(scene: Scene, moments: int, seed: int) -> str:
@@ -39,7 +39,7 @@ async def killed_at_random(scene: Scene, moments: int, seed: int) -> str:
         await runs.start(output_bytes=OUTPUT_BYTES, lasts_s=LASTS_S)
         rounds += 1
         dying: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            ("agent", partial(_kill_agent, scene, number)) for number in scene.agents if dice.random() < 2 * SERVER
+            ("agent", partial(_kill_agent, scene, number)) for number in scene.agents if dice.random() < AGENT
         ]
         if dice.random() < SERVER or not dying:
             dying.append(("server", partial(_kill_server, scene)))

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.zygote import Forked
+
 DEADLINE_S = 60.0
 """Long: a machine that is busy with other tests is no failure."""
 
@@ -29,7 +31,7 @@ def environment(state_dir: Path, **settings: Any) -> dict[str, str]:
 class AgentProcess:
     """``deployx-agent run`` (or another command), its log, its end."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked) -> None:
         self.process = process
         self.lines: list[str] = []
         self.output = ""

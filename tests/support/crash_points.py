@@ -8,11 +8,8 @@ a label cannot outlive the code that it names.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-PROGRAM = str(Path(__file__).with_name("killed_at.py"))
-"""Runs agent or server until they reach a point."""
 SUCCEEDED, INTERRUPTED, EXPIRED, CANCELLED, LOST = "succeeded", "interrupted", "expired", "cancelled", "lost"
 
 
@@ -169,6 +166,7 @@ _STORE = "deployx_agent.identity:Identity.store_generation"
 _LEFT_OVER = "deployx_agent.tasks.recovery:end_left_over"
 _END = "deployx_agent.tasks.processes:end"
 _KILLED = (INTERRUPTED,)
+_EITHER = (SUCCEEDED, INTERRUPTED)
 
 AGENT = {
     "registration: before it is stored": Point(_STORE, When.BEFORE),
@@ -176,10 +174,10 @@ AGENT = {
     "received: before the journal": Point(_JOURNAL + "received", When.BEFORE),
     "received: journalled, before the receipt": Point(_JOURNAL + "received", When.AFTER),
     "receipt: before it is sent": Point(
-        _SEND, When.BEFORE, _event("task_updates", "accepted"), ends=_KILLED, holds=True
+        _SEND, When.BEFORE, _event("task_updates", "accepted"), ends=_EITHER, holds=True
     ),
-    "receipt: after it is sent": Point(_SEND, When.AFTER, _event("task_updates", "accepted"), ends=_KILLED, holds=True),
-    "receipt: acknowledged": Point(_HEARS, When.AFTER, _told("accepted"), ends=_KILLED, holds=True),
+    "receipt: after it is sent": Point(_SEND, When.AFTER, _event("task_updates", "accepted"), ends=_EITHER, holds=True),
+    "receipt: acknowledged": Point(_HEARS, When.AFTER, _told("accepted"), ends=_EITHER, holds=True),
     "start: before the fork": Point(_LATCH, When.BEFORE),
     "start: behind the latch, before the journal": Point(_LATCH, When.AFTER),
     "start: journalled, before the latch is opened": Point(_LET_GO, When.BEFORE, ends=_KILLED, holds=True),
@@ -215,3 +213,5 @@ AGENT = {
     ),
     "cancellation: the processes are ended": Point(_END, When.AFTER, ends=(CANCELLED, INTERRUPTED), deed=Deed.CANCEL),
 }
+
+POINTS = {"server": SERVER, "agent": AGENT}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.agent_process import AgentProcess, environment
+from tests.support.zygote import Zygote
 
 MAIN = Path(__file__).parents[2] / "agent" / "main.py"
 AT_ONCE = 8
@@ -17,8 +18,16 @@ AT_ONCE = 8
 class Fleet:
     """Agents by number; ``name`` begins their machine ids. Whatever was started is ended by ``tidy``."""
 
-    def __init__(self, folder: Path, server_url: str | None, name: str = "machine", **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server_url: str | None,
+        name: str = "machine",
+        zygote: Zygote | None = None,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
+        self._zygote = zygote
         self.name = name
         self.settings = {"server_url": server_url, "reconnect_delay": 0.3, "reconnect_attempts": 0, **settings}
         self.running: dict[int, AgentProcess] = {}
@@ -41,14 +50,20 @@ class Fleet:
         number: int,
         *arguments: str,
         outside: Mapping[str, str] | None = None,
-        program: Sequence[str] = (str(MAIN),),
+        label: str = "",
         **settings: Any,
     ) -> AgentProcess:
-        """Start agent ``number`` on its folder, which stays when it ends; ``outside`` are no settings of ours."""
+        """Start agent ``number`` on its folder, which stays when it ends; ``outside`` are no settings of ours. With a
+        zygote it may be one that dies at the point ``label``."""
         state_dir = self.state_dir(number)
         state_dir.mkdir(mode=0o700, exist_ok=True)
         env = environment(state_dir, **{"machine_id": self.machine_id(number), **self.settings, **settings})
-        agent = await AgentProcess.start({**env, **(outside or {})}, *(arguments or ("run",)), program=program)
+        env |= outside or {}
+        arguments = arguments or ("run",)
+        if self._zygote and not outside:
+            agent = AgentProcess(await self._zygote.start(env, *arguments, label=label))
+        else:
+            agent = await AgentProcess.start(env, *arguments, program=(str(MAIN),))
         self.started.append(agent)
         self.running[number] = agent
         return agent

@@ -1,8 +1,5 @@
-"""A process that is killed at a point of ``crash_points.py``.
-
-``python tests/support/killed_at.py agent LABEL run`` is the agent, ``… server LABEL serve`` the server: the product as
-it is, but for one function that is wrapped before the start. When it is reached, the process ends as by kill -9.
-"""
+"""Makes this process one that is killed at a point of ``crash_points.py``: one function of the product is wrapped, and
+when it is reached, the process ends as by kill -9."""
 
 import contextlib
 import functools
@@ -10,15 +7,11 @@ import importlib
 import inspect
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
-sys.path[0] = str(Path(__file__).parents[2])  # in place of this folder, whose names are those of other modules
-
-from tests.support.crash_points import AGENT, SERVER, Point, When  # noqa: E402
+from tests.support.crash_points import Point, When
 
 
 def _die() -> None:
@@ -86,22 +79,3 @@ def _watch_commits(when: When, within: ContextVar[bool]) -> None:
             _die()
 
     Database.write = watched  # type: ignore[method-assign]
-
-
-def main(side: str, label: str, *arguments: str) -> int:
-    """Run the agent or the server until it is killed."""
-    sys.argv[1:] = arguments
-    if side == "agent":
-        arm(AGENT[label])
-        from deployx_agent.cli import main as agent
-
-        return agent()
-    arm(SERVER[label])
-    from app.cli import main as server
-
-    server()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -20,7 +20,7 @@ from deployx_protocol.tasks import FINAL
 from tests.support.node import eventually
 from tests.support.server_process import Operator
 
-SETTLED_S = 120.0
+SETTLED_S = 300.0
 SAID_AGAIN_S = 0.05
 
 
@@ -50,7 +50,7 @@ class MarkedRuns:
         Each task prints ``output_bytes``, and lasts until there is a file ``until``, or for ``lasts_s``.
         """
         line = f"echo start $DEPLOYX_TASK_ID >> {self._marker}; head -c {output_bytes} /dev/zero; "
-        line += f"until test -e {until}; do sleep 0.02; done; " if until else f"sleep {lasts_s}; " if lasts_s else ""
+        line += f"until test -e {until}; do sleep 0.1; done; " if until else f"sleep {lasts_s}; " if lasts_s else ""
         line += f"echo end $DEPLOYX_TASK_ID >> {self._marker}"
         body = {"shell": line, "targets": {"selector": "*"}, "timeout_s": 600, **fields}
         run = await self.insist("POST", "/runs", body)

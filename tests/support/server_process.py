@@ -16,6 +16,7 @@ from tests.support.agent_process import environment
 from tests.support.node import eventually
 from tests.support.postgres import free_port
 from tests.support.server import PASSWORD, Person
+from tests.support.zygote import Forked, Zygote
 
 ADMIN = "admin@example.test"
 DEADLINE_S = 60.0
@@ -28,7 +29,7 @@ _PROGRAM = str(Path(sys.executable).with_name("deployx-server"))
 class ServerProcess:
     """``deployx-server serve`` on a port that stays the same, its log, its database. ``db`` is not the server's own."""
 
-    def __init__(self, folder: Path, database_url: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, database_url: str, zygote: Zygote | None = None, **settings: Any) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = folder / "server.log"
@@ -42,7 +43,8 @@ class ServerProcess:
             **settings,
         )
         self.db = Database(database_url, pool_size=2)
-        self._process: asyncio.subprocess.Process | None = None
+        self._zygote = zygote
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._read_from = 0
 
     @property
@@ -56,26 +58,27 @@ class ServerProcess:
         """Everything that it wrote, over all its starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    async def start(self, *program: str) -> None:
-        """Start it, or ``program`` in its place, and wait until it answers."""
-        self._read_from = len(self.log)
-        with self.log_file.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(program or (_PROGRAM,)),
-                "serve",
-                env=self.env,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+    async def start(self, label: str = "") -> None:
+        """Start it, and wait until it answers. With a zygote it may be one that dies at the point ``label``."""
+        self._read_from = self.log_file.stat().st_size if self.log_file.exists() else 0
+        if self._zygote:
+            self._process = await self._zygote.start(self.env, "serve", label=label, log=self.log_file)
+        else:
+            with self.log_file.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    _PROGRAM, "serve", env=self.env, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+                )
         await eventually(self._has_started, within_s=START_S, what="the server's start")
 
     def _has_started(self) -> bool:
         assert self._process is not None
-        if "server.started url=" in self.log[self._read_from :]:
+        with self.log_file.open("rb") as log:
+            log.seek(self._read_from)
+            said = log.read().decode(errors="replace")
+        if "server.started url=" in said:
             return True
         if self._process.returncode is not None:
-            raise AssertionError(f"the server ended with {self._process.returncode}:\n{self.log[self._read_from :]}")
+            raise AssertionError(f"the server ended with {self._process.returncode}:\n{said}")
         return False
 
     async def ended(self) -> int:
@@ -122,7 +125,8 @@ class ServerProcess:
 
     async def sign_in(self, email: str = ADMIN, password: str = PASSWORD) -> Person:
         """Somebody with a session and an API token."""
-        async with httpx2.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin"}) as client:
+        same_site = {"sec-fetch-site": "same-origin"}
+        async with httpx2.AsyncClient(base_url=self.url, headers=same_site, timeout=DEADLINE_S) as client:
             answer = await client.post("/api/v1/auth/login", json={"email": email, "password": password})
             assert answer.status_code == 200, answer.text
             name, _, rest = answer.headers["set-cookie"].partition("=")
