@@ -77,7 +77,8 @@ async def _interleave(node: RunningNode, admin: Person, waves: int) -> None:
             await asyncio.gather(*(device.replace() for device in devices))
             await eventually(lambda: _open_links(http, admin, DEVICES), what="the ends of the old connections")
             await _all_written(node, wave)
-            rows = [await node.device(device.machine.agent_id) for device in devices]
+            known = {row.agent_id: row for row in await node.devices()}
+            rows = [known[device.machine.agent_id] for device in devices]
             assert [(row.status, row.session_epoch) for row in rows] == [("online", wave + 2)] * DEVICES
         assert len([row for row in await node.devices() if row.hostname.startswith("host-")]) == DEVICES
         assert await node.claims() == []
