@@ -63,10 +63,10 @@ class Printing:
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
 
-    async def start(self, kind: str, seed: int) -> str:
+    async def start(self, kind: str, seed: int, quota_bytes: int = 1 << 28) -> str:
         """A program that prints; the run's id."""
         command = [sys.executable, "-c", PROGRAM, kind, str(seed)]
-        body = {"command": command, "targets": {"selector": "*"}, "output_quota_bytes": 1 << 28}
+        body = {"command": command, "targets": {"selector": "*"}, "output_quota_bytes": quota_bytes}
         return str((await self._operator.ask("POST", "/runs", body))["id"])
 
     async def over(self, run: str) -> dict[str, Any]:
@@ -103,6 +103,18 @@ class Printing:
         assert answer.is_success
         return answer.content
 
+    async def check_loss(self, run: str, kind: str, seed: int, quota_bytes: int) -> None:
+        """What went past the quota is counted, and that is said wherever output is read."""
+        task = await self.over(run)
+        printed = b"".join(data for _, data in writes(kind, seed))
+        lost_bytes = len(printed) - quota_bytes
+        assert (task["output_bytes"], task["output_lost_bytes"]) == (quota_bytes, lost_bytes)
+        page = await self._operator.ask("GET", f"/tasks/{task['id']}/output", params={"limit_bytes": 1})
+        assert page["lost_bytes"] == lost_bytes
+        answer = await self._operator.client.get(f"/tasks/{task['id']}/output/stdout")
+        assert answer.headers["x-output-lost-bytes"] == str(lost_bytes)
+        assert (answer.content == printed[:quota_bytes]) is True
+
     async def check(self, run: str, kind: str, seed: int) -> None:
         """Hold what is read, both ways, to what was printed."""
         task = await self.over(run)
@@ -134,6 +146,9 @@ async def test_what_is_printed_is_read_byte_for_byte(
     await operator.until(1, status="online")
     printing = Printing(operator)
     kinds = [("line", line_mib), ("tiny", 0), *((kind, seed) for seed in SEEDS for kind in ("turns", "mixed"))]
+    beyond = "tiny", 0, 300_001
+    short = await printing.start(*beyond)
     runs = [(await printing.start(kind, seed), kind, seed) for kind, seed in kinds]
     for run, kind, seed in runs:
         await printing.check(run, kind, seed)
+    await printing.check_loss(short, *beyond)
