@@ -137,11 +137,6 @@ class ServerProcess:
             assert made.status_code == 201, made.text
             return Person(answer.json()["id"], email, made.json()["token"], cookie)
 
-    async def add_user(self, email: str, role: str = "operator") -> Person:
-        """A new user, signed in."""
-        await self.command("create-user", email, "--role", role, stdin=f"{PASSWORD}\n")
-        return await self.sign_in(email)
-
     # ------------------------------------------------------------ what it says and keeps
 
     async def rows(self) -> list[Device]:
