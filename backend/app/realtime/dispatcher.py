@@ -29,6 +29,8 @@ CANCELS_MAX = 500
 POLL_S = 5.0
 RECEIPT_S = 15.0
 """How long an agent may take to say that it has a task, or that it ended one, before it is told again."""
+RECEIPT_MAX_S = 120.0
+"""Each time that it is told in vain it gets twice as long, up to this: it may be the server that is late."""
 RETRY_S = 0.5
 
 Emit = Callable[[AgentSession, str, Message], Awaitable[None]]
@@ -50,6 +52,8 @@ class Dispatcher:
         self._ending: set[int] = set()
         self._unheard: dict[int, dict[str, float]] = {}
         """Device id → task id → when it was sent, for those without a receipt."""
+        self._patience_s: dict[int, float] = {}
+        """Device id → how long its next receipt may take, for those that were told in vain."""
         self._work = asyncio.Event()
 
     def registered(self, session: AgentSession) -> None:
@@ -62,9 +66,11 @@ class Dispatcher:
         self._ready.discard(session)
         if self._session(session.device_id) is None:
             self._unheard.pop(session.device_id, None)
+            self._patience_s.pop(session.device_id, None)
 
     def heard(self, device_id: int, task_ids: Collection[str]) -> None:
         """The agent has spoken of these tasks, so it has them."""
+        self._patience_s.pop(device_id, None)
         waiting = self._unheard.get(device_id, {})
         for task_id in task_ids:
             waiting.pop(task_id, None)
@@ -170,12 +176,14 @@ class Dispatcher:
                 self._want(device_id)
 
     async def _remind(self) -> None:
-        late = time.monotonic() - RECEIPT_S
+        now = time.monotonic()
         for device_id, waiting in list(self._unheard.items()):
-            if waiting and min(waiting.values()) > late:
+            patience_s = self._patience_s.get(device_id, RECEIPT_S)
+            if waiting and min(waiting.values()) > now - patience_s:
                 continue
             del self._unheard[device_id]
             if waiting:
+                self._patience_s[device_id] = min(2 * patience_s, RECEIPT_MAX_S)
                 self._want(device_id, again=True)
         self._ending |= await self._delivery.ending_here(RECEIPT_S)
         self._work.set()

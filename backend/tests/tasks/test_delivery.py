@@ -1,6 +1,7 @@
 """Delivery over real sockets: what is queued reaches its agent, what became of it is acknowledged once it is saved."""
 
 import json
+import time
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -8,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.devices.models import Device
+from app.realtime import dispatcher
 from app.tasks.delivery import DEVICE_MAX, DeliveryService
 from deployx_protocol import events, limits
 from deployx_protocol.states import Trust
@@ -102,6 +104,9 @@ async def test_without_a_receipt_it_is_sent_again_on_the_same_connection(node: R
     (first,) = await peer.assigned()
     (second,) = await peer.assigned(within_s=10)
     assert second == {**first, "expires_in_s": second["expires_in_s"]}
+    began = time.monotonic()
+    await peer.assigned(within_s=10)
+    assert time.monotonic() - began > 1.5 * dispatcher.RECEIPT_S  # twice as long: it may be the server that is late
     await peer.report(first["task_id"], "accepted")
     heard = len(peer.heard)
     (third,) = await queue(node.db, [(await node.device(peer.machine.agent_id)).id])
