@@ -24,6 +24,7 @@ LATE_S = 30.0
 _FASTEST_S, _SLOWEST_S = 0.1, 1.0
 _SHARED_MAX_BYTES = 65_536
 _NAMED = 20
+_WAITING = frozenset({"queued", "sent", "accepted"})
 
 Task = dict[str, Any]
 
@@ -56,14 +57,21 @@ class Follower:
             self._end(task)
         return tasks
 
-    def until_over(self) -> list[Task]:
-        """Read until every task is over and its output is whole. Raises Unreachable when the server stays away."""
-        rev, pause_s, answered, over_at = 0, _FASTEST_S, time.monotonic(), 0.0
+    def until_over(self, rev: int = 0) -> list[Task]:
+        """Read until every task is over and its output is whole. `rev`: of the run, when nothing of it had printed.
+
+        Raises Unreachable when the server stays away.
+        """
+        pause_s, answered, over_at = _FASTEST_S, time.monotonic(), 0.0
         tasks: list[Task] = []
         while True:
             try:
                 run = self._work.changed(self._run_id, rev, 0.0 if over_at else _SLOWEST_S)
                 began, before, moved, rev = time.monotonic(), tasks, run["rev"] > rev, run["rev"]
+                if run["counts"] and _WAITING.issuperset(run["counts"]):  # nothing can have printed yet
+                    answered = began
+                    self._progress.show(bar(run["counts"]))
+                    continue
                 tasks = self._picked(self._work.tasks(self._run_id))
                 listing_s = time.monotonic() - began
                 self._read(tasks)

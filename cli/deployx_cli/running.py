@@ -65,17 +65,17 @@ def started(work: Work, made: dict[str, Any], form: Form, *, wait: bool) -> int:
     if not wait:
         print(safe.as_json(made) if form.as_json else made["id"])
         return 0
-    return follow(work, made["id"], form, tasks=made["total"])
+    return follow(work, made["id"], form, made=made)
 
 
-def follow(work: Work, run_id: str, form: Form, device: str = "", *, tasks: int | None = None) -> int:
-    """Follow a run until it is over; Ctrl-C leaves it alone. `tasks`: how many there are. Gives the exit code."""
+def follow(work: Work, run_id: str, form: Form, device: str = "", *, made: dict[str, Any] | None = None) -> int:
+    """Follow a run until it is over; Ctrl-C leaves it alone. `made`: it was started just now. Gives the exit code."""
     progress = Progress()
     try:
-        if tasks is None:
-            tasks = len(picked(work.tasks(run_id), device))
-        sink = form.sink(progress, tasks)
-        found = Follower(work, run_id, sink, progress, lambda tasks: picked(tasks, device)).until_over()
+        sink = form.sink(progress, made["total"] if made else len(picked(work.tasks(run_id), device)))
+        found = Follower(work, run_id, sink, progress, lambda tasks: picked(tasks, device)).until_over(
+            made["rev"] if made else 0
+        )
     except KeyboardInterrupt:
         progress.say(f"\nThe run goes on. {_how_to_go_on(run_id)}")
         return EXIT_INTERRUPTED

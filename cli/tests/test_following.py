@@ -49,6 +49,8 @@ class Fake:
         """How often a path is answered with 503 before it works."""
         self.output = [(1, b"hi\n")]
         self.rev = 1
+        self.begins_at = 0
+        """The `rev` at which its tasks run."""
 
     def _reach(self) -> dict[str, Any]:
         some = [{"id": 7, "device_name": "pc\x1b[2J", "why": "pending: accept it first"}]
@@ -72,7 +74,8 @@ class Fake:
                 return 202, {"id": RUN, "rev": 1, **self._reach()}, {}
             case "GET", ["runs", _]:
                 self.rev += 1
-                return 200, {"id": RUN, "rev": self.rev}, {}
+                counts = {"sent": self.total} if self.rev < self.begins_at else {"running": self.total}
+                return 200, {"id": RUN, "rev": self.rev, "counts": counts}, {}
             case "GET", ["runs", _, "tasks"]:
                 found_tasks = self.stories[0] if len(self.stories) == 1 else self.stories.pop(0)
                 start = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
@@ -115,6 +118,16 @@ def test_whom_it_reaches_is_said(server: Any, deployx: Any) -> None:
     wanted = {"command": ["uptime", "-p"], "timeout_s": 300.0, "expires_s": 172_800.0, "user": "www"}
     assert server.requests[0].body == {**wanted, "targets": {"selector": "*"}}
     assert not paths(server, "preview")  # nobody is asked, so nothing depends on it
+
+
+def test_nothing_is_read_before_something_can_have_printed(server: Any, deployx: Any) -> None:
+    server.answer = fake = Fake([task(1)])
+    fake.begins_at = 4
+    done = ask(deployx, server, "run", "uptime", "--on", "*")
+    assert (done.returncode, done.stdout) == (0, "hi\n"), done.stderr
+    waits = [parse_qs(urlsplit(one.path).query)["after_rev"] for one in paths(server, f"GET /api/v1/runs/{RUN}\\?")]
+    assert waits == [["1"], ["2"], ["3"]]
+    assert len(paths(server, f"GET /api/v1/runs/{RUN}/tasks")) == 1
 
 
 def test_a_start_without_an_answer_is_repeated_with_its_key(server: Any, deployx: Any) -> None:
@@ -205,7 +218,7 @@ def test_json_of_a_run(server: Any, deployx: Any) -> None:
     server.answer = Fake([task(1)])
     done = ask(deployx, server, "run", "uptime", "--on", "*", "--json")
     assert json.loads(done.stdout) == {
-        "run": {"id": RUN, "rev": 3},
+        "run": {"id": RUN, "rev": 3, "counts": {"running": 1}},
         "tasks": [{**task(1), "stdout": "hi\n", "stderr": ""}],
     }
 
