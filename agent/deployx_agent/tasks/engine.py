@@ -245,19 +245,24 @@ class Engine:
         self._over(entry, ending)
 
     async def _on_cancel(self, payload: Any) -> None:
-        unstarted: list[Entry] = []
-        for task_id in checks.decode(payload, TaskCancel).task_ids:
-            entry = await self._known(task_id) if checks.is_uuid(task_id) else None
-            if entry is None:
-                if checks.is_uuid(task_id) and len(self._entries) < ENTRIES_MAX:
-                    await self._refuse(task_id, Ending(TaskState.CANCELLED))
-            elif entry.over:
+        known: list[Entry] = []
+        for task_id in filter(checks.is_uuid, checks.decode(payload, TaskCancel).task_ids):
+            entry = await self._known(task_id)
+            if entry:
+                known.append(entry)
+            elif len(self._entries) < ENTRIES_MAX:
+                await self._refuse(task_id, Ending(TaskState.CANCELLED))
+        self._cancel(known)
+
+    def _cancel(self, entries: Sequence[Entry]) -> None:
+        """Call off what is not over. In one step: while it is decided, nothing starts."""
+        for entry in entries:
+            if entry.over:
                 self._outbox.report(entry)
-            elif task_id in self._running:
+            elif entry.task_id in self._running:
                 entry.control.end(TaskState.CANCELLED)
-            else:
-                unstarted.append(entry)
-        self._end_unstarted(unstarted, TaskState.CANCELLED)
+        waiting = [entry for entry in entries if not entry.over and entry.task_id not in self._running]
+        self._end_unstarted(waiting, TaskState.CANCELLED)
 
     async def _on_acknowledged(self, payload: Any) -> None:
         message = checks.decode(payload, TaskAcknowledged)
