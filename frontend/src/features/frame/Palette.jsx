@@ -67,6 +67,7 @@ export default function Palette({ onClose }) {
     paletteOwed.set(null);
     if (owed !== query || !first) return; // it was typed on, or nothing has this name
     close();
+    onClose(); // where it opens and closes at once, nothing else tells
     void first();
   });
 

@@ -12,6 +12,7 @@ import classes from "./GroupsMenu.module.css";
 /** @param {{ members: import("./api").Members | null, onTake: (name: string) => void }} props `members`: what would be kept */
 export function GroupsMenu({ members, onTake }) {
   const [opened, setOpened] = useState(false);
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   return (
     <Popover opened={opened} onChange={setOpened} position="bottom-end" width={360} trapFocus returnFocus>
       <Popover.Target>
@@ -30,15 +31,18 @@ export function GroupsMenu({ members, onTake }) {
             onTake(name);
             setOpened(false);
           }}
+          onForgotten={() => field.current?.focus()} // the button that was pressed goes with its row
         />
-        <Keep members={members} />
+        <Keep field={field} members={members} />
       </Popover.Dropdown>
     </Popover>
   );
 }
 
-/** @param {{ onTake: (name: string) => void }} props */
-function List({ onTake }) {
+/** @typedef {{ onTake: (name: string) => void, onForgotten: () => void }} Acts */
+
+/** @param {Acts} acts */
+function List(acts) {
   const groups = useGroups();
   if (groups.error)
     return <ProblemBox error={groups.error} what="The groups cannot be shown." onRetry={() => groups.refetch()} />;
@@ -53,17 +57,17 @@ function List({ onTake }) {
   return (
     <ul className={classes.list}>
       {items.map((group) => (
-        <Row key={group.id} group={group} onTake={onTake} />
+        <Row key={group.id} group={group} {...acts} />
       ))}
     </ul>
   );
 }
 
-/** @param {{ group: import("./api").Group, onTake: (name: string) => void }} props */
-function Row({ group, onTake }) {
+/** @param {Acts & { group: import("./api").Group }} props */
+function Row({ group, onTake, onForgotten }) {
   const { id, name, selector, total } = group;
   const rename = useGroupChange((/** @type {string} */ text) => changeGroup(id, { name: text }));
-  const forget = useGroupChange(() => deleteGroup(id));
+  const forget = useGroupChange(() => deleteGroup(id), onForgotten);
   const error = rename.error ?? forget.error;
   return (
     <li className={classes.row} data-testid="group">
@@ -91,10 +95,9 @@ function Row({ group, onTake }) {
   );
 }
 
-/** @param {{ members: import("./api").Members | null }} props */
-function Keep({ members }) {
+/** @param {{ field: import("react").RefObject<HTMLInputElement | null>, members: import("./api").Members | null }} props */
+function Keep({ field, members }) {
   const [name, setName] = useState("");
-  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   const keep = useGroupChange(
     (/** @type {import("./api").Members} */ chosen) => createGroup(name.trim(), chosen),
     () => {

@@ -14,6 +14,7 @@ const NAME_MAX = 100;
 /** @param {Pick<import("./What").PartProps, "draft" | "onChange">} props */
 export function SavedCommands({ draft, onChange }) {
   const [opened, setOpened] = useState(false);
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   return (
     <Popover opened={opened} onChange={setOpened} position="bottom-end" width={340} trapFocus returnFocus>
       <Popover.Target>
@@ -32,19 +33,21 @@ export function SavedCommands({ draft, onChange }) {
             onChange(draftOf(command));
             setOpened(false);
           }}
+          onForgotten={() => field.current?.focus()} // the button that was pressed goes with its row
         />
-        <Keep draft={draft} />
+        <Keep field={field} draft={draft} />
       </Popover.Dropdown>
     </Popover>
   );
 }
 
-/** @param {{ onTake: (command: import("../api").Command) => void }} props */
-function List({ onTake }) {
+/** @param {{ onTake: (command: import("../api").Command) => void, onForgotten: () => void }} props */
+function List({ onTake, onForgotten }) {
   const queryClient = useQueryClient();
   const saved = useQuery({ queryKey: KEY, queryFn: listSaved });
   const forget = useMutation({
     mutationFn: deleteSaved,
+    onSuccess: onForgotten,
     onSettled: () => queryClient.invalidateQueries({ queryKey: KEY }),
   });
   const error = saved.error ?? forget.error;
@@ -75,11 +78,10 @@ function List({ onTake }) {
   );
 }
 
-/** @param {{ draft: import("./draft").Draft }} props */
-function Keep({ draft }) {
+/** @param {{ field: import("react").RefObject<HTMLInputElement | null>, draft: import("./draft").Draft }} props */
+function Keep({ field, draft }) {
   const queryClient = useQueryClient();
   const [name, setName] = useState("");
-  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   const { command, problems } = commandOf(draft);
   const wrong = Object.values(problems)[0];
   const keep = useMutation({
