@@ -73,10 +73,10 @@ class DeliveryService:
         async with self._uow.begin() as unit:
             epochs = {delivery.device_id: delivery.epoch for delivery in found.values()}
             agents = await repository.lock_sessions(unit.session, self._node_id, epochs)
-            again = {one.device_id for one in claimants if one.again and one.device_id in agents}
-            if again:
-                await _repeat(unit.session, {id: agents[id] for id in again}, found, now)
             claimed = await _claimable(unit.session, agents, found, now)
+            again = {one.device_id for one in claimants if one.again and one.device_id in agents}
+            if again:  # after the claims: what gets its receipt meanwhile is no longer to be claimed, and is found here
+                await _repeat(unit.session, {id: agents[id] for id in again}, found, now)
             moved: list[Task] = []
             repeated: list[Task] = []
             for task, run in claimed:

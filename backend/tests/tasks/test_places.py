@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from app.clock import utcnow
 from app.db import Database
 from app.devices.models import Device
+from app.tasks import delivery as module
 from app.tasks.delivery import Claimant, DeliveryService
 from app.tasks.models import Run, Task
 from app.tasks.reports import Reported, ReportService
@@ -142,3 +144,23 @@ async def test_what_is_called_off_waits_for_no_place(delivery: DeliveryService, 
     await change(db, first, status=DeviceStatus.ONLINE, session_epoch=2)
     [told] = await delivery.deliver_many([Claimant(first, 2, again=True)])
     assert (told.tasks, told.cancelled) == ([], [one])
+
+
+@pytest.mark.databases("postgresql")
+async def test_a_receipt_that_comes_while_a_session_is_served_leaves_no_task_behind(
+    monkeypatch: pytest.MonkeyPatch, uow: UnitOfWork, db: Database, delivery: DeliveryService
+) -> None:
+    [device_id] = await devices(db, 1)
+    [task_id] = await queue(db, [device_id])
+    assert await handed(delivery, Claimant(device_id, 1)) == [task_id]
+    await change(db, device_id, session_epoch=2)  # its agent has registered anew, and has the task
+    reads = module._oldest_waiting
+
+    async def receipt_first(*arguments: Any) -> Any:
+        update = TaskUpdate(task_id=task_id, state=TaskState.ACCEPTED)
+        await ReportService(uow).save_many([Reported(device_id, [update])])
+        return await reads(*arguments)
+
+    monkeypatch.setattr(module, "_oldest_waiting", receipt_first)
+    [told] = await delivery.deliver_many([Claimant(device_id, 2, again=True)])
+    assert [(task.task_id, task.known) for task in told.tasks] == [(task_id, True)]
