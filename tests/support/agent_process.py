@@ -76,11 +76,11 @@ class AgentProcess:
         async with asyncio.timeout(DEADLINE_S), self._changed:
             await self._changed.wait_for(lambda: sum(words in line for line in self.lines) >= count)
 
-    async def end(self, number: int | None = None) -> int:
+    async def end(self, number: int | None = None, within_s: float = DEADLINE_S) -> int:
         """Wait for the exit code, after sending the signal ``number`` if one is given."""
         if number is not None:
             self.process.send_signal(number)
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(within_s):
             assert self.process.stdout is not None
             self.output = (await self.process.stdout.read()).decode()
             code = await self.process.wait()

@@ -81,10 +81,10 @@ class ServerProcess:
             raise AssertionError(f"the server ended with {self._process.returncode}:\n{said}")
         return False
 
-    async def ended(self) -> int:
+    async def ended(self, within_s: float = DEADLINE_S) -> int:
         """Wait for its end; its exit code."""
         assert self._process is not None
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(within_s):
             return await self._process.wait()
 
     async def end(self, number: int) -> int:
