@@ -128,6 +128,11 @@ class Dispatcher:
             raise
         for delivery in deliveries:
             await self._send(delivery)
+        if deliveries:
+            tasks = [task for delivery in deliveries for task in delivery.tasks]
+            cancelled = sum(len(delivery.cancelled) for delivery in deliveries)
+            known = sum(task.known for task in tasks)
+            log.info("tasks.sent", devices=len(deliveries), tasks=len(tasks), again=known, cancelled=cancelled)
 
     async def _send(self, delivery: Delivery) -> None:
         session = self._session(delivery.device_id)
@@ -141,13 +146,7 @@ class Dispatcher:
         unheard |= dict.fromkeys((task.task_id for task in delivery.tasks if not task.known), time.monotonic())
         await self._emit_cancel(session, delivery.cancelled)
         self._sent(len(delivery.tasks))
-        log.info(
-            "tasks.sent",
-            agent_id=session.agent_id,
-            tasks=len(delivery.tasks),
-            again=sum(task.known for task in delivery.tasks),
-            cancelled=len(delivery.cancelled),
-        )
+        log.debug("agent.tasks_sent", agent_id=session.agent_id, tasks=len(delivery.tasks))
 
     # ------------------------------------------------------------ their end
 
