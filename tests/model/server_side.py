@@ -327,9 +327,10 @@ class _Wire:
         peer = self._peers.get(sid)
         return peer if peer and peer.connection.server_open else None
 
-    async def emit(self, event: str, payload: Any, to: str) -> None:
+    async def tell(self, sid: str, event: str, payload: Any) -> None:
         await self._server.gate(Gate.SEND)
-        self._peers[to].connection.push_down(event, payload)
+        if peer := self.socket(sid):
+            peer.connection.push_down(event, payload.to_json())
         await self._server.gate(Gate.SENT)
 
     async def cut(self, sid: str) -> None:
