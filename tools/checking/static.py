@@ -1,4 +1,4 @@
-"""What is checked without running the product: lint, types, import rules, generated documents, the dashboard's size."""
+"""What is checked without running the product: lint, types, import rules, versions, documents, the dashboard's size."""
 
 from collections.abc import Mapping
 
@@ -15,6 +15,7 @@ def python_steps(env: Mapping[str, str]) -> list[Step]:
         Step("Python lint", [BIN / "ruff", "check", "--quiet", "."], env=env),
         Step("Python format", [BIN / "ruff", "format", "--quiet", "--diff", "."], env=env),
         Step("Import rules", [BIN / "lint-imports"], env=env),
+        Step("Version floors", [PYTHON, "-m", "checking.floors"], cwd=ROOT / "tools", env=env),
         Step("Generated documents", [PYTHON, ROOT / "tools" / "docs.py", "--check"], env=env),
     ]
     # One run each: the packages' test folders hold modules of the same name. They share what was learned of libraries.
