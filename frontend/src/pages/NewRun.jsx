@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react";
 import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { Icon } from "../components/Icon";
 import { ProblemBox } from "../components/ProblemBox";
 import { useTitle } from "../components/Page";
 import { readRun } from "../features/runs/api";
@@ -35,7 +36,7 @@ export function NewRun() {
     <div className={classes.page}>
       <div>
         <Link to="/runs" className={classes.back}>
-          Runs
+          <Icon name="left" size={14} /> Runs
         </Link>
         <h1 className={classes.title}>Run a command</h1>
       </div>

@@ -75,8 +75,13 @@ describe("a short time", () => {
 describe("the selectors that are offered", () => {
   it("fit the trusted devices there are, and can be read by the server", () => {
     const offered = suggestions([
-      device({ platform: "Windows 11", tags: { role: "web", "my tag": 'a"b' }, trust: "trusted" }),
-      device({ platform: "linux", tags: { role: "web", laptop: "" }, trust: "trusted" }),
+      device({
+        platform: "Windows 11",
+        tags: { role: "web", "my tag": 'a"b' },
+        agent_tags: { role: "old" },
+        trust: "trusted",
+      }),
+      device({ platform: "linux", tags: { laptop: "" }, agent_tags: { role: "web" }, trust: "trusted" }),
       device({ platform: "odd", trust: "pending" }),
     ]);
     expect(offered).toEqual([
