@@ -42,6 +42,7 @@ class Trial:
         self.point = self.table[label]
         self.runs: MarkedRuns = scene.marked_runs(f"{side}-{number}")
         self.gate = Path(self.runs.folder / "gate")
+        self.first = ""
 
     async def run(self) -> None:
         """Raises AssertionError, TimeoutError."""
@@ -66,23 +67,24 @@ class Trial:
     async def _prepare(self, label: str) -> None:
         if self.point.deed is Deed.EXPIRE:
             await self.scene.fleet.kill(0)
-        if self.point.deed is not Deed.FORGET:
-            await self._arm(label)
+        if self.point.deed is Deed.FORGET:
+            self.first = await self.runs.start(until=self.gate)
+            await self.runs.in_state(self.first, "running")
+            await self.scene.fleet.kill(0)
+            (self.scene.fleet.state_dir(0) / "tasks" / journal.FILE).unlink()
+        await self._arm(label)
+        if self.point.deed is Deed.FORGET:
+            await self.scene.fleet.start(0)
 
     async def _begin(self) -> str:
         """Do what is to be done when the process dies, and go on until it is done; the first run."""
+        if self.point.deed is Deed.FORGET:
+            return self.first
         if self.point.deed is Deed.EXPIRE:
             return await self.runs.start(expires_s=1)
-        holds = self.point.holds or self.point.deed in (Deed.CANCEL, Deed.FORGET)
+        holds = self.point.holds or self.point.deed is Deed.CANCEL
         until = self.gate if holds else ""
         first = await self.runs.start(output_bytes=OUTPUT_BYTES, until=until, lasts_s=LASTS_S)
-        if self.point.deed is Deed.FORGET:
-            await self.runs.in_state(first, "running")
-            await self.scene.fleet.kill(0)
-            (self.scene.fleet.state_dir(0) / "tasks" / journal.FILE).unlink()
-            await self._arm(self.label)
-            await self.scene.fleet.start(0)
-            return first
         await self.runs.start()
         if self.point.deed is Deed.CANCEL:
             task = await self.runs.in_state(first, "running", "cancelled")
