@@ -30,6 +30,8 @@ def run(settings: Settings, log: Log) -> int:
 
         identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
         engine = Engine(settings.state_dir / "tasks", settings.tasks_parallel, log, watch_only=settings.watch_only)
+        if settings.watch_only:
+            log.info("This agent only watches; tasks are refused")
         pass_on = enrollment.Enrollment(settings.state_dir, server, settings.enrollment_token, log)
         registrar = Registrar(
             identity,

@@ -10,7 +10,8 @@ REFUSED = (TaskState.FAILED, "watch_only")
 
 
 async def test_it_says_so_and_refuses_each_task(peer: TaskPeer, ready: Ready, tmp_path: Path) -> None:
-    await ready(watch_only=1)
+    agent = await ready(watch_only=1)
+    assert "This agent only watches; tasks are refused" in agent.log
     assert peer.registrations()[-1].facts["tasks"] == "refused: it only watches"
     end = await peer.do(shell=f"touch {tmp_path}/ran")
     assert (end.state, end.code) == REFUSED
