@@ -67,6 +67,7 @@ class Http:
         self._headers = dict(headers)
         self._timeout_s = timeout_s
         self._prefix = ""
+        """Before each path: through a proxy for plain http it is the server's address."""
         self._connection: HTTPConnection | None = None
 
     def request(
@@ -85,10 +86,12 @@ class Http:
         """
         content = None if json is None else _dumped(json)
         typed = {} if content is None else {"Content-Type": "application/json"}
-        target = f"{self._prefix}{path}?{urlencode(params)}" if params else f"{self._prefix}{path}"
+        target = f"{path}?{urlencode(params)}" if params else path
         try:
             connection = self._connected(self._timeout_s + patience_s)
-            connection.request(method, target, content, {**self._headers, **(headers or {}), **typed})
+            connection.request(
+                method, f"{self._prefix}{target}", content, {**self._headers, **(headers or {}), **typed}
+            )
             answer = connection.getresponse()
             return Response(answer.status, answer.headers, answer.read())
         except TimeoutError as error:
