@@ -49,9 +49,9 @@ function Shown({ task, running }) {
     getScrollElement: () => box.current,
     // What is far from the truth would have hundreds of long rows laid out before they are measured.
     estimateSize: (index) => (wrap ? ROW_HEIGHT * linesOf(rows[index].text, box.current) : ROW_HEIGHT),
+    getItemKey: wrap ? wrappedKey : plainKey, // so that heights of the one are not taken for heights of the other
     overscan: wrap ? OVERSCAN_WRAPPED : OVERSCAN,
   });
-  useEffect(() => virtual.measure(), [virtual, wrap]);
   const onScroll = useScroll({ box, rows, held, reader, virtual });
   const search = useSearch(task.id, reader, held, rows);
   const { matches, current } = search;
@@ -135,6 +135,12 @@ function Shown({ task, running }) {
     </section>
   );
 }
+
+/** @param {number} index */
+const plainKey = (index) => index;
+
+/** @param {number} index */
+const wrappedKey = (index) => `wrapped ${index}`;
 
 /** Into how many lines a text wraps, about. @param {string} text @param {HTMLElement | null} box */
 function linesOf(text, box) {
