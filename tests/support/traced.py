@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
-_CALLS = "trace=fdatasync,fsync,sendto,recvfrom"
+_HEARD, _SAID = ("read", "recvfrom", "recvmsg"), ("write", "writev", "sendto", "sendmsg")
+_CALLS = f"trace=fdatasync,fsync,{','.join(_HEARD + _SAID)}"
+"""Which of them is used depends on the event loop."""
+_CALL = re.compile(r"(?:<\.\.\. )?(\w+)")
 _LONGEST = "8000"
 
 
@@ -39,11 +42,12 @@ def steps(trace: Path) -> Iterator[tuple[str, Any]]:
             syncing[thread] = bytes.fromhex(call.partition("<")[2].partition(">")[0].replace("\\x", "")).decode()
         if "sync" in call and call.endswith("= 0"):
             yield "synced", syncing.pop(thread)
-        found = _STRING.search(call)
-        if found and "recvfrom" in call:
-            yield from (("heard", message) for message in _messages(bytes.fromhex(found[1].replace("\\x", ""))))
-        elif found and "sendto" in call:
-            yield from (("said", message) for message in _messages(bytes.fromhex(found[1].replace("\\x", ""))))
+        named = _CALL.match(call)
+        raw = bytes.fromhex("".join(_STRING.findall(call)).replace("\\x", ""))
+        if raw and named and named[1] in _HEARD:
+            yield from (("heard", message) for message in _messages(raw))
+        elif raw and named and named[1] in _SAID:
+            yield from (("said", message) for message in _messages(raw))
 
 
 def _messages(raw: bytes) -> Iterator[Any]:
