@@ -1,5 +1,6 @@
 """The state machine: what may happen to a server, its database, an agent and the network between, in any order."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,7 +37,7 @@ SERVER_TRAPS = st.one_of(
     st.builds(Trap, st.sampled_from((Gate.SEND, Gate.SENT)), st.sampled_from((Deed.KILL, Deed.HOLD)), SKIPS),
 )
 STEPS_S = (0.06, 0.06, 0.06, 1.0, 1.0, 1.0, 5.5, 5.5, 5.5, 16.0, 16.0, 40.0, 700.0, 4_000.0)
-HEALING_S = (0.1,) * 5 + (1.0,) * 15 + (4.0,) * 25
+HEALING_S = (0.1,) * 5 + (1.0,) * 15 + (4.0,) * 10
 """In these steps good time passes at the end; by then everything has to be over."""
 
 
@@ -176,12 +177,15 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule(rounds=st.integers(1, 3), agent=st.none() | AGENT_TRAPS, server=st.none() | SERVER_TRAPS)
     def good_time(self, rounds: int, agent: Trap | None, server: Trap | None) -> None:
-        """The same, and programs end."""
+        """Everything is there again, and programs end; something may happen in the middle of that."""
+        self._repair()
         self._set(agent, server)
+        self.world.flow(rounds)
+        self.world.pass_time(0.06)
         self.world.flow(rounds)
         for child in self._running():
             child.exit()
-        self.world.pass_time(0.06)
+        self.world.settle()
         self.world.flow(rounds)
 
     # ------------------------------------------------------------ time
@@ -238,14 +242,17 @@ class DeliveryMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.world.database_away)
     @rule()
     def lose_database(self) -> None:
-        """The database is away."""
+        """The database is away for a while."""
         self.world.database_away = True
 
-    @precondition(lambda self: self.world.database_away)
-    @rule()
-    def find_database(self) -> None:
-        """It is back."""
-        self.world.database_away = False
+    def _repair(self) -> None:
+        world = self.world
+        world.database_away = False
+        world.let_on()
+        if not world.server:
+            world.start_server()
+        if not world.agent:
+            world.start_agent()
 
     # ------------------------------------------------------------ the state folder
 
@@ -290,9 +297,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.oracle.look()
 
     def teardown(self) -> None:
-        """Everything is good from now on, and comes to its end."""
+        """Everything is good from now on, and comes to its end; not after a failure."""
         try:
-            if self.world.ever_started:
+            if self.world.ever_started and sys.exc_info()[0] is None:
                 self._heal()
                 self.judge()
                 self.oracle.conclude()
@@ -303,15 +310,10 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def _heal(self) -> None:
         world = self.world
-        world.database_away = False
         for process in (world.agent, world.server):
             if process:
                 process.trap = None
-        world.let_on()
-        if not world.server:
-            world.start_server()
-        if not world.agent:
-            world.start_agent()
+        self._repair()
         for number, seconds in enumerate(HEALING_S):
             world.flow(10)
             if number:

@@ -45,8 +45,9 @@ class World:
         structlog.configure(processors=[self._hear], cache_logger_on_first_use=False)
         self._stack.callback(structlog.reset_defaults)
         onlooker.empty()
-        self._path = Path(tempfile.mkdtemp(dir=folder))
-        self.folder = StateFolder(self._path)
+        path = Path(tempfile.mkdtemp(dir=folder))
+        self._stack.callback(shutil.rmtree, path, ignore_errors=True)
+        self.folder = StateFolder(path)
 
     def _hear(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
         """The server's log: it only listens for bugs."""
@@ -176,12 +177,11 @@ class World:
 
     def close(self) -> None:
         """Unwind everything."""
-        for process in (self.agent, self.server, *self._dead):
-            if process:
-                process.kill()
-                process.bury()
-        self._stack.close()
-        shutil.rmtree(self._path, ignore_errors=True)
+        with self._stack:
+            for process in (self.agent, self.server, *self._dead):
+                if process:
+                    process.kill()
+                    self._stack.callback(process.bury)
 
 
 _SHARED_MEMORY = Path("/dev/shm")
