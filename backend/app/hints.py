@@ -23,6 +23,7 @@ class HintKind(StrEnum):
     RUN = "run"  # the run `run_id` is new, or its counts changed
     TASK = "task"  # the task `task_id` of `run_id` changed, or has more output
     TASKS_WAITING = "tasks_waiting"  # the device has queued tasks to be sent
+    TASKS_FOUND = "tasks_found"  # the device has a task that was given up: it is to be told whether it may still start
     TASKS_CANCELLED = "tasks_cancelled"  # the device has tasks in flight that someone called off
 
 

@@ -81,6 +81,8 @@ class Dispatcher:
             match hint.kind:
                 case HintKind.TASKS_WAITING if self._session(hint.device_id):
                     self._want(hint.device_id)
+                case HintKind.TASKS_FOUND if self._session(hint.device_id):
+                    self._want(hint.device_id, again=True)
                 case HintKind.TASKS_CANCELLED if self._session(hint.device_id):
                     self._ending.add(hint.device_id)
                     self._work.set()

@@ -63,7 +63,7 @@ def report(task: Task, run: Run, update: TaskUpdate, now: datetime) -> bool:
     task.finished_at = None
     if following is TaskState.ACCEPTED:
         task.accepted_at = task.accepted_at or at
-        task.deadline_at = run.expires_at + GRACE
+        task.deadline_at = max(run.expires_at, now) + GRACE  # one that was given up is told that its time is over
         return True
     task.accepted_at = task.accepted_at or at
     if following is TaskState.RUNNING:

@@ -13,11 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.clock import Clock, utcnow
+from app.hints import HintKind
 from app.tasks import lifecycle, repository, settling
 from app.tasks.models import Run, Task, TaskOutput
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.frames import Frame
 from deployx_protocol.task_messages import OutputSaved, TaskUpdate, UpdateSaved
+from deployx_protocol.tasks import TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class _Batch:
         self._runs = runs
         self._now = now
         self._moved: dict[str, Task] = {}
+        self._found: set[int] = set()
+        """Devices that have what was given up, and have not started it."""
         self._grown: dict[str, Task] = {}
         self._chunks: list[dict[str, Any]] = []
 
@@ -107,8 +111,11 @@ class _Batch:
         return saved
 
     def _report(self, task: Task, update: TaskUpdate) -> None:
+        lost = task.state == TaskState.LOST
         if lifecycle.report(task, self._runs[task.run_id], update, self._now):
             self._moved[task.id] = task
+            if lost and task.state == TaskState.ACCEPTED and task.device_id:
+                self._found.add(task.device_id)
 
     def _store(self, task: Task, frames: Sequence[Frame]) -> int:
         """Take the frames that come next; the seq that is wanted then."""
@@ -137,4 +144,6 @@ class _Batch:
         if self._chunks:
             await (await unit.session.connection()).execute(sa.insert(TaskOutput), self._chunks)
         await settling.settle(unit, self._moved.values(), self._now)
+        for device_id in sorted(self._found):
+            unit.hint(HintKind.TASKS_FOUND, device_id)
         settling.hint_tasks(unit, [task for task in self._grown.values() if task.id not in self._moved])

@@ -2,15 +2,18 @@
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 import sqlalchemy as sa
 
+from app.clock import utcnow
 from app.devices.models import Device
 from app.realtime import dispatcher
 from app.tasks.delivery import DEVICE_MAX, DeliveryService
+from app.tasks.models import Run, Task
 from deployx_protocol import events, limits
 from deployx_protocol.states import Trust
 from tests.support.machines import Machine
@@ -249,3 +252,21 @@ async def test_a_machine_that_was_accepted_is_sent_what_waits(node: RunningNode,
     (told,) = await peer.assigned(within_s=PROMPT_S)
     assert told["task_id"] == task_id
     await peer.close()
+
+
+async def test_what_was_given_up_and_comes_back_unstarted_is_told_that_its_time_is_over(
+    node: RunningNode, enter: Enter
+) -> None:
+    peer, device_id = await enter()
+    [task_id] = await queue(node.db, [device_id])
+    await peer.assigned()
+    await peer.report(task_id, "accepted")
+    over = utcnow() - timedelta(seconds=500)
+    async with node.db.write() as session:
+        await session.execute(sa.update(Run).values(expires_at=over))
+        await session.execute(sa.update(Task).values(state="lost", code="silent", deadline_at=None, finished_at=over))
+    await peer.report(task_id, "accepted")
+    [told] = await peer.assigned()
+    assert (told["task_id"], told["known"], told["expires_in_s"]) == (task_id, True, 0)
+    await peer.report(task_id, "expired")
+    assert (await one_task(node.db, task_id)).state == "expired"
