@@ -9,18 +9,21 @@ log = structlog.get_logger()
 
 
 class Complaints:
-    """At most a few warnings ``event`` per address and minute; that there were more is said once."""
+    """At most ``per_window`` warnings ``event`` per address and minute; that there were more is said once."""
 
     PER_WINDOW = 5
     WINDOW_S = 60.0
     ADDRESSES_MAX = 10_000
 
-    def __init__(self, event: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, event: str, clock: Callable[[], float] = time.monotonic, *, per_window: int = PER_WINDOW
+    ) -> None:
         self._event = event
+        self._per_window = per_window
         self._clock = clock
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def note(self, address: str, why: str) -> None:
+    def note(self, address: str, why: str, **details: str) -> None:
         """Log one complaint, unless this address has had its share."""
         now = self._clock()
         start, count = self._windows.get(address, (now, 0))
@@ -29,7 +32,7 @@ class Complaints:
         if len(self._windows) > self.ADDRESSES_MAX:
             self._windows.clear()
         self._windows[address] = (start, count + 1)
-        if count < self.PER_WINDOW:
-            log.warning(self._event, why=why, source_ip=address)
-        elif count == self.PER_WINDOW:
+        if count < self._per_window:
+            log.warning(self._event, **details, why=why, source_ip=address)
+        elif count == self._per_window:
             log.warning(self._event, why="more of the same; not logged for a minute", source_ip=address)

@@ -84,6 +84,9 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
             self._complain("an unknown transport packet")
             await self.cut(self.server.reason.SERVER_DISCONNECT)
             return
+        if pkt.packet_type == eio_packet.CLOSE:  # the library forgets the session and leaves its websocket open
+            await self.cut(self.server.reason.CLIENT_DISCONNECT)
+            return
         if pkt.packet_type == eio_packet.PONG:
             self._alive.set()
             self._stop_deadline()
@@ -128,6 +131,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         finally:
             self._stop_deadline()
             await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            self.queue.put_nowait(None)  # after a malformed packet nothing else would ever wake the library's writer
             self.finished.set()
 
     async def _send_ping(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from app.clock import Clock, iso, utcnow
+from app.complaints import Complaints
 from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration, Split
 from app.realtime import credentials
 from app.realtime.admission import Admission
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 PROBE_S = 3.0
 REGISTRATIONS_MAX = 20
 """How often one connection may fail to register, by its own fault, before it is cut."""
+FAILURES_LOGGED = 20
+"""Of one address in a minute: behind it there may be a whole site whose agents all fail, each for its own reason."""
 
 
 class Registering:
@@ -60,6 +63,7 @@ class Registering:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._failures = Complaints("Registration failed", per_window=FAILURES_LOGGED)
 
     async def register(self, session: AgentSession, payload: Any) -> dict[str, Any]:
         """Take `agent_register`; the acknowledgement. Whatever comes of it is sent as an event: before that, but for a
@@ -209,13 +213,7 @@ class Registering:
 
     async def _failed(self, session: AgentSession, agent_id: str, refused: Refused) -> dict[str, Any]:
         failure = RegistrationFailed.because(agent_id, refused.code, refused.message, refused.retry_after_s)
-        log.warning(
-            "Registration failed",
-            agent_id=agent_id,
-            code=refused.code.value,
-            why=refused.message,
-            source_ip=session.source_ip,
-        )
+        self._failures.note(session.source_ip, refused.message, agent_id=agent_id, code=refused.code.value)
         await self._notices.emit(session, events.REGISTRATION_FAILED, failure)
         if REFUSALS[refused.code].retryable and refused.code is not Code.SERVER_BUSY:  # it may wait until we can
             session.attempts -= 1
