@@ -63,7 +63,7 @@ def router(auth: Auth, service: AuditService) -> APIRouter:
 
 def _wanted(
     actor: _Text = None,
-    action: Annotated[str | None, Query(max_length=100, description="`run.started`, or `run`: all about runs")] = None,
+    action: Annotated[_Text, Query(description="`run.started`, or `run`: all about runs")] = None,
     object_id: _Text = None,
     since: _Moment = None,
     until: _Moment = None,
