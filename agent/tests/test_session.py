@@ -82,7 +82,7 @@ async def run_once(state_dir: Path, done: list[str], token: str | None) -> tuple
     identity = Identity(state_dir, Path("/nowhere"), None, log)
     engine = Engine(state_dir / "tasks", 1, log)
     enrollment = Enrollment(state_dir, ORIGIN, token, log)
-    registrar = Registrar(identity, enrollment, engine.store, ORIGIN, None, {}, Path("/nowhere"))
+    registrar = Registrar(identity, enrollment, engine.store, ORIGIN, None, {}, Path("/nowhere"), watch_only=False)
     progress = Progress(StatusFile(state_dir), log)
     progress.advance(Event.LAUNCHED)
     progress.advance(Event.CONNECTION_OPENED)

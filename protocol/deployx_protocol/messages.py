@@ -13,6 +13,8 @@ from deployx_protocol.codes import REFUSALS, Code
 from deployx_protocol.states import ClaimKind, Presence, StatusCause, Trust
 
 Counter = Annotated[int, Meta(ge=0, le=limits.INT64_MAX)]
+WATCHES_ONLY = {"tasks": "refused: it only watches"}
+"""The fact by which a machine says that it takes no task; people read it among the others."""
 
 
 class Message(Struct, frozen=True, kw_only=True):

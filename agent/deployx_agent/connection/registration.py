@@ -9,10 +9,7 @@ from deployx_agent.facts import fingerprint, system
 from deployx_agent.identity import UNSIGNED, Identity
 from deployx_agent.tasks.store import Store
 from deployx_protocol import PROTOCOL_VERSION
-from deployx_protocol.messages import AgentRegister
-
-_ONLY_WATCHES = {"tasks": "refused: it only watches"}
-"""What people read among the facts of a machine that runs nothing."""
+from deployx_protocol.messages import WATCHES_ONLY, AgentRegister
 
 
 class Registrar:
@@ -38,7 +35,7 @@ class Registrar:
         self.origin = origin
         self._configured_agent_id = agent_id
         self._platform = system.platform_name()
-        self._facts = system.read(facts_root) | (_ONLY_WATCHES if watch_only else {})
+        self._facts = system.read(facts_root) | (WATCHES_ONLY if watch_only else {})
         self._fingerprint = fingerprint.read(facts_root)
 
     @property

@@ -21,9 +21,11 @@ from app.groups import targets as groups
 from app.groups.parsing import parse
 from app.tasks.schemas import DEVICE_IDS_MAX, Targets
 from app.tasks.work import Work, check_characters
+from deployx_protocol.messages import WATCHES_ONLY
 from deployx_protocol.states import Presence, Trust
 
 _PIECE = 1_000
+_WATCHES = "its agent only watches: its owner has to start it without --watch-only"
 _NOT_THERE = "There is no such device."
 _WHY = {
     Trust.PENDING: "pending: accept it first",
@@ -132,15 +134,19 @@ def warnings(found: Reach, work: Work | None) -> list[str]:
 
 
 def _query(scope: Scope, *, lock: bool) -> sa.Select[*tuple[Any, ...]]:
-    columns = (Device.id, Device.device_name, Device.status, Device.node_id, Device.trust, Device.platform)
-    query = scope.limit(sa.select(*columns, Device.public_key.is_not(None).label("keyed"))).order_by(Device.id)
+    says = [Device.facts[name].as_string() == value for name, value in WATCHES_ONLY.items()]
+    judged = (Device.trust, Device.public_key.is_not(None).label("keyed"), sa.and_(*says).label("watches_only"))
+    shown = (Device.id, Device.device_name, Device.status, Device.node_id, Device.platform)
+    query = scope.limit(sa.select(*shown, *judged)).order_by(Device.id)
     return query.with_for_update(read=True, key_share=True) if lock else query
 
 
 def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
     found = Reach()
     for row in sorted(rows, key=lambda row: (row.device_name, row.id)):
-        if row.trust == Trust.TRUSTED and row.keyed:
+        if row.trust == Trust.TRUSTED and row.keyed and row.watches_only:
+            found.excluded.append(Excluded(row.id, row.device_name, _WATCHES))
+        elif row.trust == Trust.TRUSTED and row.keyed:
             status = presence(row.status, row.node_id, live_nodes)
             found.targets.append(Target(row.id, row.device_name, status, row.platform))
         else:

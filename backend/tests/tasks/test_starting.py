@@ -15,6 +15,7 @@ from app.clock import utcnow
 from app.devices.models import Device
 from app.groups.models import Group
 from app.tasks.models import Run, Script, Task
+from deployx_protocol.messages import WATCHES_ONLY
 from deployx_protocol.states import Trust
 from tests.support import rows
 from tests.support.node import RunningNode
@@ -120,8 +121,9 @@ async def test_only_trusted_devices_become_tasks_and_the_preview_says_what_then_
     pending = rows.device(10, user_id=bob.id, trust=Trust.PENDING)
     quarantined = rows.device(11, user_id=bob.id, trust=Trust.QUARANTINED)
     keyless = rows.device(12, user_id=bob.id, trust=Trust.UNVERIFIED, public_key=None)
-    await put(node, pending, quarantined, keyless)
-    body = asked([*good, pending.id, quarantined.id, keyless.id, foreign, 4711])
+    watching = rows.device(13, user_id=bob.id, facts=WATCHES_ONLY)
+    await put(node, pending, quarantined, keyless, watching)
+    body = asked([*good, pending.id, quarantined.id, keyless.id, watching.id, foreign, 4711])
     client = browse(node, bob.bearer)
     preview = (await client.post(PREVIEW, json=body)).json()
     assert (preview["total"], preview["online"], preview["offline"]) == (2, 0, 2)
@@ -130,15 +132,16 @@ async def test_only_trusted_devices_become_tasks_and_the_preview_says_what_then_
         pending.id: "pending: accept it first",
         quarantined.id: "quarantined: answer its claim first",
         keyless.id: "no key: presence only",
+        watching.id: "its agent only watches: its owner has to start it without --watch-only",
         foreign: "There is no such device.",
         4711: "There is no such device.",
     }
     assert {one["device_name"] for one in preview["excluded"] if one["id"] in (foreign, 4711)} == {""}
-    assert preview["excluded_total"] == 5
+    assert preview["excluded_total"] == 6
     assert preview["warnings"] == []
     run = (await client.post(RUNS, json=body)).json()
     assert [task.device_id for task in await tasks_of(node, run["id"])] == good
-    assert (run["excluded"], run["excluded_total"]) == (preview["excluded"], 5)
+    assert (run["excluded"], run["excluded_total"]) == (preview["excluded"], 6)
 
 
 async def test_a_selector_reaches_what_it_names_among_ones_own_devices(
