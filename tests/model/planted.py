@@ -32,7 +32,7 @@ LATE_S = 3.0
 _BESIDE: set[asyncio.Task[None]] = set()
 
 
-def plant(where: Any, name: str, *, seed: int = 0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def plant(where: Any, name: str, *, seed: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """What is decorated is a bug in place of ``where.name``; its first argument is what stands there by rights."""
 
     def add(bug: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +63,7 @@ def _later(work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
 # ---------------------------------------------------------------- the server
 
 
-@plant(ReportService, "save_many", seed=1)
+@plant(ReportService, "save_many")
 async def acknowledges_before_the_commit(right: Any, self: Any, items: Sequence[Reported | Printed]) -> list[Saved]:
     """The agent may forget what is not there yet."""
     _later(lambda: right(self, items))
@@ -75,7 +75,7 @@ async def acknowledges_before_the_commit(right: Any, self: Any, items: Sequence[
     ]
 
 
-@plant(Dispatcher, "registered")
+@plant(Dispatcher, "registered", seed=9)
 def does_not_send_again(right: Any, self: Any, session: Any) -> None:
     """What was on its way to an earlier connection is not told to the next."""
     right(self, session)
