@@ -137,6 +137,9 @@ def bind(settings: Settings) -> Iterator[socket.socket]:
         raise CannotServe(f"The server cannot listen on {where}: {error.strerror}.", EXIT_CONFIG) from error
     with listener:
         listener.set_inheritable(False)
+        # Accepted sockets inherit it. uvloop sets it always, asyncio only if the listener was made for TCP by number;
+        # without it each answer on a connection but the first waits 40 ms for the peer's acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted sockets inherit it
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
         yield listener

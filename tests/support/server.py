@@ -73,6 +73,7 @@ class Site:
 async def running(app: Any, *, trusted_proxies: Sequence[str] = ()) -> AsyncIterator[Site]:
     """``app`` behind uvicorn on a free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the server does
         config = uvicorn.Config(
             app,
             log_config=None,
