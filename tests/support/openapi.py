@@ -1,10 +1,8 @@
 """Requests that the server's own OpenAPI document suggests, each right but for one value, which is hostile.
 
-Invariant: the walk is the same each time, so a request that was answered wrongly is found again by its name. ``every``
-thins it out.
+Invariant: the walk is the same each time, so a request that was answered wrongly is found again by its name.
 """
 
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +30,17 @@ IN_A_QUERY = (
     *("%25", "_", "*", "role%20in%20(", "(" * 300, "a%2Cb", "..%2F..", "x" * 101, "x" * 5000, "W10", "eyJhIjoxfQ"),
     *("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2026-01-31T00:00:00Z", "2026-01-31", "-1e18"),
 )
-IN_A_HEADER = (b"", b" ", b"0", b"-1", b"\xff\xfe", b"\xed\xa0\x80", b"x" * 300, b"bytes=0-", b"bytes=9-1", b"bytes=-0")
+IN_A_HEADER: tuple[bytes, ...] = (
+    b"",
+    b"0",
+    b"-1",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"x" * 300,
+    b"bytes=0-",
+    b"bytes=9-1",
+    b"bytes=-0",
+)
 IN_A_HEADER += (
     b"bytes=0-0,2-2",
     b"bytes=" + b"0-0," * 500,
@@ -113,15 +121,29 @@ _CONTENT_TYPES = (
 )
 
 
+_SHARP = {
+    "%00",
+    "9" * 30,
+    "0001-01-01T00:00:00%2B14:00",
+    "9999-12-31T23:59:59-14:00",
+    "\0",
+    "\ud800",
+    str(10**400),
+    str(2**63),
+}
+"""The values that databases and codecs stumble over: each field meets them, however much is left out."""
+
+
 @dataclass(frozen=True)
 class Wild:
-    """One request. ``path`` is encoded already; ``name`` says which value is the hostile one."""
+    """One request. ``path`` is encoded already; ``name`` says which value is the hostile one, ``value`` is that."""
 
     name: str
     method: str
     path: str
     headers: dict[str, bytes] = field(default_factory=dict)
     content: bytes | None = None
+    value: str = ""
 
 
 class Operation:
@@ -137,13 +159,17 @@ class Operation:
         self.answers: dict[str, Any] = described["responses"]
         assert (self._schema is None) == (body is None), f"{self.name}: say what a right body is, if it takes one"
 
-    def plain(self) -> Wild:
-        """The request as it should be."""
-        return self._wild("as it should be")
+    def plain(self, ids: Mapping[str, Any] | None = None) -> Wild:
+        """The request as it should be, or with other ``ids``."""
+        return self._wild(
+            "as it should be", ids={name: quote(str(value), safe="") for name, value in (ids or {}).items()}
+        )
 
-    def wild(self, every: int = 1, start: int = 0) -> Iterator[Wild]:
-        """Requests with one hostile value each: one of ``every`` such, counted from ``start``."""
-        return itertools.islice(self._all(), start % every, None, every)
+    def wild(self, every: int = 1, start: int = 0, *, sharp: bool = False) -> Iterator[Wild]:
+        """Requests with one hostile value each: one of ``every`` such, from ``start`` on, and the ``sharp`` ones."""
+        for number, wild in enumerate(self._all(), start):
+            if number % every == 0 or (sharp and wild.value in _SHARP):
+                yield wild
 
     def takes(self, status: int) -> bool:
         """Whether the document says that ``status`` may be answered."""
@@ -153,10 +179,10 @@ class Operation:
         for name, place in self._parameters:
             if place == "path":
                 for text in IN_A_PATH:
-                    yield self._wild(f"{name}={text[:30]}", ids={name: text})
+                    yield self._wild(f"{name}={text[:30]}", text, ids={name: text})
             elif place == "query":
                 for text in IN_A_QUERY:
-                    yield self._wild(f"?{name}={text[:30]}", query=f"?{name}={text}")
+                    yield self._wild(f"?{name}={text[:30]}", text, query=f"?{name}={text}")
                 yield self._wild(f"?{name} twice", query=f"?{name}=1&{name}=%00")
             else:
                 for value in IN_A_HEADER:
@@ -165,7 +191,9 @@ class Operation:
             return
         for place in self._places(self._schema, self._body):
             for value in IN_JSON:
-                yield self._wild(f"{'.'.join(place)}={str(value)[:30]!a}", body=_replaced(self._body, place, value))
+                yield self._wild(
+                    f"{'.'.join(place)}={str(value)[:30]!a}", str(value), body=_replaced(self._body, place, value)
+                )
         for content in BODIES:
             yield self._wild(f"body {content[:30]!r}", content=content)
         for kind in _CONTENT_TYPES:
@@ -174,6 +202,7 @@ class Operation:
     def _wild(
         self,
         name: str,
+        value: str = "",
         ids: Mapping[str, str] | None = None,
         query: str = "",
         headers: Mapping[str, bytes] | None = None,
@@ -186,7 +215,7 @@ class Operation:
             sent = {"content-type": b"application/json"}
             content = json.dumps(body or self._body).encode() if content is None else content
         path = self._path.format(**values) + query
-        return Wild(f"{self.name} {name}", self._method, path, sent | dict(headers or {}), content)
+        return Wild(f"{self.name} {name}", self._method, path, sent | dict(headers or {}), content, value)
 
     def _places(self, schema: Mapping[str, Any], body: Any) -> Iterator[tuple[str, ...]]:
         """Every field, those of structs inside structs as well, and one that does not exist."""

@@ -1,6 +1,6 @@
 """What the account routes take and answer.
 
-Invariant: unknown fields, NUL and overlong text are refused before anything else sees them.
+Invariant: unknown fields, NUL, half a character and overlong text are refused before anything else sees them.
 """
 
 from datetime import datetime
@@ -21,9 +21,11 @@ Timestamp = Annotated[
 """ISO 8601 in UTC with ``Z``."""
 
 
-def _without_nul(text: str) -> str:
+def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain half of a surrogate pair")
     return text
 
 
@@ -34,7 +36,7 @@ def _one_line(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 Line = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
 
 

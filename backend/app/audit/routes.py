@@ -1,9 +1,10 @@
 """The routes of the audit record, for administrators."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 from starlette.responses import StreamingResponse
 
 from app.accounts.auth import Auth
@@ -13,8 +14,17 @@ from app.audit.chain import exported
 from app.audit.schemas import AuditEntryView, AuditHeadView, AuditPage
 from app.audit.service import AuditService, Wanted
 
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a moment that UTC has, between the years 1 and 9999") from None
+
+
 _Text = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]
-_Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with an offset, such as `2026-01-31T00:00:00Z`")]
+_UtcMoment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+_Moment = Annotated[_UtcMoment | None, Query(description="ISO 8601 with an offset, such as `2026-01-31T00:00:00Z`")]
 _LINES = {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
 
 
