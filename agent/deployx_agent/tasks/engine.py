@@ -235,6 +235,8 @@ class Engine:
                 self._over(entry, Ending(TaskState.FAILED, TaskCode.DISK_FULL, message))
             return
         for entry, task in zip(entries, tasks, strict=True):
+            if len(self._waiting) < self._parallel:
+                entry.task = task
             self._waiting.add(entry, task.expires_in_s)
             self._outbox.report(entry)
 

@@ -26,7 +26,7 @@ class Entry:
     since: float
     """When it reached ``state``, by ``clock``."""
     task: Task | None = None
-    """While it runs; what waits is in the journal alone."""
+    """While it runs, and of the few that are next; what waits longer is in the journal alone."""
     final: TaskUpdate | None = None
     """What is reported of it once it is over."""
     start_by: float = 0.0

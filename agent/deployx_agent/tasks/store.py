@@ -20,7 +20,7 @@ from deployx_agent.tasks import recovery
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.journal import Journal, Row
 from deployx_agent.tasks.script_cache import ScriptCache
-from deployx_agent.tasks.spool import Spool
+from deployx_agent.tasks.spool import INLINE_MAX_BYTES, Spool
 from deployx_protocol.task_messages import Task, TaskUpdate
 
 T = TypeVar("T")
@@ -98,12 +98,14 @@ class Store:
 
     async def finished(self, finals: Sequence[tuple[TaskUpdate, Spool]]) -> None:
         """Their results may be reported, and all output they name is on the disk. Raises DiskError."""
-        outputs = await self.in_thread(lambda: [spool.seal() for _, spool in finals])
-        ends = [
-            (final.task_id, msgspec.json.encode(final), output)
-            for (final, _), output in zip(finals, outputs, strict=True)
-        ]
-        await self._in_order(self._journal.finished, ends)
+        for _, spool in finals:
+            if spool.size > INLINE_MAX_BYTES:  # its sync takes long, and the journal's thread is for all
+                await self.in_thread(spool.seal)
+        await self._in_order(self._finish, finals)
+
+    def _finish(self, finals: Sequence[tuple[TaskUpdate, Spool]]) -> None:
+        small = {spool: spool.seal() for _, spool in finals if spool.size <= INLINE_MAX_BYTES}
+        self._journal.finished((final.task_id, msgspec.json.encode(final), small.get(spool)) for final, spool in finals)
 
     async def closed(self, task_ids: list[str]) -> None:
         """The server has everything of these. Raises DiskError."""
@@ -114,9 +116,12 @@ class Store:
         await self.in_thread(self.scripts.prune)
         await self._in_order(self._journal.prune)
 
-    async def free_bytes(self) -> int:
-        """Room on the disk."""
-        return (await self.in_thread(shutil.disk_usage, self.folder)).free
+    def free_bytes(self) -> int:
+        """Room on the disk. Raises DiskError."""
+        try:
+            return shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise DiskError(error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Let go of the journal, after what is under way."""

@@ -21,6 +21,10 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._entries)
+
     def add(self, entry: Entry, expires_in_s: float) -> None:
         """It waits behind all others, for so long at most."""
         entry.start_by = clock() + expires_in_s

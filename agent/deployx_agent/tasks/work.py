@@ -51,10 +51,11 @@ class Worker:
             state = TaskState.INTERRUPTED if entry.state is TaskState.RUNNING else TaskState.FAILED
             return Ending(state, TaskCode.START_FAILED, "A bug of the agent ended the task; its log has the details.")
         finally:
-            await self._store.in_thread(scripts.remove, self._store.folder, entry.task_id)
+            if entry.task is None or entry.task.script:
+                await self._store.in_thread(scripts.remove, self._store.folder, entry.task_id)
 
     async def _attempt(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
-        task = entry.task = await self._store.task(entry.task_id)
+        task = entry.task = entry.task or await self._store.task(entry.task_id)
         entry.spool = self._store.spool(task)
         user, path = command.user_of(task), None
         if task.script:
@@ -63,7 +64,7 @@ class Worker:
                 return body
             path = scripts.place(self._store.folder, entry.task_id, task.script, body, user)
         prepared = command.prepare(task, path, user, self._store.owner)
-        await self._check_room([entry, *beside])
+        self._check_room([entry, *beside])
         if entry.control.ending:
             return entry.control.ending
         loop = asyncio.get_running_loop()
@@ -82,9 +83,9 @@ class Worker:
             prepared, task.timeout_s, entry.spool, entry.control, journalled, on_output, self._store.threads
         )
 
-    async def _check_room(self, entries: Iterable[Entry]) -> None:
+    def _check_room(self, entries: Iterable[Entry]) -> None:
         output = sum(max(e.task.output_quota_bytes - e.spool.size, 0) for e in entries if e.task)
-        wanted, free = DISK_RESERVE_BYTES + output, await self._store.free_bytes()
+        wanted, free = DISK_RESERVE_BYTES + output, self._store.free_bytes()
         if free < wanted:
             raise _no_room(
                 f"The agent's disk has {free >> 20} MiB left, and the output of what runs may take {wanted >> 20} MiB; "
