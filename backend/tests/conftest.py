@@ -8,7 +8,7 @@ import contextlib
 import io
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from app.settings import Settings
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
 from app.web.middleware import RequestFrame
+from tests.support import secrets_made
 from tests.support.machines import AgentPeer, Machine, MakeAgent
 from tests.support.node import Lines, RunningNode, Serve, serving
 from tests.support.peers import DashboardPeer, Peer, Watch
@@ -44,6 +45,19 @@ def _no_settings_from_outside() -> Iterator[None]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
     with mock.patch.dict(os.environ, clean, clear=True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _secrets_are_known() -> Iterator[None]:
+    """Each secret that the server makes is looked for in all that it says."""
+    with secrets_made.kept():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """No test's server prints or logs a secret."""
+    return secrets_made.judge((yield))
 
 
 @pytest.fixture(autouse=True)
@@ -157,13 +171,19 @@ async def site(
         yield served
 
 
+async def _no_secret_on_record(node: RunningNode) -> None:
+    assert await secrets_made.leaks_of_record(node.db) == []
+
+
 @pytest.fixture
 async def serve(settings: Settings) -> AsyncIterator[Serve]:
     """Starts a whole server on the test's database: `await serve(enrollment="approval")`. It stops with the test."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(**changes: Any) -> RunningNode:
-            return await stack.enter_async_context(serving(settings.model_copy(update=changes)))
+            node = await stack.enter_async_context(serving(settings.model_copy(update=changes)))
+            stack.push_async_callback(_no_secret_on_record, node)
+            return node
 
         yield start
 
@@ -226,6 +246,7 @@ def lines() -> Iterator[Lines]:
     handlers, level = logging.root.handlers[:], logging.root.level
     server_log.configure(stream=stream)
     yield lambda: stream.getvalue().splitlines()
+    assert secrets_made.leaks(stream.getvalue()) == []
     structlog.reset_defaults()
     logging.captureWarnings(False)
     logging.root.handlers[:], logging.root.level = handlers, level

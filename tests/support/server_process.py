@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app.db import Database
 from app.devices.models import Device, StatusEvent
+from tests.support import secrets_made
 from tests.support.agent_process import environment
 from tests.support.node import eventually
 from tests.support.postgres import free_port
@@ -105,7 +106,9 @@ class ServerProcess:
         """Leave nothing behind, however the test went."""
         if self._process is not None and self._process.returncode is None:
             await self.kill()
+        leaks = secrets_made.leaks(self.log) + await secrets_made.leaks_of_record(self.db)
         await self.db.close()
+        assert not leaks, leaks
 
     async def command(self, *arguments: str, stdin: str = "") -> str:
         """What ``deployx-server …`` prints, run beside the server as an administrator does."""
@@ -135,7 +138,8 @@ class ServerProcess:
                 "/api/v1/api-tokens", json={"name": "tests"}, headers={"cookie": f"{name}={cookie}"}
             )
             assert made.status_code == 201, made.text
-            return Person(answer.json()["id"], email, made.json()["token"], cookie)
+            token = secrets_made.keep(made.json()["token"])
+            return Person(answer.json()["id"], email, token, secrets_made.keep(cookie))
 
     # ------------------------------------------------------------ what it says and keeps
 
@@ -180,7 +184,7 @@ class Operator:
     async def enrollment_token(self, max_uses: int = 1, origin: str | None = None) -> str:
         """A token with which agents enrol as this person's."""
         wanted = {"name": "tests", "max_uses": max_uses, **({"origin": origin} if origin else {})}
-        return str((await self.ask("POST", "/enrollment-tokens", wanted))["token"])
+        return secrets_made.keep(str((await self.ask("POST", "/enrollment-tokens", wanted))["token"]))
 
     async def until(
         self, count: int, within_s: float = DEADLINE_S, among: Sequence[dict[str, Any]] | None = None, **fields: Any
