@@ -94,7 +94,13 @@ const DID = {
   "audit.exported": "exported the audit record",
   "audit.pruned": "deleted old entries of the audit record",
 };
-const OWN = new Set(["user.signed_in", "user.signed_out", "user.sign_in_refused", "user.session_ended", "user.password_changed"]);
+const OWN = new Set([
+  "user.signed_in",
+  "user.signed_out",
+  "user.sign_in_refused",
+  "user.session_ended",
+  "user.password_changed",
+]);
 
 /** Who did it, as people say it. @param {Entry} entry */
 export const whoOf = ({ actor, actor_kind }) => (actor_kind === "nobody" ? actor || "someone unknown" : actor);
