@@ -34,6 +34,8 @@ def as_text(value: Any) -> str:
     """A value as it would stand in a variable."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if value is None:
+        return ""
     if isinstance(value, list):
         return ",".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

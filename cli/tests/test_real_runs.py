@@ -126,7 +126,7 @@ def test_a_machine_that_is_only_watched_runs_nothing_and_says_so(fleet: Fleet, a
     fleet.stop("seen")
     assert fleet.api.delete(f"/devices/{seen['id']}").status_code == 204
     assert done.returncode == 1
-    assert "seen: The agent of this machine only watches and runs nothing" in done.stderr
+    assert "seen: its agent only watches: its owner has to start it without --watch-only" in done.stderr
 
 
 def test_one_device_has_no_prefix(ada: Any) -> None:

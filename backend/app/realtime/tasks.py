@@ -143,11 +143,14 @@ class TaskGateway:
             self._acknowledging.clear()
             saved, self._saved = self._saved, {}
             for session, answers in saved.items():
-                updates = [update for one in answers for update in one.updates]
-                output = {entry.task_id: entry for one in answers for entry in one.output}
-                unknown = sorted({task_id for one in answers for task_id in one.unknown})
-                for message in _pieces(updates, list(output.values()), unknown):
-                    await self._emit(session, events.TASK_ACKNOWLEDGED, message)
+                await self._tell(session, answers)
+
+    async def _tell(self, session: AgentSession, answers: Sequence[Saved]) -> None:
+        updates = [update for one in answers for update in one.updates]
+        output = {entry.task_id: entry for one in answers for entry in one.output}
+        unknown = sorted({task_id for one in answers for task_id in one.unknown})
+        for message in _pieces(updates, list(output.values()), unknown):
+            await self._emit(session, events.TASK_ACKNOWLEDGED, message)
 
     # ------------------------------------------------------------ once in a while
 

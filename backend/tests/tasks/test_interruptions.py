@@ -73,7 +73,7 @@ async def test_a_server_that_dies_around_a_claim_loses_no_task(
     [
         (ReportService, "save_many", True, "sent"),  # before the commit
         (ReportService, "save_many", False, "succeeded"),  # after the commit, before the acknowledgement
-        (TaskGateway, "_acknowledge", True, "succeeded"),
+        (TaskGateway, "_tell", True, "succeeded"),
     ],
 )
 async def test_fault_03_what_was_not_acknowledged_is_said_again_and_saved_once(
