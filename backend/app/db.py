@@ -138,9 +138,10 @@ _AWAY = "The database does not answer. Nothing was changed; try again in a momen
 
 
 def _refuses_connections(error: exc.DBAPIError) -> bool:
-    """Whether PostgreSQL said class 08 (connection), 53 (resources) or 57 (operator intervention, shutting down)."""
+    """Whether PostgreSQL said class 08 (connection), 28 (who asks), 3D (which database), 53 (resources) or 57 (operator
+    intervention, shutting down): all of them pass, once an operator has put right what they are about."""
     state = str(getattr(error.orig, "sqlstate", "") or "")
-    return state[:2] in {"08", "53", "57"}
+    return state[:2] in {"08", "28", "3D", "53", "57"}
 
 
 def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:

@@ -4,7 +4,10 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy.engine import make_url
 
+from app.db import Database
+from app.errors import Unavailable
 from deployx_protocol import events
 from deployx_protocol.codes import Code
 from tests.support.machines import Machine, MakeAgent
@@ -61,3 +64,19 @@ async def test_a_pong_that_waits_behind_a_registration_is_not_missed(serve: Serv
             await link.pong()
             await link.pinged()  # the server has not come to read that, and asks again instead of closing
         await link.event(events.REGISTRATION_SUCCESS)
+
+
+@pytest.mark.parametrize("wrong", ["/no_such_database", "nobody@"])
+async def test_a_database_that_is_not_there_or_lets_nobody_in_can_pass(postgres_url: str, wrong: str) -> None:
+    url = make_url(postgres_url)
+    other = url.set(database=wrong[1:]) if wrong.startswith("/") else url.set(username=wrong[:-1])
+    db = Database(other.render_as_string(hide_password=False))
+    try:
+        with pytest.raises(Unavailable):
+            async with db.read() as session:
+                await session.connection()
+        with pytest.raises(Unavailable):
+            async with db.write() as session:
+                await session.connection()
+    finally:
+        await db.close()
