@@ -90,9 +90,14 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that writes nothing. Raises Unavailable when the database is away."""
+    async def read(self, *, at_one_moment: bool = False) -> AsyncIterator[AsyncSession]:
+        """A transaction that writes nothing. Raises Unavailable when the database is away.
+
+        ``at_one_moment``: all of its queries see the same commits, as they always do on SQLite.
+        """
         async with _available(), AsyncSession(self._reader, expire_on_commit=False) as session, session.begin():
+            if at_one_moment and not self.is_sqlite:
+                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     async def close(self) -> None:

@@ -29,10 +29,10 @@ def dashboard_step(env: Mapping[str, str], reports: Path) -> Step:
 
 
 def python_steps(env: Mapping[str, str], reports: Path) -> tuple[Step, Step]:
-    """pytest twice: two workers to a core, and then, beside nothing else, one test at a time."""
+    """pytest twice: three workers to two cores, and then, beside nothing else, one test at a time."""
     # Most tests wait for a timer or for another process most of the time.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = str(max(2, cores * 2))
+    workers = str(max(2, cores * 3 // 2))
     beside = ["-n", workers, "--dist", "loadgroup"]
     return (
         _pytest("Python tests", "not soak and not serial", beside, env, reports / "parallel.xml"),

@@ -30,20 +30,20 @@ class WorkReader:
         self, principal: Principal, narrowed: RunFilter, *, limit: int, cursor: str | None
     ) -> tuple[list[RunView], str | None]:
         """One page of runs, newest first. Raises InvalidInput for a bad cursor."""
-        async with self._db.read() as session:
+        async with self._db.read(at_one_moment=True) as session:
             rows, following = await repository.page(session, Scope.of(principal), narrowed, limit=limit, cursor=cursor)
             counts = await repository.counts(session, [run.id for run in rows])
         return [run_view(run, counts[run.id]) for run in rows], following
 
     async def run(self, principal: Principal, run_id: str) -> RunView:
         """One run."""
-        async with self._db.read() as session:
+        async with self._db.read(at_one_moment=True) as session:
             run = _run(await repository.run(session, Scope.of(principal), run_id))
             return run_view(run, (await repository.counts(session, [run_id]))[run_id])
 
     async def detail(self, principal: Principal, run_id: str) -> tuple[RunView, dict[str, Any]]:
         """One run, and what it was asked to do."""
-        async with self._db.read() as session:
+        async with self._db.read(at_one_moment=True) as session:
             run = _run(await repository.run(session, Scope.of(principal), run_id))
             script = await repository.script(session, run.script_sha256) if run.script_sha256 else None
             counts = await repository.counts(session, [run_id])
@@ -94,7 +94,7 @@ class WorkReader:
 
     async def by_ids(self, run_ids: Collection[str]) -> list[RunView]:
         """Runs whoever's they are: for the publisher, which limits by scope itself."""
-        async with self._db.read() as session:
+        async with self._db.read(at_one_moment=True) as session:
             rows = await repository.runs(session, run_ids)
             counts = await repository.counts(session, [run.id for run in rows])
         return [run_view(run, counts[run.id]) for run in rows]

@@ -1,17 +1,25 @@
 """Reading runs and tasks: lists, pages, filters, counts, groups of equal output, and that nobody reads another's."""
 
 import base64
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import httpx2
+import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.permissions import Role
 from app.clock import utcnow
+from app.db import Database
 from app.devices.models import Device
+from app.devices.service import DeviceService, Here
 from app.ids import new_id
-from app.tasks.models import Task
+from app.tasks import runs_repository
+from app.tasks.models import Run, Task
+from app.tasks.reading import WorkReader
+from app.uow import UnitOfWork
 from deployx_protocol.states import Trust
 from tests.support import rows, work
 from tests.support.node import RunningNode
@@ -383,3 +391,25 @@ async def test_a_run_and_its_output_outlive_the_devices_next_owner(
     assert (retried.status_code, retried.json()["code"]) == (422, "no_device_matched")
     assert "not among your devices" in retried.json()["detail"]
     assert await all_of(browse(node, eve.bearer), f"/api/v1/devices/{device.id}/tasks", 5) == []
+
+
+async def test_a_run_and_its_counts_are_of_one_moment(
+    db: Database, uow: UnitOfWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with db.write() as session:
+        session.add(rows.device(1))
+    [task_id] = await work.queue(db, [1])
+    here = Here(live_nodes=lambda: (), claim_connected=lambda _: False)
+    reader = WorkReader(db, DeviceService(uow, db, here), here.live_nodes)
+    counts = runs_repository.counts
+
+    async def late(session: AsyncSession, run_ids: Sequence[str]) -> Any:
+        async with db.write() as other:  # it ends between the two queries
+            await other.execute(sa.update(Task).values(state="succeeded"))
+            await other.execute(sa.update(Run).values(finished_at=utcnow(), rev=Run.rev + 1))
+        return await counts(session, run_ids)
+
+    monkeypatch.setattr(runs_repository, "counts", late)
+    run_id = (await work.one_task(db, task_id)).run_id
+    [view] = await reader.by_ids([run_id])
+    assert (view.finished_at, view.counts) == (None, {"queued": 1})
