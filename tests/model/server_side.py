@@ -83,7 +83,7 @@ class GatedDatabase(Database):
             raise Unavailable("The answer to the commit is lost.")
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
+    async def read(self, *, at_one_moment: bool = False) -> AsyncIterator[AsyncSession]:
         """A transaction that writes nothing, so that it does not matter where in it the process dies."""
         if self._process.dead:
             await self._process.wait_for_ever()
@@ -91,7 +91,7 @@ class GatedDatabase(Database):
             raise Unavailable("The database is away.")
         self._process.transactions += 1
         try:
-            async with Database.read(self) as session:
+            async with Database.read(self, at_one_moment=at_one_moment) as session:
                 yield session
         finally:
             self._process.transactions -= 1
