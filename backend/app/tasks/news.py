@@ -6,9 +6,15 @@ poll interval. When the server stops, nobody is kept waiting.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
 
 from app.hints import Hint, HintKind
+
+T = TypeVar("T")
+
+POLL_S = 2.0
+"""How long a waiter trusts that a hint will wake it."""
 
 
 class TaskNews:
@@ -32,6 +38,26 @@ class TaskNews:
         for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.set()
+
+    async def read_until(
+        self, id: str, wait_s: float, read: Callable[[], Awaitable[T]], enough: Callable[[T, bool], bool]
+    ) -> T:
+        """What ``read`` gives, read again and again until it is ``enough``, ``wait_s`` are over, or the server stops.
+
+        ``enough`` is also told whether there was news of ``id`` since it was read before.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+        with self.of(id) as changed:
+            while True:
+                told = changed.is_set()
+                changed.clear()
+                found = await read()
+                left_s = deadline - loop.time()
+                if enough(found, told) or left_s <= 0 or self.closed:
+                    return found
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), min(left_s, POLL_S))
 
     @contextlib.contextmanager
     def of(self, id: str) -> Iterator[asyncio.Event]:

@@ -5,8 +5,6 @@ holds neither memory nor a database connection. What is stored only grows, until
 is on record before anything is shown.
 """
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +22,6 @@ from app.tasks.news import TaskNews
 from app.tasks.schemas import OutputChunkView, OutputPage
 from app.tasks.views import output_complete
 
-POLL_S = 2.0
-"""How long a follower trusts that a hint will wake it."""
 _PIECE = 32
 """Chunks read at once; one has at most 32 KiB."""
 _CHUNKS_MAX = 4_096
@@ -65,17 +61,14 @@ class OutputReader:
         self, principal: Principal, task_id: str, *, from_seq: int, limit_bytes: int, wait_s: float = 0.0
     ) -> OutputPage:
         """Chunks from ``from_seq`` on, at least one if there is one; waits up to ``wait_s`` for it."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_s
-        with self._news.of(task_id) as changed:
-            while True:
-                changed.clear()
-                found = await self._page(principal, task_id, from_seq, limit_bytes)
-                left_s = deadline - loop.time()
-                if found.next_seq != from_seq or found.complete or left_s <= 0 or self._news.closed:
-                    return found
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), min(left_s, POLL_S))
+
+        async def read() -> OutputPage:
+            return await self._page(principal, task_id, from_seq, limit_bytes)
+
+        def enough(found: OutputPage, _told: bool) -> bool:
+            return found.next_seq != from_seq or found.complete
+
+        return await self._news.read_until(task_id, wait_s, read, enough)
 
     async def _page(self, principal: Principal, task_id: str, from_seq: int, limit_bytes: int) -> OutputPage:
         chunks: list[OutputChunkView] = []

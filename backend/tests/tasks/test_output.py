@@ -135,7 +135,7 @@ async def test_a_follower_of_nothing_is_answered_when_its_time_is_over(
 async def test_a_lost_hint_costs_a_follower_a_poll_and_a_stopping_server_keeps_nobody_waiting(
     db: Database, person: MakePerson, accounts: AccountService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.tasks.output.POLL_S", 0.05)
+    monkeypatch.setattr("app.tasks.news.POLL_S", 0.05)
     ada = await accounts.authenticate_token((await person()).token)
     news = TaskNews()
 
