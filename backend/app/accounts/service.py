@@ -21,7 +21,7 @@ from app.accounts.permissions import Permission, Role, TokenScope
 from app.accounts.principal import Principal
 from app.accounts.throttle import SignInThrottle
 from app.audit.actions import SERVER, Action, Actor, ActorKind
-from app.audit.lately import Lately
+from app.audit.notes import Notes
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
@@ -60,7 +60,7 @@ class AccountService:
         self._throttle = throttle or SignInThrottle()
         self._passwords = Passwords()
         self.own = OwnAccount(uow, db, self._passwords, self._throttle, clock)
-        self._refusals = Lately(_REFUSAL_REPEATED_S)
+        self._refusals = Notes(uow, _REFUSAL_REPEATED_S)
 
     def close(self) -> None:
         """End the threads that hash."""
@@ -183,15 +183,8 @@ class AccountService:
     async def record_refused(self, principal: Principal, permission: Permission, what: str) -> None:
         """Leave in the record that this user asked for what their role does not allow; repeats not more than once a
         minute each. Raises Unavailable."""
-        if self._refusals.first((principal.user_id, what)):
-            async with self._uow.begin() as unit:
-                unit.record(
-                    principal.actor,
-                    Action.REQUEST_REFUSED,
-                    object_name=what,
-                    permission=permission,
-                    role=principal.role,
-                )
+        key, limits = (principal.user_id, what), {"permission": permission, "role": principal.role}
+        await self._refusals.note(key, principal.actor, Action.REQUEST_REFUSED, object_name=what, **limits)
 
     # ------------------------------------------------------------ API tokens
 

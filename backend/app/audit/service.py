@@ -15,8 +15,8 @@ from app import cursors
 from app.audit import trail
 from app.audit.actions import SERVER, Action, Actor
 from app.audit.chain import Head, canonical, exported
-from app.audit.lately import Lately
 from app.audit.models import AuditEntry
+from app.audit.notes import Notes
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.pruning import delete_where
@@ -65,7 +65,7 @@ class AuditService:
         self._db = db
         self._keep = timedelta(days=settings.audit_retention_days)
         self._clock = clock
-        self._lately = Lately(_READ_AGAIN_S)
+        self._reads = Notes(uow, _READ_AGAIN_S)
 
     async def page(self, wanted: Wanted, *, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """A page of entries, newest first, and the cursor of the next. Raises InvalidInput for a bad cursor."""
@@ -106,9 +106,7 @@ class AuditService:
 
     async def note(self, actor: Actor, action: Action, object_id: str, object_name: str = "") -> None:
         """Record that something was read, before it is shown; the same by the same session once an hour."""
-        if self._lately.first((actor.via, action, object_id)):
-            async with self._uow.begin() as unit:
-                unit.record(actor, action, object_id, object_name)
+        await self._reads.note((actor.via, action, object_id), actor, action, object_id, object_name)
 
     async def prune(self) -> None:
         """Delete what is older than the retention, and write the head to the log, which the database cannot rewrite.
