@@ -1,8 +1,6 @@
 """Where audit records ended when they were last verified: one file beside the stored login, by server."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from deployx_cli import store
@@ -23,15 +21,9 @@ def load(url: str) -> list[Head]:
 
 def save(url: str, head: Head) -> None:
     """Remember ``head``. Raises CommandError."""
-    file = path()
     known = _all() | {url: str(head)}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix="heads.")
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(known, stream, indent=1)
-            stream.write("\n")
-        Path(partial).replace(file)
+        store.write(path(), known)
     except OSError as error:
         raise CommandError(f"Where the record ended could not be kept: {error}.") from None
 

@@ -9,6 +9,7 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from deployx_cli.address import DEFAULT_URL, normalise
 from deployx_cli.errors import CommandError, NotAllowed
@@ -46,16 +47,20 @@ def load() -> Login | None:
 
 def save(login: Login) -> Path:
     """Store the login in place of the old one."""
-    file = path()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix="login.")  # mkstemp: 0600
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(asdict(login), stream, indent=1)
-            stream.write("\n")
-        Path(partial).replace(file)
+        return write(path(), asdict(login))
     except OSError as error:
         raise CommandError(f"Could not store the login: {error}.") from None
+
+
+def write(file: Path, content: Any) -> Path:
+    """Put ``content``, as JSON, in place of what ``file`` holds, whole or not at all; ``file``. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix=f"{file.stem}.")  # mkstemp: 0600
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump(content, stream, indent=1)
+        stream.write("\n")
+    Path(partial).replace(file)
     return file
 
 
