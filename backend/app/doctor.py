@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -24,11 +24,13 @@ from app.db import Database
 from app.errors import Unavailable
 from app.settings import Settings
 from app.tls import UnusableCertificate, certificate
+from deployx_protocol import origins
 
 DISK_LOW_BYTES = 1 << 30
 FILES_LOW = 16_384
 CLOCKS_APART = timedelta(seconds=2)
 SESSION_LONG = timedelta(days=30)
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Verdict(StrEnum):
@@ -84,7 +86,7 @@ def examine(settings: Settings, environ: Mapping[str, str], database: DatabaseFa
 
 def reach(settings: Settings) -> Iterator[Finding]:
     """Under which address it is reached, and whether what goes there can be read on the way."""
-    plain = [origin for origin in settings.public_url if origin.startswith("http://") and not _is_local(origin)]
+    plain = _in_the_clear(settings.public_url)
     if plain:
         yield _bad(
             f"DEPLOYX_PUBLIC_URL has {', '.join(plain)}: passwords and commands go there in the clear.",
@@ -114,7 +116,7 @@ def reach(settings: Settings) -> Iterator[Finding]:
                 f"It speaks plain http on {settings.host}, which more than this machine can reach.",
                 "Let it listen on 127.0.0.1 behind the proxy (DEPLOYX_HOST), or give it DEPLOYX_TLS_CERTIFICATE.",
             )
-    foreign = [origin for origin in settings.cors_origins if origin.startswith("http://") and not _is_local(origin)]
+    foreign = _in_the_clear(settings.cors_origins)
     if foreign:
         yield _doubtful(
             f"Pages of {', '.join(foreign)} may open the dashboard's socket, and such pages can be forged on the way.",
@@ -149,7 +151,7 @@ def secrets(settings: Settings, environ: Mapping[str, str], database: DatabaseFa
         )
     for name, value in sorted(environ.items()):
         if name.startswith("DEPLOYX_") and name.endswith("_FILE") and value:
-            yield from _private(Path(value), f"The secret in {value}", 0o077)
+            yield from _private(Path(value), f"The secret in {value}")
     if environ.get("DEPLOYX_DATABASE_URL") and make_url(settings.database_url).password:
         yield _doubtful(
             "The database's password is in the environment, which other programs of this user can read.",
@@ -174,7 +176,7 @@ def data(settings: Settings) -> Iterator[Finding]:
         if settings.is_sqlite:
             yield _doubtful(f"The data folder {folder} is not there yet.", "The server makes it at its first start.")
         return
-    yield from _private(folder, f"The data folder {folder}", 0o077)
+    yield from _private(folder, f"The data folder {folder}")
     free = shutil.disk_usage(folder).free
     if free < DISK_LOW_BYTES:
         yield _bad(
@@ -250,24 +252,20 @@ async def ask_database(settings: Settings) -> DatabaseFacts:
         await db.close()
 
 
-def _private(path: Path, what: str, forbidden: int) -> Iterator[Finding]:
+def _private(path: Path, what: str) -> Iterator[Finding]:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         yield _bad(f"{what} cannot be read: {error.strerror}.", "Correct its path, or who owns it.")
         return
-    if os.name == "posix" and mode & forbidden:
-        yield _bad(f"{what} is open to other users (mode {mode:04o}).", f"Run: chmod {mode & ~forbidden:o} {path}")
+    if os.name == "posix" and mode & _OTHERS:
+        yield _bad(f"{what} is open to other users (mode {mode:04o}).", f"Run: chmod {mode & ~_OTHERS:o} {path}")
     else:
         yield _good(f"{what} is the server's alone.")
 
 
-def _is_local(origin: str) -> bool:
-    host = origin.partition("://")[2].rpartition(":")[0] or origin.partition("://")[2]
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _in_the_clear(named: Iterable[str]) -> list[str]:
+    return [origin for origin in named if origin.startswith("http://") and not origins.is_loopback(origin)]
 
 
 def _is_wide(network: str) -> bool:
