@@ -16,6 +16,7 @@ from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
 from app.accounts.service import AccountService
 from app.errors import Forbidden, InsecureTransport, Unauthenticated
+from app.routing import Guard
 from app.settings import Settings
 from deployx_protocol import origins, tokens
 
@@ -27,7 +28,7 @@ _BEARER_SCHEME = HTTPBearer(
 )
 
 
-class Requires:
+class Requires(Guard):
     """The dependency of one route: the principal, if they have ``permission``."""
 
     def __init__(self, auth: "Auth", permission: Permission) -> None:
@@ -40,6 +41,11 @@ class Requires:
         _cookie: Annotated[Any, Security(_COOKIE_SCHEME)],
         _bearer: Annotated[Any, Security(_BEARER_SCHEME)],
     ) -> Principal:
+        """The principal."""
+        principal: Principal = await self.admitted(request)
+        return principal
+
+    async def admit(self, request: Request) -> Principal:
         """The principal. Raises Unauthenticated and Forbidden."""
         principal = await self._auth.principal(request)
         if not principal.may(self.permission):

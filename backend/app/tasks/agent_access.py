@@ -15,6 +15,7 @@ from app.accounts.service import secret_hash
 from app.db import Database
 from app.devices.models import Device
 from app.errors import NotFound, Unauthenticated
+from app.routing import Guard
 from app.tasks.models import Run, Script, Task
 from deployx_protocol.states import Trust
 
@@ -23,13 +24,18 @@ _SCHEME = HTTPBearer(
 )
 
 
-class AgentAccess:
+class AgentAccess(Guard):
     """The dependency of each route for agents: the id of the device that speaks."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def __call__(self, request: Request, _bearer: Annotated[Any, Security(_SCHEME)]) -> int:
+        """The device's id."""
+        device_id: int = await self.admitted(request)
+        return device_id
+
+    async def admit(self, request: Request) -> int:
         """The device's id. Raises Unauthenticated."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:

@@ -169,6 +169,33 @@ async def test_nobody_is_answered_401_everywhere_else(serve: Serve, browse: Brow
         assert (await client.request(method, path)).status_code in (200, 422)
 
 
+UNREADABLE: tuple[tuple[bytes, dict[str, str]], ...] = (
+    (b'{"name": ', {"content-type": "application/json"}),
+    (b"\xff\xfe", {"content-type": "application/json"}),
+    (b"x" * 100_000, {"content-type": "application/json"}),
+    (b"--x\r\nbroken", {"content-type": "multipart/form-data; boundary=x"}),
+)
+"""Bodies of which nothing may be looked at before it is known who sends them; one is larger than most routes take."""
+FOR_AGENTS = [
+    ("POST", "/api/agent/v1/tasks/00000000-0000-0000-0000-000000000000/output"),
+    ("GET", f"/api/agent/v1/scripts/{'0' * 64}"),
+]
+
+
+async def test_no_body_is_read_before_it_is_known_who_sends_it(
+    serve: Serve, browse: Browse, person: MakePerson
+) -> None:
+    node = await serve()
+    nobody = browse(node)
+    viewer = browse(node, (await person("vic@example.test", Role.VIEWER)).bearer)
+    for (body, headers), (method, path) in itertools.product(UNREADABLE, [*ALLOWED, *FOR_AGENTS]):
+        answer = await nobody.request(method, path.format(**IDS), content=body, headers=headers)
+        assert answer.status_code == 401, f"{method} {path} {body[:10]!r}: {answer.text}"
+        if Role.VIEWER not in ALLOWED.get((method, path), VIEWER):
+            answer = await viewer.request(method, path.format(**IDS), content=body, headers=headers)
+            assert answer.status_code == 403, f"{method} {path} {body[:10]!r}: {answer.text}"
+
+
 FOREIGN = [
     {},
     {"sec-fetch-site": "cross-site"},
