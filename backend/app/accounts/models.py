@@ -55,3 +55,19 @@ class ApiToken(Base):
     )
     """Names of ``TokenScope``; None: everything its user may."""
     last_used_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+
+
+class Invitation(Base):
+    """A permission to become a user, once. ``token_hash`` is the SHA-256 of the whole token, hexadecimal."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    email: Mapped[str] = mapped_column(sa.Text)
+    role: Mapped[str] = mapped_column(sa.Text)
+    token_hash: Mapped[str] = mapped_column(sa.Text, unique=True)
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    expires_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    used_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)

@@ -92,6 +92,8 @@ class Task(Base):
     run_id: Mapped[str] = mapped_column(sa.ForeignKey("runs.id", ondelete="CASCADE"))
     device_id: Mapped[int | None] = mapped_column(sa.ForeignKey("devices.id", ondelete="SET NULL"))
     device_name: Mapped[str] = mapped_column(sa.Text)
+    borrowed: Mapped[bool] = mapped_column(default=False)
+    """The device was not the starter's own: what it did there is shown to them only while they see the device."""
     state: Mapped[str] = mapped_column(sa.Text)
     code: Mapped[str] = mapped_column(sa.Text, default="")
     message: Mapped[str] = mapped_column(sa.Text, default="")
