@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Any
 
-UNKNOWN = "0.0.0.0"  # noqa: S104
+UNKNOWN = "0.0.0.0"  # noqa: S104  # nosec B104
 
 
 def plain(sockname: Any) -> str:

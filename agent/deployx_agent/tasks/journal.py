@@ -138,7 +138,7 @@ class Journal:
 
     def find(self, task_id: str) -> Row | None:
         """What is known of a task, closed or not."""
-        row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,)).fetchone()  # noqa: S608
+        row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,)).fetchone()  # noqa: S608  # nosec B608
         return _row(row) if row else None
 
     def task(self, task_id: str) -> bytes | None:
@@ -149,7 +149,7 @@ class Journal:
     def unclosed(self) -> Iterator[Row]:
         """Every task that the server may not know the end of, oldest first; one at a time, for they may be many."""
         rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM tasks WHERE stage != ? ORDER BY seq",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM tasks WHERE stage != ? ORDER BY seq",  # noqa: S608  # nosec B608
             (Stage.CLOSED,),
         )
         return map(_row, rows)
