@@ -2,7 +2,8 @@
 
     DeployXError
     ├ InvalidInput 422 ── InvalidSelector
-    ├ Unauthenticated 401   Forbidden 403   NotFound 404   TooManyAttempts 429
+    ├ Unauthenticated 401 ── SecondFactorRequired   Forbidden 403 ── ProofRequired
+    ├ NotFound 404   TooManyAttempts 429
     ├ InsecureTransport 400   PreconditionFailed 412
     ├ Conflict 409 ── IllegalTransition
     └ Unavailable 503 (retryable)
@@ -55,10 +56,27 @@ class Unauthenticated(DeployXError):
     status, code, title = 401, "unauthenticated", "Not signed in"
 
 
+class SecondFactorRequired(Unauthenticated):
+    """The password is right, and a code is awaited. ``challenge`` goes with it, within ``expires_in_s``."""
+
+    code = "second_factor_required"
+
+    def __init__(self, challenge: str, expires_in_s: int) -> None:
+        super().__init__("Enter the code that your authenticator shows, or a recovery code.")
+        self.challenge = challenge
+        self.expires_in_s = expires_in_s
+
+
 class Forbidden(DeployXError):
     """Someone is signed in who may not do this."""
 
     status, code, title = 403, "forbidden", "Not allowed"
+
+
+class ProofRequired(Forbidden):
+    """They may, once they have shown again who they are."""
+
+    code, title = "proof_required", "Show that it is you"
 
 
 class NotFound(DeployXError):

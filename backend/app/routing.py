@@ -46,7 +46,7 @@ def attach(app: FastAPI, *routers: APIRouter) -> None:
     for route in joined(*routers).routes:
         if isinstance(route, APIRoute):
             route.responses = {**app.router.responses, **route.responses}
-            guards = [inner.call for inner in route.dependant.dependencies if isinstance(inner.call, Guard)]
+            guards = [call for inner in route.dependant.dependencies if isinstance(call := inner.call, Guard)]
             route.app = _guarded(route.app, guards)
         app.router.routes.append(route)
 

@@ -1,8 +1,8 @@
 """Everything that can be configured, read once from ``DEPLOYX_*`` in the environment.
 
 Invariant: configuration is read here and nowhere else. A secret may stand in a file instead
-(``DEPLOYX_DATABASE_URL_FILE``, ``DEPLOYX_ADMIN_PASSWORD_FILE``). Whatever cannot be used is named, all of it at once,
-one line per problem.
+(``DEPLOYX_DATABASE_URL_FILE``, ``DEPLOYX_ADMIN_PASSWORD_FILE``, ``DEPLOYX_SECRET_KEY_FILE``). Whatever cannot be used
+is named, all of it at once, one line per problem.
 """
 
 import ipaddress
@@ -28,7 +28,8 @@ EMAIL_MAX = 254
 LOOKS_LIKE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 PASSWORD_MIN = 10
 PASSWORD_MAX = 1024
-_SECRETS = ("database_url", "admin_password")
+SECRET_KEY_MIN = 32
+_SECRETS = ("database_url", "admin_password", "secret_key")
 _DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
@@ -120,6 +121,10 @@ class Settings(BaseSettings):
     """The first administrator's password."""
     session_lifetime_s: int = _named("SESSION_LIFETIME", 14 * 86_400, ge=60)
     """How long a browser stays signed in."""
+    secret_key: SecretStr = SecretStr("")
+    """Seals what people sign in with besides a password; by default it is made, and kept in the data folder."""
+    confirm_above: int = Field(default=20, ge=0)
+    """Runs on more devices than this, and deleting more within five minutes, ask for the password or a code again."""
 
     log_format: Literal["text", "json"] = "text"
     """`text` for people, `json` for programs; one line per event."""
@@ -175,6 +180,13 @@ class Settings(BaseSettings):
         length = len(value.get_secret_value())
         if length and not PASSWORD_MIN <= length <= PASSWORD_MAX:
             raise ValueError(f"a password has {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < SECRET_KEY_MIN:
+            raise ValueError(f"a key has at least {SECRET_KEY_MIN} characters; `openssl rand -hex 32` makes one")
         return value
 
     @field_validator("database_url")

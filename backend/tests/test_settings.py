@@ -74,6 +74,8 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_ADMIN_EMAIL": ("ada@example.test", "ada@example.test"),
     "DEPLOYX_ADMIN_PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
     "DEPLOYX_SESSION_LIFETIME": ("600", 600),
+    "DEPLOYX_SECRET_KEY": ("0123456789abcdef" * 4, SecretStr("0123456789abcdef" * 4)),
+    "DEPLOYX_CONFIRM_ABOVE": ("0", 0),
     "DEPLOYX_LOG_FORMAT": ("JSON", "json"),
     "DEPLOYX_LOG_LEVEL": ("Debug", "debug"),
 }
@@ -112,7 +114,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.load() == usual
 
 
-@pytest.mark.parametrize("variable", ["DEPLOYX_DATABASE_URL", "DEPLOYX_ADMIN_PASSWORD"])
+@pytest.mark.parametrize("variable", ["DEPLOYX_DATABASE_URL", "DEPLOYX_ADMIN_PASSWORD", "DEPLOYX_SECRET_KEY"])
 def test_a_secret_may_stand_in_a_file(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text, value = CHANGED[variable]
     monkeypatch.setenv("DEPLOYX_ADMIN_EMAIL", "ada@example.test")
@@ -125,7 +127,7 @@ def test_a_secret_may_stand_in_a_file(variable: str, monkeypatch: pytest.MonkeyP
     assert getattr(loaded, fields()[variable]) == value
     assert "correct horse" not in repr(loaded)
     assert "a:b@c" not in repr(loaded)
-    monkeypatch.setenv(variable, CHANGED[variable][0].replace("horse", "mule").replace("//a", "//z"))
+    monkeypatch.setenv(variable, CHANGED[variable][0].replace("horse", "mule").replace("//a", "//z").replace("0", "1"))
     assert getattr(settings.load(), fields()[variable]) != value  # the variable itself comes first
 
 
@@ -159,6 +161,8 @@ UNUSABLE = [
     ("DEPLOYX_DATABASE_URL", "nonsense"),
     ("DEPLOYX_ADMIN_EMAIL", "nobody"),
     ("DEPLOYX_ADMIN_PASSWORD", "hunter2"),
+    ("DEPLOYX_SECRET_KEY", "hunter2"),
+    ("DEPLOYX_CONFIRM_ABOVE", "-1"),
     ("DEPLOYX_LOG_FORMAT", "xml"),
 ]
 

@@ -37,6 +37,8 @@ class Session(Base):
     last_used_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     source_ip: Mapped[str] = mapped_column(sa.Text)
     user_agent: Mapped[str] = mapped_column(sa.Text)
+    proven_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    """When whoever sits there last showed whose it is, by signing in or when asked again."""
 
 
 class ApiToken(Base):
@@ -71,3 +73,40 @@ class Invitation(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     used_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+
+
+class Factor(Base):
+    """What someone signs in with besides the password. It counts once it is confirmed."""
+
+    __tablename__ = "factors"
+
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(sa.Text)
+    """``totp``; a place for passkeys."""
+    secret: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    """Sealed with the server's key."""
+    created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    last_step: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    """Of the last code that was taken: none of it or before it is taken again."""
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+
+
+class RecoveryCode(Base):
+    """Stands in for a second factor, once: it is gone when it was used. ``code_hash`` is SHA-256, hexadecimal."""
+
+    __tablename__ = "recovery_codes"
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+
+
+class SignInChallenge(Base):
+    """A password was right, and the second factor is awaited. ``token_hash`` is SHA-256, hexadecimal."""
+
+    __tablename__ = "sign_in_challenges"
+
+    token_hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcTimestamp)

@@ -1,6 +1,7 @@
 """Who is asking, as every service sees it. It is made by authentication only, and it never changes."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.accounts.permissions import SCOPES, Permission, Role, TokenScope, granted
 from app.audit.actions import Actor, ActorKind
@@ -18,6 +19,8 @@ class Principal:
     source_ip: str = ""
     scopes: frozenset[str] | None = None
     """What the API token is limited to; None: to nothing."""
+    proven_at: datetime | None = None
+    """When the session last showed whose it is."""
 
     @property
     def actor(self) -> Actor:
