@@ -2,23 +2,23 @@
 
 Invariant: an upgrade is one transaction, and one at a time. Of two servers that start together the second waits (an
 advisory lock on PostgreSQL, ``BEGIN IMMEDIATE`` on SQLite), then finds nothing left to do. A failure leaves everything
-as it was.
+as it was. Alembic is loaded only where there is something to do.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.loading import loading
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _FOLDERS = (Path(__file__).parent / "migrations", Path(__file__).parents[1] / "migrations")  # wheel, checkout
 _LOCK_KEY = 0x6465706C6F7978  # "deployx"
@@ -57,21 +57,35 @@ async def in_one_transaction(database_url: str, work: Callable[[sa.Connection], 
         await engine.dispose()
 
 
-def config() -> Config:
+def config() -> "Config":
     """Alembic's configuration, without an ini file."""
-    folder = next(folder for folder in _FOLDERS if (folder / "env.py").exists())
+    with loading():
+        from alembic.config import Config
+
     found = Config()
-    found.set_main_option("script_location", str(folder).replace("%", "%%"))
+    found.set_main_option("script_location", str(_folder()).replace("%", "%%"))
     found.set_main_option("path_separator", "os")
     return found
 
 
+def newest() -> str:
+    """The revision of this version, by the names of the files: each begins with its revision, and they are in order."""
+    return max(path.name.partition("_")[0] for path in (_folder() / "versions").glob("[0-9]*_*.py"))
+
+
+def _folder() -> Path:
+    return next(folder for folder in _FOLDERS if (folder / "env.py").exists())
+
+
 def _upgrade(connection: sa.Connection) -> None:
-    alembic = config()
-    newest = ScriptDirectory.from_config(alembic).get_current_head()
-    present = MigrationContext.configure(connection).get_current_revision()
-    if present == newest:
+    present = _present(connection)
+    if present == newest():
         return
+    with loading():
+        from alembic import command
+        from alembic.util.exc import CommandError
+
+    alembic = config()
     alembic.attributes["connection"] = connection
     try:
         command.upgrade(alembic, "head")
@@ -79,7 +93,15 @@ def _upgrade(connection: sa.Connection) -> None:
         raise NewerDatabase(
             f"The database is at revision {present}, unknown to this version: install the version that made it."
         ) from error
-    log.info("database.migrated", before=present or "empty", now=newest)
+    log.info("database.migrated", before=present or "empty", now=newest())
+
+
+def _present(connection: sa.Connection) -> str | None:
+    """The revision of the database; None for one that has none yet."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _leave_transactions_to_us(connection: Any, _record: Any) -> None:

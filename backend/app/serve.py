@@ -20,15 +20,12 @@ from typing import Any, cast
 import structlog
 import uvicorn
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.accounts.service import AccountService
-from app.db import Database
 from app.http import Http, Waiting
-from app.migrate import NewerDatabase, migrate
+from app.loading import loading
+from app.prepare import CannotServe, prepare
 from app.settings import Settings
 from app.tls import Certificate, UnusableCertificate, certificate
-from app.uow import UnitOfWork
 from app.websocket import WebSocket
 from deployx_protocol import limits
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_NOPERM, EXIT_TEMPFAIL, EXIT_UNAVAILABLE
@@ -41,14 +38,6 @@ WS_MESSAGE_MAX_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
 """Engine.IO refuses what is over the agents' limit, and says why; this is the wall behind it."""
 
 log = structlog.get_logger()
-
-
-class CannotServe(Exception):
-    """The server cannot start. The message is one sentence that says what to do; ``exit_code`` is from sysexits.h."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 def serve(settings: Settings) -> None:
@@ -70,43 +59,6 @@ def serve(settings: Settings) -> None:
             raise CannotServe(str(error), EXIT_CONFIG) from None
         asyncio.run(prepare(settings))
         _run(settings, listener, own)
-
-
-async def prepare(settings: Settings) -> None:
-    """Bring the database up to date and make the first administrator. Raises CannotServe."""
-    await migrate_or_explain(settings)
-    db = Database(settings.database_url)
-    service = AccountService(UnitOfWork(db, lambda _: None), db, settings)
-    try:
-        if await service.has_users():
-            return
-        if settings.admin_email:
-            await service.create_first_admin(settings.admin_email, settings.admin_password.get_secret_value())
-        else:
-            log.warning("Nobody can sign in yet: run `deployx-server create-admin EMAIL`")
-    finally:
-        service.close()
-        await db.close()
-
-
-async def migrate_or_explain(settings: Settings) -> None:
-    """Migrate. Raises CannotServe when the database is away or not ours."""
-    try:
-        await migrate(settings.database_url)
-    except NewerDatabase as error:
-        raise CannotServe(str(error), EXIT_CONFIG) from error
-    except (SQLAlchemyError, OSError) as error:
-        raise _database_away(settings, error) from error
-    except Exception as error:
-        if type(error).__module__.startswith("asyncpg."):  # raised unwrapped while it connects
-            raise _database_away(settings, error) from error
-        raise
-
-
-def _database_away(settings: Settings, error: Exception) -> CannotServe:
-    where = make_url(settings.database_url).render_as_string(hide_password=True)
-    reason = str(getattr(error, "orig", None) or error).partition("\n")[0] or type(error).__name__
-    return CannotServe(f"The database {where} cannot be used: {reason}", EXIT_UNAVAILABLE)
 
 
 def allow_many_connections() -> None:
@@ -250,7 +202,8 @@ def uvicorn_config(app: Any, settings: Settings, own: Certificate | None = None)
 
 
 def _run(settings: Settings, listener: socket.socket, own: Certificate | None) -> None:
-    from app.main import create_app  # everything else is checked before this is loaded
+    with loading():
+        from app.main import create_app  # everything else is checked before this is loaded
 
     app: Any = create_app(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

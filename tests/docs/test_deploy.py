@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from app.cli import commands
+from app.commands import commands
 from app.settings import Settings
 from deployx_protocol.variables import PREFIX
 from documents.source import ROOT

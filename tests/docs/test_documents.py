@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import docs
-from app.cli import commands as server_commands
+from app.commands import commands as server_commands
 from deployx_agent.cli import _COMMANDS as AGENT_COMMANDS
 from deployx_cli.main import app as operator_commands
 from documents.source import ROOT

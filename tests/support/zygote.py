@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 _MESSAGE_MAX = 65_536
 _MODULES = {
-    "server": ("app.cli", "app.main", "app.migrate"),
+    "server": ("app.cli", "app.commands", "app.serve", "app.main"),
     "agent": (
         "deployx_agent.cli",
         *("deployx_agent.agent", "deployx_agent.connection.keeper", "deployx_agent.connection.socketio_transport"),

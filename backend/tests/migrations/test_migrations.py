@@ -1,12 +1,14 @@
 """The migrations make exactly the tables of the models, on both databases, whoever else starts at the same time."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from app import migrate
 from app.accounts import models as _accounts  # noqa: F401 - its tables
@@ -54,6 +56,13 @@ async def test_devices_has_the_columns_of_the_specification(database_url: str) -
         assert "last_seen" not in indexed
 
     await migrate.in_one_transaction(database_url, look)
+
+
+def test_the_files_tell_the_newest_revision() -> None:
+    script = ScriptDirectory.from_config(migrate.config())
+    assert migrate.newest() == script.get_current_head()
+    files = {Path(one.path).name.partition("_")[0]: one.revision for one in script.walk_revisions()}
+    assert all(name == revision for name, revision in files.items())
 
 
 async def test_several_servers_may_start_at_once(empty_database_url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app.accounts.auth import COOKIE
 from app.migrate import migrate
-from app.serve import prepare
+from app.prepare import prepare
 from app.settings import Settings
 from app.web.middleware import MAX_BODY_BYTES
 from tests.support import rows
