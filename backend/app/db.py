@@ -8,19 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import event, exc
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
+from app import sqlite
 from app.errors import Unavailable
 
-BUSY_TIMEOUT_S = 3
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 3
 COMMAND_TIMEOUT_S = 15
@@ -69,8 +70,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._prepare_folder()
-            self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
-            self._reader = _sqlite_engine(url, begin="BEGIN", pool_size=4)
+            self._writer = sqlite.engine(url, begin="BEGIN IMMEDIATE", pool_size=1, pool_timeout_s=POOL_TIMEOUT_S)
+            self._reader = sqlite.engine(url, begin="BEGIN", pool_size=4, pool_timeout_s=POOL_TIMEOUT_S)
         else:
             self._writer = self._reader = create_async_engine(
                 url,
@@ -111,10 +112,10 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def insert_new(session: AsyncSession, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
+def insert_new(session: AsyncSession, model: type[Base]) -> postgresql.Insert | SqliteInsert:
     """An insert that leaves rows alone which are there, such as those that another node has just written."""
     if session.get_bind().dialect.name == "sqlite":
-        return sqlite.insert(model).on_conflict_do_nothing()
+        return sqlite_insert(model).on_conflict_do_nothing()
     return postgresql.insert(model).on_conflict_do_nothing()
 
 
@@ -147,35 +148,3 @@ def _refuses_connections(error: exc.DBAPIError) -> bool:
     intervention, shutting down): all of them pass, once an operator has put right what they are about."""
     state = str(getattr(error.orig, "sqlstate", "") or "")
     return state[:2] in {"08", "28", "3D", "53", "57"}
-
-
-def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
-        poolclass=sa.pool.AsyncAdaptedQueuePool,
-        json_deserializer=msgspec.json.decode,
-        connect_args={"timeout": BUSY_TIMEOUT_S},
-    )
-
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy's BEGIN below is the only one
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-        connection.create_function("lower", 1, _lower, deterministic=True)
-
-    def start(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine.sync_engine, "connect", configure)
-    event.listen(engine.sync_engine, "begin", start)
-    return engine
-
-
-def _lower(value: Any) -> Any:
-    """`lower` of every alphabet, as PostgreSQL has it; SQLite's own knows only A to Z."""
-    return value.lower() if isinstance(value, str) else value
