@@ -186,7 +186,7 @@ async def test_threat_05_a_repeat_is_never_run_again(peer: TaskPeer, start_agent
     (task,) = _tasks(peer, tmp_path, 1)
     await peer.submit(task)
     await peer.all_over()
-    for _ in range(20):
+    for _ in range(50):
         await peer.assign(*[task] * 20)
     await peer.reported(task.task_id, TaskState.SUCCEEDED, 2)
     await agent.end(9)

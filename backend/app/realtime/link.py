@@ -1,10 +1,10 @@
 """python-socketio with its known holes closed, below the handlers.
 
 What is closed here, each by a test: handlers run by events *named* ``connect`` or ``disconnect``; binary packets; other
-namespaces; packets before and after CONNECT; ghosts left by a transport that closes while ``connect`` awaits; a
-wall clock that jumps, or a server that stood still, and takes every connection with it; dead peers noticed one after
-another; an unbounded queue for a peer that does not read; a socket that stays open after its session was closed;
-tracebacks for malformed packets.
+namespaces; packets before and after CONNECT; a ``connect`` that is cancelled, and then counts as accepted; ghosts left
+by a transport that closes while ``connect`` awaits; a wall clock that jumps, or a server that stood still, and takes
+every connection with it; dead peers noticed one after another; an unbounded queue for a peer that does not read; a
+socket that stays open after its session was closed; tracebacks for malformed packets.
 
 Invariant: an event is dispatched only for an accepted connection, only under a name of the allow-list, one at a time
 per connection and in order.
@@ -21,6 +21,7 @@ import socketio
 import structlog
 from engineio import packet as eio_packet
 from socketio import packet as sio_packet
+from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from app.complaints import Complaints
 from app.realtime.link_socket import LinkSocket
@@ -79,7 +80,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
     def serve(self, handler: LinkHandler) -> None:
         """Hand everything that passes the checks to ``handler``."""
         self._handler = handler
-        self.on("connect", handler.connecting)
+        self.on("connect", self._decide)
         self.on("disconnect", handler.disconnected)
 
     def socket(self, sid: str) -> LinkSocket | None:
@@ -167,6 +168,13 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
     def _is_connected(self, eio_sid: str) -> bool:
         sid = self.manager.sid_from_eio_sid(eio_sid, "/")
         return bool(sid) and self.manager.is_connected(sid, "/")
+
+    async def _decide(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        assert self._handler is not None
+        try:
+            await self._handler.connecting(sid, environ, auth)
+        except asyncio.CancelledError:  # which the library would take for a yes
+            raise Refusal("unavailable") from None
 
     async def _connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await self._handle_connect(eio_sid, namespace, data)

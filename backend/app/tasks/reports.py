@@ -12,7 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.audit.actions import Action, Actor
+from app.audit.lately import Lately
 from app.clock import Clock, utcnow
+from app.devices.models import Device
 from app.hints import HintKind
 from app.tasks import lifecycle, repository, settling
 from app.tasks.models import Run, Task, TaskOutput
@@ -20,6 +23,8 @@ from app.uow import Unit, UnitOfWork
 from deployx_protocol.frames import Frame
 from deployx_protocol.task_messages import OutputSaved, TaskUpdate, UpdateSaved
 from deployx_protocol.tasks import TaskState
+
+_RECORDED_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class ReportService:
     def __init__(self, uow: UnitOfWork, clock: Clock = utcnow) -> None:
         self._uow = uow
         self._clock = clock
+        self._lately = Lately(_RECORDED_AGAIN_S)
 
     async def save_many(self, items: Sequence[Reported | Printed]) -> list[Saved]:
         """What became of each, committed. Raises Unavailable; then nothing was written."""
@@ -75,7 +81,18 @@ class ReportService:
             batch = _Batch(tasks, runs, self._clock())
             saved = [batch.take(item) for item in items]
             await batch.write(unit)
+            await self._record_foreign(unit, items, saved)
         return saved
+
+    async def _record_foreign(self, unit: Unit, items: Sequence[Reported | Printed], saved: Sequence[Saved]) -> None:
+        """Leave in the record which devices spoke of another one's tasks, each once a minute."""
+        spoke = {item.device_id: one.foreign[0] for item, one in zip(items, saved, strict=True) if one.foreign}
+        spoke = {device_id: task_id for device_id, task_id in spoke.items() if self._lately.first(device_id)}
+        if spoke:
+            query = sa.select(Device.id, Device.agent_id, Device.source_ip).where(Device.id.in_(spoke))
+            for device_id, agent_id, source_ip in await unit.session.execute(query):
+                actor = Actor.agent(device_id, agent_id, source_ip or "")
+                unit.record(actor, Action.REQUEST_REFUSED, spoke[device_id], "a report of another device's task")
 
 
 class _Batch:

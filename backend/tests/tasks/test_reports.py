@@ -5,6 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.audit.actions import Action
+from app.audit.models import AuditEntry
 from app.clock import utcnow
 from app.tasks.models import Task
 from deployx_protocol import events
@@ -65,11 +67,19 @@ async def test_tasks_that_nobody_knows_are_said_to_be_unknown(node: RunningNode,
     assert (await peer.payload(events.TASK_ACKNOWLEDGED))["unknown"] == [NOBODYS]
 
 
+async def refusals(node: RunningNode) -> list[tuple[Any, ...]]:
+    """What the audit record says of refused requests: who, from where, about what."""
+    columns = (AuditEntry.actor, AuditEntry.actor_id, AuditEntry.source_ip, AuditEntry.object_id)
+    query = sa.select(*columns).where(AuditEntry.action == Action.REQUEST_REFUSED, AuditEntry.actor_kind == "agent")
+    async with node.db.read() as session:
+        return [tuple(row) for row in await session.execute(query)]
+
+
 async def test_threat_13_an_agent_cannot_speak_of_another_devices_task(
     lines: Lines, node: RunningNode, enter: Enter
 ) -> None:
     peer, task_id, _ = await running(node, enter)
-    thief, _ = await enter()
+    thief, thief_id = await enter()
     before = await one_task(node.db, task_id)
     told = await acknowledged(thief, [{"task_id": task_id, "state": "failed", "exit_code": 1}])
     assert (told["updates"], told["unknown"]) == ([], [task_id])
@@ -78,6 +88,7 @@ async def test_threat_13_an_agent_cannot_speak_of_another_devices_task(
     after = await one_task(node.db, task_id)
     assert (after.state, after.rev, after.output_next_seq) == ("running", before.rev, 0)
     assert any("task.refused" in line and task_id in line for line in lines())
+    assert await refusals(node) == [(thief.machine.agent_id, thief_id, "127.0.0.1", task_id)]
     await peer.report(task_id, "succeeded", exit_code=0)
 
 
