@@ -42,11 +42,16 @@ def database(folder: Path) -> Iterator[sqlite3.Connection]:
 def forge(connection: sqlite3.Connection) -> None:
     """Change an entry and give all of them the hashes that they should have: what an attacker with patience does."""
     connection.execute("UPDATE audit_entries SET actor = 'eve' WHERE seq = 2")
+    rehash(connection, chained=True)
+
+
+def rehash(connection: sqlite3.Connection, *, chained: bool) -> None:
+    """Give all entries the hash that they should have, and, if ``chained``, that of the one before."""
     connection.row_factory = sqlite3.Row
     at = GENESIS
     for row in connection.execute("SELECT * FROM audit_entries ORDER BY seq").fetchall():
         entry = dict(row) | {"at": row["at"].replace(" ", "T") + "Z", "details": json.loads(row["details"])}
-        entry["prev_hash"] = at
+        entry["prev_hash"] = at if chained else row["prev_hash"]
         del entry["hash"]
         text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         at = hashlib.sha256(text.encode()).hexdigest()
@@ -54,6 +59,18 @@ def forge(connection: sqlite3.Connection) -> None:
             "UPDATE audit_entries SET prev_hash = ?, hash = ? WHERE seq = ?", (entry["prev_hash"], at, row["seq"])
         )
     connection.execute("UPDATE audit_head SET hash = ?", (at,))
+
+
+def swap(connection: sqlite3.Connection) -> None:
+    """Let the second and the third entry change places."""
+    for old, new in ((2, -1), (3, 2), (-1, 3)):
+        connection.execute("UPDATE audit_entries SET seq = ? WHERE seq = ?", (new, old))
+
+
+def swap_and_hash_again(connection: sqlite3.Connection) -> None:
+    """The same, each with the hash that it should have, but not with that of the one before."""
+    swap(connection)
+    rehash(connection, chained=False)
 
 
 def test_threat_21_history_cannot_be_edited_unseen(
@@ -73,6 +90,8 @@ def test_threat_21_history_cannot_be_edited_unseen(
     tampering: list[tuple[Callable[[sqlite3.Connection], Any], str]] = [
         (lambda db: db.execute("UPDATE audit_entries SET actor = 'eve' WHERE seq = 2"), "Entry 2 was changed"),
         (lambda db: db.execute("DELETE FROM audit_entries WHERE seq = 2"), "After entry 1 comes 3"),
+        (swap, "Entry 2 was changed"),
+        (swap_and_hash_again, "Entry 2 does not follow entry 1"),
         (lambda db: db.execute("DELETE FROM audit_entries WHERE seq = 1"), "begins at entry 2"),
         (lambda db: db.execute("DELETE FROM audit_entries WHERE seq > 2"), "its end was cut off"),
         (forge, "the record was written anew"),
