@@ -46,8 +46,8 @@ def attach(app: FastAPI, *routers: APIRouter) -> None:
     for route in joined(*routers).routes:
         if isinstance(route, APIRoute):
             route.responses = {**app.router.responses, **route.responses}
-            guards = [call for inner in route.dependant.dependencies if isinstance(call := inner.call, Guard)]
-            route.app = _guarded(route.app, guards)
+            calls: list[object] = [inner.call for inner in route.dependant.dependencies]
+            route.app = _guarded(route.app, [call for call in calls if isinstance(call, Guard)])
         app.router.routes.append(route)
 
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from app.accounts.hashing import secret_hash
 from app.accounts.models import ApiToken, Session, User
 from app.accounts.permissions import Role
-from app.accounts.service import secret_hash
 from app.clock import utcnow
 from app.db import Database
 from deployx_protocol import tokens
@@ -42,6 +42,7 @@ async def signed_in(db: Database, email: str) -> Person:
                 last_used_at=now,
                 source_ip="127.0.0.1",
                 user_agent="tests",
+                proven_at=now,
             )
         )
         session.add(

@@ -18,7 +18,7 @@ class Permission(StrEnum):
     """What a route or an event asks for."""
 
     ACCOUNT_OWN = "account:own"  # see oneself, sign out
-    ACCOUNT_CHANGE = "account:change"  # see and end one's own sessions, change one's password
+    ACCOUNT_CHANGE = "account:change"  # see and end one's own sessions, change one's password and second factor
     TOKENS_OWN = "tokens:own"  # make, list and delete one's own API tokens
     DEVICES_READ = "devices:read"  # see devices, their history, counts and claims
     DEVICES_WRITE = "devices:write"  # rename, tag, delete; answer claims
@@ -72,7 +72,14 @@ SCOPES: dict[TokenScope, frozenset[Permission]] = {
 """What each scope leaves of a role. A token without scopes may all that its user may; none of these makes tokens,
 changes passwords or ends sessions, so that a limited token cannot become an unlimited one."""
 
-PUBLIC = frozenset({("POST", "/api/v1/auth/login"), ("GET", "/api/docs"), ("GET", "/api/openapi.json")})
+PUBLIC = frozenset(
+    {
+        ("POST", "/api/v1/auth/login"),
+        ("POST", "/api/v1/auth/login/second-factor"),
+        ("GET", "/api/docs"),
+        ("GET", "/api/openapi.json"),
+    }
+)
 """The routes under ``/api`` that ask for no permission."""
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.models import ApiToken, Session, User
+from app.accounts.models import ApiToken, Session, SignInChallenge, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Found:
     role: str
     last_used_at: datetime | None
     scopes: list[str] | None = None
+    proven_at: datetime | None = None
 
 
 async def user_by_email(session: AsyncSession, email: str) -> User | None:
@@ -94,6 +95,11 @@ async def delete_session(session: AsyncSession, *conditions: sa.ColumnElement[bo
     return await _delete(session, sa.delete(Session).where(*conditions))
 
 
+async def prove_session(session: AsyncSession, session_id: str, now: datetime) -> None:
+    """Write down that whoever sits there showed whose it is."""
+    await session.execute(sa.update(Session).where(Session.id == session_id).values(proven_at=now))
+
+
 async def sessions_of(session: AsyncSession, user_id: int, now: datetime) -> list[Session]:
     """One user's sessions that have not ended, the latest used first."""
     theirs = sa.select(Session).where(Session.user_id == user_id, Session.expires_at > now)
@@ -101,7 +107,8 @@ async def sessions_of(session: AsyncSession, user_id: int, now: datetime) -> lis
 
 
 async def end_all(session: AsyncSession, user_id: int) -> None:
-    """End everything that speaks for a user."""
+    """End everything that speaks for a user, or is about to."""
+    await session.execute(sa.delete(SignInChallenge).where(SignInChallenge.user_id == user_id))
     await session.execute(sa.delete(Session).where(Session.user_id == user_id))
     await session.execute(sa.delete(ApiToken).where(ApiToken.user_id == user_id))
 
@@ -113,12 +120,21 @@ def _lasting(now: datetime) -> sa.ColumnElement[bool]:
 async def _found(
     session: AsyncSession, model: type[Session] | type[ApiToken], *conditions: sa.ColumnElement[bool]
 ) -> Found | None:
-    columns: list[Any] = [model.id, User.id, User.email, User.role, model.last_used_at]
-    if model is ApiToken:
-        columns.append(ApiToken.scopes)
-    query = sa.select(*columns).join(User, User.id == model.user_id).where(User.disabled_at.is_(None), *conditions)
+    columns: dict[str, Any] = {
+        "id": model.id,
+        "user_id": User.id,
+        "email": User.email,
+        "role": User.role,
+        "last_used_at": model.last_used_at,
+    }
+    columns |= {"scopes": ApiToken.scopes} if model is ApiToken else {"proven_at": Session.proven_at}
+    query = (
+        sa.select(*(column.label(name) for name, column in columns.items()))
+        .join(User, User.id == model.user_id)
+        .where(User.disabled_at.is_(None), *conditions)
+    )
     row = (await session.execute(query)).one_or_none()
-    return Found(*row) if row else None
+    return Found(**row._asdict()) if row else None
 
 
 async def _delete(session: AsyncSession, statement: sa.Delete) -> int:

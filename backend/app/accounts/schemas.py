@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 
 from app.accounts.models import ApiToken, Session, User
 from app.accounts.permissions import Role, TokenScope
+from app.accounts.two_factor import Setup, Status
 from app.clock import iso
 from app.settings import PASSWORD_MAX
 
@@ -37,6 +38,8 @@ def _one_line(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
+Code = Annotated[Text, Field(min_length=1, max_length=40)]
+"""Of an authenticator, or a recovery code, with or without what it was grouped by."""
 Line = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
 
 
@@ -51,6 +54,13 @@ class Login(Input):
 
     email: Annotated[Text, Field(min_length=1, max_length=254)]
     password: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
+
+
+class SecondFactor(Input):
+    """The second step of signing in."""
+
+    challenge: Annotated[Text, Field(min_length=1, max_length=100)]
+    code: Code
 
 
 class TokenInput(Input):
@@ -68,6 +78,65 @@ class PasswordInput(Input):
 
     current: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
     new: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
+
+
+class CodeInput(Input):
+    """A code of an authenticator."""
+
+    code: Code
+
+
+class ProofInput(Input):
+    """The password, or, where there is a second factor, a code."""
+
+    password: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)] | None = None
+    code: Code | None = None
+
+
+class TwoFactorOff(Input):
+    """Both are needed."""
+
+    password: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
+    code: Code
+
+
+class TwoFactorView(BaseModel):
+    """How one's second factor is. ``since`` is null while there is none."""
+
+    since: Timestamp | None
+    last_used_at: Timestamp | None
+    recovery_codes_left: int
+
+    @classmethod
+    def of(cls, status: Status) -> Self:
+        """The view of it."""
+        return cls(since=status.since, last_used_at=status.last_used_at, recovery_codes_left=status.recovery_codes_left)
+
+
+class QrView(BaseModel):
+    """A QR code: ``path`` is that of an SVG whose view box is a square of ``size``."""
+
+    size: int
+    path: str
+
+
+class TwoFactorSetup(BaseModel):
+    """What an authenticator has to be told. It is shown this once."""
+
+    secret: str
+    uri: str
+    qr: QrView
+
+    @classmethod
+    def of(cls, setup: Setup) -> Self:
+        """The view of it."""
+        return cls(secret=setup.secret, uri=setup.uri, qr=QrView(size=setup.qr.size, path=setup.qr.path))
+
+
+class RecoveryCodes(BaseModel):
+    """Each is good once, instead of a code. They are shown this once."""
+
+    codes: list[str]
 
 
 class UserView(BaseModel):

@@ -5,7 +5,6 @@ password is reset or a user is disabled, every session and token of that user is
 """
 
 import contextlib
-import hashlib
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -14,17 +13,24 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from app.accounts import repository
-from app.accounts.models import ApiToken, Session, User
+from app.accounts.codes import Codes
+from app.accounts.hashing import secret_hash
+from app.accounts.models import ApiToken, Session, SignInChallenge, User
 from app.accounts.own import OwnAccount
 from app.accounts.passwords import Passwords, check_password
 from app.accounts.permissions import Permission, Role, TokenScope
 from app.accounts.principal import Principal
+from app.accounts.proof import require_proof
+from app.accounts.sealing import Sealer
+from app.accounts.second_step import CHALLENGE_S, SecondStep
+from app.accounts.sessions import Browser, open_session
 from app.accounts.throttle import SignInThrottle
+from app.accounts.two_factor import TwoFactor
 from app.audit.actions import SERVER, Action, Actor, ActorKind
 from app.audit.notes import Notes
 from app.clock import Clock, utcnow
 from app.db import Database
-from app.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
+from app.errors import Conflict, InvalidInput, NotFound, SecondFactorRequired, Unauthenticated, Unavailable
 from app.hints import HintKind
 from app.pruning import delete_where
 from app.settings import EMAIL_MAX, LOOKS_LIKE_EMAIL, Settings
@@ -33,7 +39,6 @@ from deployx_protocol import tokens
 
 TOKENS_PER_USER_MAX = 100
 _TOUCH_EVERY = timedelta(minutes=1)
-_USER_AGENT_MAX = 200
 _REFUSAL_REPEATED_S = 60.0
 _WRONG = "The address or the password is wrong."
 _NOT_SIGNED_IN = "Sign in, or send a valid API token."
@@ -59,7 +64,10 @@ class AccountService:
         self._clock = clock
         self._throttle = throttle or SignInThrottle()
         self._passwords = Passwords()
-        self.own = OwnAccount(uow, db, self._passwords, self._throttle, clock)
+        codes = Codes(Sealer(settings), clock)
+        self.two_factor = TwoFactor(uow, db, codes, self._throttle, clock)
+        self.second_step = SecondStep(uow, db, codes, self._throttle, clock, self.session_lifetime_s)
+        self.own = OwnAccount(uow, db, self._passwords, self._throttle, self.two_factor, clock)
         self._refusals = Notes(uow, _REFUSAL_REPEATED_S)
 
     def close(self) -> None:
@@ -73,7 +81,7 @@ class AccountService:
     ) -> tuple[User, str]:
         """Sign in: the user and the cookie's value. ``replaces`` is the cookie that the browser had until now.
 
-        Raises Unauthenticated (code ``invalid_credentials``) and TooManyAttempts.
+        Raises Unauthenticated (code ``invalid_credentials``), SecondFactorRequired and TooManyAttempts.
         """
         email = email.strip().lower()
         self._throttle.take(email, address)
@@ -86,10 +94,20 @@ class AccountService:
             await self._record_refused_sign_in(user, email, address)
             raise Unauthenticated(_WRONG, code="invalid_credentials")
         self._throttle.forgive(email, address)
-        value = tokens.new_secret()
-        await self._open_session(user, value, address, user_agent, replaces, better_hash)
+        async with self._uow.begin() as unit:
+            current = await unit.session.get(User, user.id, with_for_update=True)
+            if current is None or current.disabled_at or current.password_hash != user.password_hash:
+                raise Unauthenticated(_WRONG, code="invalid_credentials")  # it changed while the hash was computed
+            if better_hash:
+                current.password_hash = better_hash
+            challenge = await self.second_step.challenge(unit, current)
+            if challenge is None:
+                browser = Browser(address, user_agent, replaces)
+                cookie = await open_session(unit, current, browser, self._clock(), self.session_lifetime_s)
+        if challenge is not None:
+            raise SecondFactorRequired(challenge, CHALLENGE_S)
         log.info("user.signed_in", user_id=user.id, source_ip=address)
-        return user, value
+        return user, cookie
 
     async def _record_refused_sign_in(self, user: User | None, email: str, address: str) -> None:
         # people type passwords into the wrong field: what does not look like an address is not kept
@@ -101,32 +119,6 @@ class AccountService:
                 user.id if user else "",
                 user.email if user else "",
             )
-
-    async def _open_session(
-        self, user: User, value: str, address: str, user_agent: str, replaces: str, better_hash: str | None
-    ) -> None:
-        now = self._clock()
-        async with self._uow.begin() as unit:
-            current = await repository.user_by_email(unit.session, user.email)
-            if current is None or current.disabled_at or current.password_hash != user.password_hash:
-                raise Unauthenticated(_WRONG, code="invalid_credentials")  # it changed while the hash was computed
-            if better_hash:
-                current.password_hash = better_hash
-            if replaces:
-                await repository.delete_session(unit.session, Session.token_hash == secret_hash(replaces))
-            row = Session(
-                id=str(uuid4()),
-                token_hash=secret_hash(value),
-                user_id=user.id,
-                created_at=now,
-                expires_at=now + timedelta(seconds=self.session_lifetime_s),
-                last_used_at=now,
-                source_ip=address,
-                user_agent=user_agent[:_USER_AGENT_MAX].replace("\x00", ""),
-            )
-            unit.session.add(row)
-            principal = Principal(user.id, user.email, user.role, session_id=row.id, source_ip=address)
-            unit.record(principal.actor, Action.USER_SIGNED_IN, user.id, user.email, user_agent=row.user_agent)
 
     async def logout(self, principal: Principal) -> None:
         """End the session that is asking; an API token stays as it is."""
@@ -145,7 +137,14 @@ class AccountService:
         if found is None:
             raise Unauthenticated(_NOT_SIGNED_IN)
         await self._touch(Session, found, now)
-        return Principal(found.user_id, found.email, found.role, session_id=found.id, source_ip=address)
+        return Principal(
+            found.user_id,
+            found.email,
+            found.role,
+            session_id=found.id,
+            source_ip=address,
+            proven_at=found.proven_at,
+        )
 
     async def authenticate_token(self, token: str, *, address: str = "") -> Principal:
         """Whose API token this, sent from ``address``, is. Raises Unauthenticated."""
@@ -178,6 +177,7 @@ class AccountService:
         """Remove what has expired; how many rows that were. Call it now and then. Raises Unavailable."""
         now = self._clock()
         sessions = await delete_where(self._db, Session, Session.expires_at <= now)
+        await delete_where(self._db, SignInChallenge, SignInChallenge.expires_at <= now)
         return sessions + await delete_where(self._db, ApiToken, ApiToken.expires_at <= now)
 
     async def record_refused(self, principal: Principal, permission: Permission, what: str) -> None:
@@ -197,8 +197,9 @@ class AccountService:
     ) -> tuple[ApiToken, str]:
         """A token for a program of this user, limited to ``scopes``: the row, and the token, which is kept nowhere.
 
-        Raises Conflict.
+        Raises ProofRequired and Conflict.
         """
+        require_proof(principal, self._clock(), "Making an API token")
         token = tokens.API_PREFIX + tokens.new_secret()
         now = self._clock()
         row = ApiToken(
@@ -325,11 +326,6 @@ class AccountService:
             before, user.role = user.role, role
             unit.record(by, Action.USER_ROLE_CHANGED, user.id, user.email, role=[before, role.value])
         log.info("user.role_changed", user_id=user.id, role=role)
-
-
-def secret_hash(secret: str) -> str:
-    """How a secret of 256 random bits is kept: SHA-256, hexadecimal. It needs no salt and no slow hash."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_email(email: str) -> str:

@@ -2,7 +2,9 @@
 
 Three allowances, each a bucket that fills again with time: per account and address together, per address, and per
 account. Invariant: strangers cannot lock the owner out. The allowance of an account only takes away second tries: an
-address that has not failed on that account yet always gets its first.
+address that has not failed on that account yet always gets its first. Codes of an authenticator have only six digits,
+and whoever tries them has the password: there the account's allowance is small and has no exception. Its owner has the
+recovery codes, which nobody guesses and which it does not count.
 """
 
 import ipaddress
@@ -28,6 +30,8 @@ class Allowance:
 PER_PAIR = Allowance(5, 60)
 PER_ADDRESS = Allowance(30, 20)
 PER_ACCOUNT = Allowance(100, 10)
+CODES_PER_ACCOUNT = Allowance(10, 300)
+"""Some 300 guesses a day, each right with 3 in a million: an account whose password is known falls in three years."""
 
 
 class SignInThrottle:
@@ -37,6 +41,7 @@ class SignInThrottle:
         self._pairs = _Buckets(PER_PAIR, now)
         self._addresses = _Buckets(PER_ADDRESS, now)
         self._accounts = _Buckets(PER_ACCOUNT, now)
+        self.codes = CodeThrottle(now)
 
     def take(self, email: str, address: str) -> None:
         """Count an attempt before its password is looked at. Raises TooManyAttempts."""
@@ -59,6 +64,30 @@ class SignInThrottle:
         self._pairs.forget(f"{network} {email}")
         self._addresses.give_back(network)
         self._accounts.give_back(email)
+
+
+class CodeThrottle:
+    """The same for the codes of second factors. ``guessable``: it is one of an authenticator's six digits."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._pairs = _Buckets(PER_PAIR, now)
+        self._accounts = _Buckets(CODES_PER_ACCOUNT, now)
+
+    def take(self, email: str, address: str, guessable: bool) -> None:
+        """Count an attempt before its code is looked at. Raises TooManyAttempts."""
+        pair = f"{_network(address)} {email}"
+        wait = math.ceil(max(self._pairs.wait_s(pair), self._accounts.wait_s(email) if guessable else 0.0))
+        if wait:
+            raise TooManyAttempts(f"Too many codes were tried; try again in {wait} seconds.", retry_after_s=wait)
+        self._pairs.take(pair)
+        if guessable:
+            self._accounts.take(email)
+
+    def forgive(self, email: str, address: str, guessable: bool) -> None:
+        """The code was right: this attempt counts for nothing. What others tried on the account still counts."""
+        self._pairs.forget(f"{_network(address)} {email}")
+        if guessable:
+            self._accounts.give_back(email)
 
 
 class _Buckets:

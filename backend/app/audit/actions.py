@@ -11,9 +11,15 @@ class Action(StrEnum):
 
     USER_SIGNED_IN = "user.signed_in"
     USER_SIGN_IN_REFUSED = "user.sign_in_refused"
+    USER_CODE_REFUSED = "user.code_refused"
+    USER_PROVEN = "user.proven"
     USER_SIGNED_OUT = "user.signed_out"
     USER_SESSION_ENDED = "user.session_ended"
     USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - a name
+    TWO_FACTOR_ENABLED = "user.two_factor_enabled"
+    TWO_FACTOR_DISABLED = "user.two_factor_disabled"
+    TWO_FACTOR_RESET = "user.two_factor_reset"
+    RECOVERY_CODES_MADE = "user.recovery_codes_made"
     USER_CREATED = "user.created"
     USER_PASSWORD_RESET = "user.password_reset"  # noqa: S105 - a name
     USER_DISABLED = "user.disabled"

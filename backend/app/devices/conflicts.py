@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import structlog
 
-from app.accounts.service import secret_hash
+from app.accounts.hashing import secret_hash
 from app.audit.actions import Action, Actor
 from app.devices.identity import Judgement
 from app.devices.models import Claim, Device, EnrollmentToken

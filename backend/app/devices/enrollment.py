@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cursors
+from app.accounts.hashing import secret_hash
 from app.accounts.principal import Principal
-from app.accounts.service import secret_hash
 from app.audit.actions import Action, Actor
 from app.clock import Clock, utcnow
 from app.db import Database

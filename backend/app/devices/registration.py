@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from app.accounts.service import secret_hash
+from app.accounts.hashing import secret_hash
 from app.audit.actions import Action, Actor
 from app.clock import Clock, utcnow
 from app.complaints import Complaints

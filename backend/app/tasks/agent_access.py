@@ -11,7 +11,7 @@ from fastapi import Security
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from app.accounts.service import secret_hash
+from app.accounts.hashing import secret_hash
 from app.db import Database
 from app.devices.models import Device
 from app.errors import NotFound, Unauthenticated

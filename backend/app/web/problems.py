@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.errors import DeployXError, InvalidInput, InvalidSelector
+from app.errors import DeployXError, InvalidInput, InvalidSelector, SecondFactorRequired
 
 MEDIA_TYPE = "application/problem+json"
 _CODES = {
@@ -53,6 +53,10 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = None
     position: int | None = None
     """Of a selector: which of its characters the detail speaks of, from 1."""
+    challenge: str | None = None
+    """With `second_factor_required`: what goes with the code to `/api/v1/auth/login/second-factor`."""
+    expires_in_s: int | None = None
+    """How long the challenge is good."""
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -85,16 +89,12 @@ async def _deployx_error(request: Request, error: Exception) -> Response:
         headers["www-authenticate"] = "Bearer"
     if error.status >= 500:
         log.warning("request.failed", code=error.specific_code, cause=repr(error.__cause__ or error))
-    position = error.position if isinstance(error, InvalidSelector) else None
-    return _answer(
-        _id(request),
-        error.status,
-        error.specific_code,
-        error.title,
-        error.message,
-        headers=headers,
-        position=position,
-    )
+    more: dict[str, Any] = {}
+    if isinstance(error, InvalidSelector):
+        more["position"] = error.position
+    if isinstance(error, SecondFactorRequired):
+        more |= {"challenge": error.challenge, "expires_in_s": error.expires_in_s}
+    return _answer(_id(request), error.status, error.specific_code, error.title, error.message, headers=headers, **more)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -127,12 +127,9 @@ def _answer(
     detail: str,
     *,
     headers: dict[str, str] | None = None,
-    errors: list[FieldError] | None = None,
-    position: int | None = None,
+    **more: Any,
 ) -> Response:
-    problem = Problem(
-        title=title, status=status, detail=detail, code=code, request_id=request_id, errors=errors, position=position
-    )
+    problem = Problem(title=title, status=status, detail=detail, code=code, request_id=request_id, **more)
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
