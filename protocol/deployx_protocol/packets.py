@@ -36,11 +36,15 @@ class Why(StrEnum):
 
 
 class PacketError(ValueError):
-    """A packet that is refused. The message is a sentence, without anything that the peer sent."""
+    """A packet that is refused. The message is a sentence, without anything that the peer sent.
 
-    def __init__(self, why: Why, message: str) -> None:
+    ``event`` is there when only its nesting is wrong: whoever can answer it may.
+    """
+
+    def __init__(self, why: Why, message: str, event: "Event | None" = None) -> None:
         super().__init__(message)
         self.why = why
+        self.event = event
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -206,7 +210,12 @@ def _open(raw: bytes) -> Open:
         found = _loads_open(raw[1:])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise PacketError(Why.MALFORMED, "The handshake is not what Engine.IO sends.") from None
-    if not found.sid or min(found.ping_interval_ms, found.ping_timeout_ms, found.max_payload) <= 0:
+    silence_ms = found.ping_interval_ms + found.ping_timeout_ms  # python-engineio says 0 for less than a second
+    if (
+        not found.sid
+        or min(found.ping_interval_ms, found.ping_timeout_ms) < 0
+        or min(silence_ms, found.max_payload) < 1
+    ):
         raise PacketError(Why.MALFORMED, "The handshake has a value that is out of range.")
     return found
 
@@ -274,8 +283,8 @@ def _check_nesting(raw: bytes, packet: Packet) -> None:
         level = [value for value in inner if isinstance(value, dict | list | tuple)]
         if not level:
             return
-    raise _too_deep()
+    raise _too_deep(packet if isinstance(packet, Event) else None)
 
 
-def _too_deep() -> PacketError:
-    return PacketError(Why.TOO_DEEP, f"The packet is nested deeper than {NESTING_MAX} levels.")
+def _too_deep(event: Event | None = None) -> PacketError:
+    return PacketError(Why.TOO_DEEP, f"The packet is nested deeper than {NESTING_MAX} levels.", event)

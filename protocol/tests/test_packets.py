@@ -37,9 +37,10 @@ OBJECTS = st.dictionaries(TEXT, VALUES, max_size=3)
 ACK_IDS = st.integers(0, packets.ACK_ID_MAX)
 NAMES = TEXT.filter(lambda name: name not in events.RESERVED)
 POSITIVE = st.integers(1, 2**31)
+FROM_ZERO = st.integers(0, 2**31)
 PACKETS = (
     st.sampled_from([Close(), Ping(), Pong(), Disconnect()])
-    | st.builds(Open, sid=TEXT.filter(bool), ping_interval_ms=POSITIVE, ping_timeout_ms=POSITIVE, max_payload=POSITIVE)
+    | st.builds(Open, sid=TEXT.filter(bool), ping_interval_ms=FROM_ZERO, ping_timeout_ms=POSITIVE, max_payload=POSITIVE)
     | st.builds(Connect, st.none() | OBJECTS)
     | st.builds(ConnectError, st.none() | OBJECTS | TEXT)
     | st.builds(Event, NAMES, st.lists(VALUES, max_size=3), st.none() | ACK_IDS)
@@ -132,8 +133,9 @@ NAMELESS = (b"42", b"42[]", b'42{"a":1}', b'42"a"', b"42[1]", b"42[null]", b'42 
         *((raw, Why.MALFORMED) for raw in (b"1x", b"2probe", b"41{}", b"43", b"43[]", b"431", b'431{"a":1}')),
         *((raw, Why.MALFORMED) for raw in (b'4201["a"]', b'42-1["a"]', b'429007199254740992["a"]', b'42["a",NaN]')),
         *((raw, Why.MALFORMED) for raw in (b"40[]", b'40"a"', b"40null", b"44[]", b"441", b"0", b"0{}", b"0[]")),
-        *((b'0{"sid":%b,"pingInterval":%b,"pingTimeout":5}' % bad, Why.MALFORMED) for bad in (
-            (b'""', b"5"), (b'"a"', b"0"), (b'"a"', b"-1"), (b'"a"', b'"5"'), (b"5", b"5"),
+        *((b'0{"sid":%b,"pingInterval":%b,"pingTimeout":%b}' % bad, Why.MALFORMED) for bad in (
+            (b'""', b"5", b"5"), (b"5", b"5", b"5"), (b'"a"', b"0", b"0"), (b'"a"', b"-1", b"5"),
+            (b'"a"', b'"5"', b"5"),
         )),
         *((raw, Why.TYPE) for raw in (b"", b"5", b"6", b"7", b"x", b"4", b"47", b"4x", b"b4AQIDBA==", b"\xff")),
         *((raw, Why.BINARY) for raw in (b"45", b'451-["a",{"_placeholder":true,"num":0}]', b"461-1[]")),

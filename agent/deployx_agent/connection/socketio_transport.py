@@ -1,23 +1,16 @@
-"""The transport on python-socketio's client: websocket only, its own reconnection off, the retry policy is ours.
+"""The transport: Engine.IO 4 and Socket.IO 5 over one websocket, the default namespace, and requests beside it.
 
-What is worked around here, as seen in python-socketio 5.18 and engineio 4.15: `connect` has no time-out for the
-websocket itself; `disconnect` may leave the HTTP session and its socket open, so the session is ours and is closed by
-us; `emit` only queues, and on a dead connection says nothing; the libraries' own loggers print payloads at INFO, so
-they are silenced (a registration carries a token). aiohttp follows redirects: a middleware refuses any other origin
-before a byte is sent there.
+Any Socket.IO server understands it; ``packets`` says what is spoken. Invariants: events are delivered in the order in
+which they came, in the step in which they came; a server from which nothing comes for as long as it promised to ask
+(ping interval and time-out together) ends the connection; a packet that breaks the protocol does so at once.
 """
 
 import asyncio
-import logging
-from contextlib import suppress
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Any
 
-import aiohttp
-import socketio
-
-from deployx_agent.connection.resolver import Resolver
+from deployx_agent.connection import websocket
 from deployx_agent.connection.transport import (
     Answer,
     Closed,
@@ -28,13 +21,13 @@ from deployx_agent.connection.transport import (
     RequestError,
     SendError,
 )
+from deployx_agent.connection.wire import Wire
 from deployx_agent.facts import address
-from deployx_protocol import limits
+from deployx_protocol import packets
+from deployx_protocol.packets import PacketError
 
-_CLOSE_TIMEOUT_S = 2.0
-_REQUEST_TIMEOUT_S = 60.0
-_ANSWER_MAX_BYTES = limits.SCRIPT_MAX_BYTES
-_NAMESPACE = "/"
+_TARGET = f"/socket.io/?EIO={packets.REVISION}&transport=websocket"
+_SID_MAX = 128
 
 
 def tls_context(ca_file: Path | None) -> SSLContext:
@@ -49,156 +42,148 @@ class SocketIOTransport:
         self._origin = origin
         self._tls = tls
         self._deliver = deliver
+        self._wire = Wire(self._take, self._ended)
+        self._http: Any = None
+        self._entered: asyncio.Future[str] | None = None
+        self._nonce = ""
+        self._why = ""
+        """Why the connection is gone; empty while it is not."""
         self._closed = False
-        self._refusal = ""
-        self._dialled: Any = None
-        self._http: aiohttp.ClientSession | None = None
-        self._client: Any = None
+        self._patience_s = 0.0
+        self._heard_at = 0.0
+        self._silence: asyncio.TimerHandle | None = None
 
     async def open(self, timeout_s: float) -> None:
         """Connect, up to the answer to Socket.IO's CONNECT, which carries the nonce."""
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=Resolver()),
-            middlewares=(self._same_origin,),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        self._client = self._make_client(self._http)
+        self._entered = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._client.connect(
-                    self._origin, transports=["websocket"], namespaces=[_NAMESPACE], wait_timeout=timeout_s
-                )
-        except TimeoutError:
-            raise ConnectTimeout(f"no connection within {timeout_s:g} s") from None
-        except Exception as error:  # whatever a library or a peer comes up with, there is no connection
-            raise _connect_error(error, self._refusal) from error
+                await self._wire.open(self._origin, _TARGET, self._tls)
+                self._nonce = await self._entered
+        except TimeoutError as error:
+            said = "the network did not answer in time" if error.errno else f"no connection within {timeout_s:g} s"
+            raise ConnectTimeout(said) from None
+        except (OSError, UnicodeError) as error:  # ssl.SSLError is an OSError
+            raise ConnectError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
     @property
     def nonce(self) -> str:
         """The Socket.IO sid; empty once the connection is gone."""
-        return self._client.get_sid(_NAMESPACE) or ""
+        return "" if self._why else self._nonce
 
     @property
     def local_address(self) -> str:
         """From the socket itself, so it is true whatever the routes say."""
-        return address.plain(self._client.eio.ws.get_extra_info("sockname"))
+        return address.plain(self._wire.local_address)
 
     async def send(self, event: str, payload: dict[str, Any]) -> None:
         """Queue an event; a connection that breaks before it is written ends with ``Closed``."""
+        if self._why or self._closed:
+            raise SendError(self._why or "the connection is closed")
         try:
-            await self._client.emit(event, payload, namespace=_NAMESPACE)
-        except socketio.exceptions.SocketIOError as error:
+            self._wire.send(packets.encode(packets.Event(event, [payload])))
+        except PacketError as error:
             raise SendError(str(error)) from None
 
     async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
-        """On the session of the websocket: the same server and trust in its certificate, no redirect elsewhere."""
-        if self._http is None or self._http.closed:
+        """To the same server, with the same trust in its certificate; no redirect is followed."""
+        if self._closed:
             raise RequestError("the connection is closed")
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/octet-stream"}
-        try:
-            async with (
-                asyncio.timeout(_REQUEST_TIMEOUT_S),
-                self._http.request(
-                    method, self._origin + path, data=body or None, headers=headers, ssl=self._tls or True
-                ) as response,
-            ):
-                answer = bytearray()
-                async for part in response.content.iter_any():
-                    answer += part
-                    if len(answer) > _ANSWER_MAX_BYTES:
-                        raise RequestError("the answer is too long")
-                return Answer(response.status, bytes(answer))
-        except TimeoutError:
-            raise RequestError(f"no answer within {_REQUEST_TIMEOUT_S:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: closed meanwhile
-            raise RequestError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
+        if self._http is None:
+            from deployx_agent.connection.http import Http
+
+            self._http = Http(self._origin, self._tls)
+        answer: Answer = await self._http.request(method, path, bearer, body)
+        return answer
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait for Engine.IO's queue to be written."""
+        """Wait until the system has taken everything."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._client.eio.queue.join()
+                await self._wire.written()
         except TimeoutError:
             return False
         return True
 
     async def close(self) -> None:
         """Say goodbye if the peer still listens; then close the socket whether it does or not."""
+        said = self._nonce and not self._why
         self._closed = True
-        if self._client is not None:
-            # Both ends of the library's background work end with the connection; nothing may outlive this call.
-            with suppress(Exception):
-                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                    await self._client.disconnect()
-            tasks = [task for task in (self._client.eio.read_loop_task, self._client.eio.write_loop_task) if task]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._silence:
+            self._silence.cancel()
         if self._http is not None:
-            with suppress(Exception):
-                await self._http.close()
+            self._http.close()
+        if said:
+            self._wire.send(packets.encode(packets.Disconnect()))
+        await self._wire.close()
 
-    def _make_client(self, http: aiohttp.ClientSession) -> Any:
-        options: dict[str, Any] = {"max_msg_size": limits.AGENT_MESSAGE_MAX_BYTES}
-        if self._tls:
-            options["ssl"] = self._tls
-        client = socketio.AsyncClient(
-            reconnection=False,
-            handle_sigint=False,
-            logger=_SILENT,
-            engineio_logger=_SILENT,
-            http_session=http,
-            websocket_extra_options=options,
-        )
-        client.on("*", self._on_event)
-        client.on("disconnect", self._on_disconnect)
-        client.on("connect_error", self._on_connect_error)
-        return client
+    # -------------------------------------------------------- what comes
 
-    async def _same_origin(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        origin = request.url.origin()
-        plain = origin.with_scheme({"ws": "http", "wss": "https"}.get(origin.scheme, origin.scheme))
-        self._dialled = self._dialled or plain
-        if plain != self._dialled:
-            raise aiohttp.ClientError(f"the server redirects to {origin}, which is not the server that was asked for")
-        return await handler(request)
+    def _take(self, raw: bytes) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        try:
+            packet = packets.decode(raw)
+            if self._nonce:
+                self._go_on(packet)
+            else:
+                self._enter(packet)
+        except PacketError as error:
+            if error.why is not packets.Why.RESERVED:  # an event that nobody here listens for, like others
+                self._wire.fail(f"the server breaks the protocol: {error}")
 
-    def _on_event(self, event: str, *arguments: Any) -> None:
-        if not self._closed:
-            self._deliver(Received(event, arguments[0] if arguments else None))
+    def _go_on(self, packet: packets.Packet) -> None:
+        match packet:
+            case packets.Event(name, args, ack_id):
+                if not self._closed:
+                    self._deliver(Received(name, args[0] if args else None))
+                if ack_id is not None:
+                    self._wire.send(packets.encode(packets.Ack(ack_id)))
+            case packets.Ping():
+                self._wire.send(packets.PONG)
+            case packets.Ack():
+                pass  # nothing is asked for, so it answers nothing
+            case packets.Disconnect() | packets.Close():
+                self._wire.fail("the server ended the session", websocket.GOING)
+            case _:
+                raise PacketError(packets.Why.TYPE, "This packet does not belong here.")
 
-    def _on_disconnect(self, reason: Any = "") -> None:
-        if not self._closed:
-            self._closed = True
-            self._deliver(Closed(str(reason) or "connection closed"))
+    def _enter(self, packet: packets.Packet) -> None:
+        """The way in: the server's handshake, our CONNECT, its answer."""
+        match packet:
+            case packets.Open() if not self._patience_s:
+                self._patience_s = (packet.ping_interval_ms + packet.ping_timeout_ms) / 1000
+                self._await_sound()
+                self._wire.send(packets.encode(packets.Connect()))
+            case packets.Connect(data) if self._patience_s:
+                sid = (data or {}).get("sid")
+                if not isinstance(sid, str) or not 0 < len(sid) <= _SID_MAX:
+                    raise PacketError(packets.Why.MALFORMED, "The server does not say what it calls this connection.")
+                self._nonce = sid
+                if self._entered is not None and not self._entered.done():
+                    self._entered.set_result(sid)
+            case packets.ConnectError(data) if self._patience_s:
+                said = data.get("message") if isinstance(data, dict) else data
+                self._wire.fail(str(said or "the server refused the connection"), websocket.GOING)
+            case packets.Ping():
+                self._wire.send(packets.PONG)
+            case _:
+                raise PacketError(packets.Why.TYPE, "This packet does not belong here.")
 
-    def _on_connect_error(self, *data: Any) -> None:
-        detail = data[0] if data else ""
-        self._refusal = str(detail.get("message", "") if isinstance(detail, dict) else detail)
+    def _await_sound(self) -> None:
+        """Look again when the silence would be too long. Not moved with each packet: that would cost more than it."""
+        loop = asyncio.get_running_loop()
+        ends = self._heard_at + self._patience_s
+        if loop.time() >= ends:
+            self._wire.fail(f"nothing came from the server for {self._patience_s:g} s")
+        else:
+            self._silence = loop.call_at(ends, self._await_sound)
 
-
-def _connect_error(error: Exception, refusal: str) -> ConnectError:
-    """The library hides what happened behind "Connection error"; the exception it handled knows."""
-    cause: BaseException = error
-    while deeper := cause.__cause__ or cause.__context__:
-        cause = deeper
-    if isinstance(cause, TimeoutError | asyncio.CancelledError):
-        return ConnectTimeout("the network did not answer in time")
-    if isinstance(cause, aiohttp.WSServerHandshakeError):
-        return ConnectError(f"the server answered {cause.status} instead of opening a websocket")
-    if isinstance(cause, OSError | aiohttp.ClientError):
-        return ConnectError(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
-    return ConnectError(refusal or str(cause) or type(cause).__name__)
-
-
-def _silent_logger() -> logging.Logger:
-    logger = logging.getLogger("deployx.agent.socketio")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger
-
-
-_SILENT = _silent_logger()
+    def _ended(self, why: str) -> None:
+        self._why = why
+        if self._silence:
+            self._silence.cancel()
+        if self._entered is not None and not self._entered.done():
+            self._entered.set_exception(ConnectError(why))
+            self._entered.exception()  # seen, even if nobody waits: what failed before it is said instead
+        elif self._nonce and not self._closed:
+            self._deliver(Closed(why))
