@@ -27,10 +27,13 @@ def run(settings: Settings, log: Log) -> int:
         server = _server(settings, log)
         from deployx_agent.connection.registration import Registrar
         from deployx_agent.identity import Identity
+        from deployx_agent.policy.guard import Guard
         from deployx_agent.tasks.engine import Engine
 
         identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
-        engine = Engine(settings.state_dir / "tasks", settings.tasks_parallel, log, watch_only=settings.watch_only)
+        guard = Guard(settings.policy, lambda: (identity.public_key, registrar.hostname), log)
+        tasks = settings.state_dir / "tasks"
+        engine = Engine(tasks, settings.tasks_parallel, log, guard=guard, watch_only=settings.watch_only)
         if settings.watch_only:
             log.info("This agent only watches; tasks are refused")
         pass_on = enrollment.Enrollment(settings.state_dir, server, settings.enrollment_token, log)
@@ -42,6 +45,7 @@ def run(settings: Settings, log: Log) -> int:
             settings.agent_id,
             settings.tags,
             settings.facts_root,
+            guard=guard,
             watch_only=settings.watch_only,
         )
         status = StatusFile(

@@ -1,4 +1,4 @@
-"""``deployx-agent run | enroll | status | install-service``; plain ``deployx-agent`` runs.
+"""``deployx-agent run | enroll | status | policy check | install-service``; plain ``deployx-agent`` runs.
 
 Standard library only, and each command imports what it needs: otherwise the options would cost most of the memory.
 """
@@ -103,7 +103,20 @@ def _install_service(settings: config.Settings, options: dict[str, Any], log: lo
     return EXIT_OK
 
 
-_COMMANDS = {"run": _run, "enroll": _enroll, "status": _status, "install-service": _install_service}
+def _policy(settings: config.Settings, options: dict[str, Any], _log: logs.Log) -> int:
+    from deployx_agent.policy import check
+
+    print("\n".join(check.described(options["file"].absolute() if options["file"] else settings.policy)))
+    return EXIT_OK
+
+
+_COMMANDS = {
+    "run": _run,
+    "enroll": _enroll,
+    "status": _status,
+    "policy": _policy,
+    "install-service": _install_service,
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -139,6 +152,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", parents=[settings], help="whether the agent runs, and how its connection is")
     status.add_argument("--json", action="store_true", help="for programs")
+    policy = commands.add_parser("policy", help="what the server may do on this machine")
+    kinds = policy.add_subparsers(dest="policy_command", metavar="COMMAND", required=True)
+    check = kinds.add_parser("check", parents=[settings], help="say it in plain words, or why the policy is unusable")
+    check.add_argument("--file", type=Path, metavar="FILE", help="this file instead of the one that is in force")
     install = commands.add_parser("install-service", parents=[settings], help="start the agent at every boot")
     install.add_argument("--print", action="store_true", help="print the service definition, and do nothing")
     install.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")

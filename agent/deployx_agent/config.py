@@ -50,6 +50,8 @@ class Settings:
     """None: from the heartbeat's interval."""
     tasks_parallel: int
     watch_only: bool
+    policy: Path | None
+    """None: the machine's, which need not exist."""
     tags: Mapping[str, str]
     ca_file: Path | None
     insecure_http: bool
@@ -81,6 +83,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         pong_timeout_s=values.get("pong_timeout"),
         tasks_parallel=values.get("tasks_parallel", TASKS_PARALLEL),
         watch_only=values.get("watch_only", False),
+        policy=values.get("policy"),
         tags=values.get("tags", {}),
         ca_file=_readable(values.get("ca_file")),
         insecure_http=insecure,

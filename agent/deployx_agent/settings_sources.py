@@ -126,6 +126,7 @@ SETTINGS = (
     Setting("pong_timeout", _seconds, "seconds until a missing pong means that the connection is broken"),
     Setting("tasks_parallel", _parallel, "how many tasks may run at once; others wait their turn"),
     Setting("watch_only", _switch, "run no tasks: this machine is only to be seen"),
+    Setting("policy", _path, "the file that says what the server may do here, instead of the one of the machine"),
     Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),
     Setting("ca_file", _path, "trust this private certificate authority (PEM), and no other"),
     Setting("insecure_http", _switch, "allow plain http to another machine", in_file=False),

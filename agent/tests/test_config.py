@@ -96,6 +96,7 @@ EACH = {
     "pong_timeout": ("4", "pong_timeout_s", 4.0),
     "tasks_parallel": ("7", "tasks_parallel", 7),
     "watch_only": ("1", "watch_only", True),
+    "policy": ("/etc/x/policy.toml", "policy", Path("/etc/x/policy.toml")),
     "tags": ("role=web,env=prod", "tags", {"role": "web", "env": "prod"}),
     "ca_file": ("/dev/null", "ca_file", Path("/dev/null")),
     "insecure_http": ("1", "insecure_http", True),

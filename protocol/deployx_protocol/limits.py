@@ -37,6 +37,10 @@ ENV_MAX: Final = 64
 ENV_MAX_BYTES: Final = 16_384
 RUN_TIMEOUT_MAX_S: Final = 7 * 86_400
 RUN_EXPIRES_MAX_S: Final = 30 * 86_400
+SIGNED_DEVICES_MAX: Final = 500
+"""On how many devices a signed run may be: each of them is named in what is signed, and gets all of it."""
+POLICY_MAX_BYTES: Final = 24_576
+"""Of what a machine reports of its policy."""
 OUTPUT_QUOTA_MAX_BYTES: Final = 1 << 30
 """The most output of one task that may be kept."""
 TASK_CODE_MAX: Final = 64

@@ -56,6 +56,8 @@ class AgentRegister(Message, frozen=True, kw_only=True):
     """What people like to know about the machine: `os`, `kernel`, `arch`, `cpus`, `memory_bytes` …"""
     tags: dict[str, str] = {}
     """From the agent's settings: `role` → `web`. What people set in the dashboard goes before."""
+    policy: str = ""
+    """What the machine lets its server do, `policy.PolicyReport` as JSON; empty if it has no policy."""
     enrollment_token: str = ""
     """Only until the device is known."""
     signature: str = ""
@@ -77,6 +79,8 @@ class AgentRegister(Message, frozen=True, kw_only=True):
         _facts(self.fingerprint, "fingerprint", limits.FINGERPRINT_FACTS_MAX)
         _facts(self.facts, "facts", limits.FACTS_MAX)
         checks.tags(self.tags)
+        if len(self.policy.encode()) > limits.POLICY_MAX_BYTES:
+            raise checks.InvalidPayload(f"`policy` has more than {limits.POLICY_MAX_BYTES} bytes.")
         if self.public_key and not (self.signature and self.boot_id and self.origin and self.protocol):
             raise checks.InvalidPayload(
                 "A registration with `public_key` needs `signature`, `boot_id`, `origin` and `protocol`."

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from deployx_protocol import checks, limits
 from deployx_protocol.checks import InvalidPayload
+from deployx_protocol.dsse import Envelope
 from deployx_protocol.messages import Counter, Message
 from deployx_protocol.tasks import REPORTED, TaskState
 
@@ -59,6 +60,8 @@ class Task(Message, frozen=True, kw_only=True):
     output_quota_bytes: Counter
     known: bool = False
     """The server has the agent's receipt: an agent that does not know the task answers `lost` and never runs it."""
+    envelope: Envelope | None = None
+    """What an operator has signed, a `signed_runs.SignedRun`. A machine whose policy asks for it runs nothing else."""
 
     def __post_init__(self) -> None:
         _task_id(self.task_id)

@@ -138,6 +138,17 @@ class TaskCode(StrEnum):
     START_FAILED = "start_failed"  # failed: the system did not start it
     WRONG_DEVICE = "wrong_device"  # failed: the task names another agent than the one that got it
     WATCH_ONLY = "watch_only"  # failed: the agent was started to watch its machine, and runs nothing
+    # failed before it started: the machine's policy, which is not the server's to change, does not let it run
+    POLICY_UNUSABLE = "policy_unusable"  # failed: the policy file cannot be read or used, so nothing runs
+    POLICY_STOP = "policy_stop"  # failed: someone on the machine has stopped all work
+    POLICY_HOURS = "policy_hours"  # failed: nothing starts at this hour
+    POLICY_FORBIDS = "policy_forbids"  # failed: not this command, script, user or time-out
+    POLICY_UNSIGNED = "policy_unsigned"  # failed: it needs an operator's signature, and has none
+    POLICY_SIGNATURE = "policy_signature"  # failed: its signature is not good, or was made for something else
     # interrupted
     AGENT_STOPPED = "agent_stopped"  # interrupted: the agent was stopped while it ran
     AGENT_KILLED = "agent_killed"  # interrupted: the agent or its machine ended without notice while it ran
+
+
+REFUSED_BY_POLICY: Final = frozenset(code for code in TaskCode if code.startswith("policy_"))
+"""A machine refused the task because of its policy; it did not run."""

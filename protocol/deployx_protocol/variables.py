@@ -62,6 +62,7 @@ AGENT = frozenset(
         "INSECURE_HTTP",
         "LOG_LEVEL",
         "MACHINE_ID",
+        "POLICY",
         "PONG_TIMEOUT",
         "RECONNECT_ATTEMPTS",
         "RECONNECT_DELAY",

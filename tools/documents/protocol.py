@@ -19,7 +19,13 @@ from documents.source import (
     sections,
 )
 
-_MESSAGES = {**classes(PROTOCOL / "messages.py"), **classes(PROTOCOL / "task_messages.py")}
+_SIGNED = {"SignedRun", "SignedScript"}
+_MESSAGES = {
+    **classes(PROTOCOL / "messages.py"),
+    **classes(PROTOCOL / "task_messages.py"),
+    **classes(PROTOCOL / "dsse.py"),
+    **{name: item for name, item in classes(PROTOCOL / "signed_runs.py").items() if name in _SIGNED},
+}
 _TASKS = PROTOCOL / "tasks.py"
 _MACHINE = ROOT / "agent" / "deployx_agent" / "connection" / "machine.py"
 _TYPES = {
@@ -29,6 +35,7 @@ _TYPES = {
     "bool": "true or false",
     "Counter": "whole number from 0",
     "Seconds": "number from 0",
+    "Moment": "time",
     "Stream": "1 (stdout) or 2 (stderr)",
     "dict[str, str]": "object of text",
     "dict[str, int]": "object of whole numbers",
@@ -256,7 +263,7 @@ def _output_frames() -> str:
 def _signing() -> str:
     tree = function(PROTOCOL / "signing.py", "register_bytes")
     parts = next(node for node in ast.walk(tree) if isinstance(node, ast.List)).elts
-    rows = [f"{number}. `{_part(ast.unparse(part))}`" for number, part in enumerate(parts, 1)]
+    rows = [f"{number}. {_part(part)}" for number, part in enumerate(parts, 1)]
     return (
         f"## Signing bytes\n\n{module_doc(PROTOCOL / 'signing.py')}\n\n"
         "Every part is UTF-8 text; numbers are written in decimal. A map is "
@@ -265,10 +272,15 @@ def _signing() -> str:
     )
 
 
-def _part(written: str) -> str:
-    for prefix in ("*_map_parts(", "str("):
+def _part(part: ast.expr) -> str:
+    if isinstance(part, ast.Starred) and isinstance(part.value, ast.IfExp):
+        body = part.value.body
+        words = [_part(one) for one in body.elts] if isinstance(body, ast.Tuple) else [_part(body)]
+        return f"{', '.join(words)}; nothing where {_part(part.value.test)} is empty"
+    written = ast.unparse(part)
+    for prefix in ("*", "_map_parts(", "str("):
         written = written.removeprefix(prefix)
-    return written.rstrip(")").removeprefix("message.")
+    return f"`{written.rstrip(')').removeprefix('message.')}`"
 
 
 def _tokens() -> str:

@@ -7,6 +7,7 @@ from deployx_agent import VERSION
 from deployx_agent.enrollment import Enrollment
 from deployx_agent.facts import fingerprint, system
 from deployx_agent.identity import UNSIGNED, Identity
+from deployx_agent.policy.guard import Guard, told
 from deployx_agent.tasks.store import Store
 from deployx_protocol import PROTOCOL_VERSION
 from deployx_protocol.messages import WATCHES_ONLY, AgentRegister
@@ -25,10 +26,13 @@ class Registrar:
         tags: Mapping[str, str],
         facts_root: Path,
         *,
+        guard: Guard | None = None,
         watch_only: bool,
     ) -> None:
         self.identity = identity
         self._store = store
+        self._guard = guard
+        self._policy_told = ""
         self._tags = dict(tags)
         self.enrollment = enrollment
         self.hostname = system.hostname()
@@ -43,9 +47,17 @@ class Registrar:
         """The configured one, or `<hostname>-<8 hex of the key's hash>`."""
         return self._configured_agent_id or self.identity.default_agent_id(self.hostname)
 
+    def policy_changed(self) -> bool:
+        """Whether the server was last told of another policy than the present one."""
+        return self._policy()[0] != self._policy_told
+
+    def _policy(self) -> tuple[str, dict[str, str]]:
+        return told(self._guard.report() if self._guard else None)
+
     def message(self, nonce: str, ip_address: str) -> AgentRegister:
         """The signed registration for the connection that the server calls ``nonce``."""
         machine = self.identity.machine
+        self._policy_told, about_policy = self._policy()
         return self.identity.sign(
             AgentRegister(
                 agent_id=self.agent_id,
@@ -62,8 +74,9 @@ class Registrar:
                 journal_id=self._store.journal_id,
                 journal_high_water=self._store.high_water,
                 fingerprint=self._fingerprint,
-                facts=self._facts,
+                facts=self._facts | about_policy,
                 tags=self._tags,
+                policy=self._policy_told,
                 enrollment_token=self.enrollment.token(machine.generation),
                 signature=UNSIGNED,
             ),

@@ -270,6 +270,10 @@ class Session:
         if self._heartbeat.overdue(now):
             reason = f"no pong within {self._heartbeat.pong_timeout_s:g} s"
             raise _Over(Ending(Event.SOCKET_ERROR, reason, Why.LOST))
+        if self._heartbeat.due(now) and self._registrar.policy_changed():
+            self._log.info("The policy of this machine has changed; the server is told")
+            await self._register()
+            return
         if self._heartbeat.due(now):
             await self._transport.send(events.PING, {})
             self._heartbeat.sent(now)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deployx_agent.logs import Log
+from deployx_agent.policy.guard import Guard
 from deployx_agent.tasks import processes, recovery
 from deployx_agent.tasks.entry import Entry, clock, update_of
 from deployx_agent.tasks.journal import Row, Stage
@@ -48,17 +49,23 @@ _ONLY_WATCHED = Ending(
 class Engine:
     """The tasks of this agent, remembered in ``folder``. Raises ConfigError when the journal cannot be opened.
 
-    ``watch_only``: each task is refused, also one that an earlier process accepted.
+    ``guard`` is asked before a task is taken and again before it starts. ``watch_only``: each task is refused, also one
+    that an earlier process accepted.
     """
 
-    def __init__(self, folder: Path, parallel: int, log: Log, *, watch_only: bool = False) -> None:
+    def __init__(
+        self, folder: Path, parallel: int, log: Log, *, guard: Guard | None = None, watch_only: bool = False
+    ) -> None:
         self._parallel = parallel
+        self._guard = guard
         self._watch_only = watch_only
         self._log = log
         self.store = Store(folder, parallel, log)
         self._entries: dict[str, Entry] = {}
         self._outbox = Outbox(self._entries, self._on_settled, log)
-        self._worker = Worker(self.store, lambda: self._connection, self._on_started, self._outbox.has_output, log)
+        self._worker = Worker(
+            self.store, lambda: self._connection, self._on_started, self._outbox.has_output, self._guarded, log
+        )
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._waiting = Waiting(self._expire)
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -196,7 +203,7 @@ class Engine:
         if entry:
             self._again(entry, task)
             return False
-        refusal = self._refusal(task)
+        refusal = self._refusal(task) or await self._guarded(task)
         if refusal:
             await self._refuse(task.task_id, refusal)
         return refusal is None
@@ -211,6 +218,11 @@ class Engine:
         if self._watch_only:
             return _ONLY_WATCHED
         return Ending(TaskState.EXPIRED) if task.expires_in_s <= 0 else None
+
+    async def _guarded(self, task: Task) -> Ending | None:
+        """How ``task`` ends if the policy of this machine does not let it run."""
+        refusal = await self._guard.refusal(task, self.store) if self._guard else None
+        return Ending(TaskState.FAILED, refusal.code, refusal.message) if refusal else None
 
     def _again(self, entry: Entry, task: Task) -> None:
         """A repeat: answered with what is known, and the word that a task of an earlier process waits for."""

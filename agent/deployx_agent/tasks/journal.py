@@ -38,6 +38,15 @@ CREATE TABLE tasks (
 CREATE TABLE journal (journal_id TEXT NOT NULL);
 PRAGMA user_version = {_FORMAT};
 """
+_LATER = """
+CREATE TABLE beginning (at REAL NOT NULL);
+CREATE TABLE numbers (
+    number TEXT PRIMARY KEY,
+    task_id TEXT NOT NULL,
+    expires_at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+"""What came to the format later. An older agent passes it over."""
 
 
 class Stage(StrEnum):
@@ -91,6 +100,15 @@ class Journal:
         taken = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").fetchone()
         self.high_water = int(taken[0]) if taken else 0
         """How many tasks this journal has ever taken."""
+        self.remembers_since: float = self._database.execute("SELECT at FROM beginning").fetchone()[0]
+        """When it began, in seconds since 1970: what was signed before may have been run and forgotten."""
+
+    def take_number(self, number: str, task_id: str, expires_at: float) -> bool:
+        """Give the number of something signed to a task, for good; False if another one has it."""
+        with self._transaction():
+            self._database.execute("INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)", (number, task_id, expires_at))
+            taken = self._database.execute("SELECT task_id FROM numbers WHERE number = ?", (number,)).fetchone()
+        return bool(taken[0] == task_id)
 
     def received(self, tasks: Iterable[tuple[str, bytes]]) -> None:
         """Remember new tasks, all or none. Like all that follows: durable when it returns, raises sqlite3.Error."""
@@ -155,11 +173,12 @@ class Journal:
         return map(_row, rows)
 
     def prune(self) -> int:
-        """Forget what was closed more than `KEPT_DAYS` ago; how many."""
+        """Forget what was closed, and numbers that expired, more than `KEPT_DAYS` ago; how many tasks."""
+        before = time.time() - KEPT_DAYS * 86_400
         with self._transaction():
-            return self._database.execute(
-                "DELETE FROM tasks WHERE stage = ? AND at < ?", (Stage.CLOSED, time.time() - KEPT_DAYS * 86_400)
-            ).rowcount
+            self._database.execute("DELETE FROM numbers WHERE expires_at < ?", (before,))
+            query = "DELETE FROM tasks WHERE stage = ? AND at < ?"
+            return self._database.execute(query, (Stage.CLOSED, before)).rowcount
 
     def close(self) -> None:
         """Let go of the file."""
@@ -215,12 +234,21 @@ def _open(path: Path) -> sqlite3.Connection:
             database.execute("INSERT INTO journal VALUES (?)", (secrets.token_hex(16),))
             database.execute("COMMIT")
         _check(database)
+        _add(database)
     except (Unusable, sqlite3.Error) as error:
         database.close()
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             raise Unusable(f"it is damaged ({error})") from None
         raise
     return database
+
+
+def _add(database: sqlite3.Connection) -> None:
+    """What came to the format later. A journal that lacks it has run nothing that was signed."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'numbers'").fetchone():
+        database.executescript(f"BEGIN IMMEDIATE; {_LATER}")
+        database.execute("INSERT INTO beginning VALUES (?)", (time.time(),))
+        database.execute("COMMIT")
 
 
 def _check(database: sqlite3.Connection) -> None:

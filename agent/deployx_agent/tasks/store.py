@@ -56,6 +56,11 @@ class Store:
         return str(self.folder.absolute())
 
     @property
+    def remembers_since(self) -> float:
+        """When this memory of tasks began, in seconds since 1970."""
+        return self._journal.remembers_since
+
+    @property
     def high_water(self) -> int:
         """How many tasks the journal has ever taken."""
         return self._journal.high_water
@@ -83,6 +88,10 @@ class Store:
         if raw is None:
             raise DiskError("it has lost the task")
         return msgspec.json.decode(raw, type=Task)
+
+    async def take_number(self, number: str, task_id: str, expires_at: float) -> bool:
+        """Whether the number of something signed is this task's, now and for good. Raises DiskError."""
+        return await self._in_order(self._journal.take_number, number, task_id, expires_at)
 
     async def received(self, tasks: list[Task]) -> None:
         """Durable when it returns, like all that follows. Raises DiskError."""

@@ -1,7 +1,7 @@
 """What one task needs from its turn to its end: its script, room on the disk, a start that is journalled."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from deployx_agent.connection.transport import RequestError
 from deployx_agent.logs import Log
@@ -11,7 +11,7 @@ from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.outbox import Connection
 from deployx_agent.tasks.runner import Ending
 from deployx_agent.tasks.store import DiskError, Store
-from deployx_protocol.task_messages import Script
+from deployx_protocol.task_messages import Script, Task
 from deployx_protocol.tasks import TaskCode, TaskState
 
 DISK_RESERVE_BYTES = 16 * 1024 * 1024
@@ -22,7 +22,10 @@ _NEVER = (403, 404, 410)
 
 
 class Worker:
-    """Does tasks, one call each. ``on_started`` and ``on_output`` are told of progress, in the loop."""
+    """Does tasks, one call each. ``on_started`` and ``on_output`` are told of progress, in the loop.
+
+    ``guarded`` says how a task ends if it may not start now, whatever held when it was taken.
+    """
 
     def __init__(
         self,
@@ -30,12 +33,14 @@ class Worker:
         connection: Callable[[], Connection | None],
         on_started: Callable[[Entry, int], None],
         on_output: Callable[[Entry], None],
+        guarded: Callable[[Task], Awaitable[Ending | None]],
         log: Log,
     ) -> None:
         self._store = store
         self._connection = connection
         self._on_started = on_started
         self._on_output = on_output
+        self._guarded = guarded
         self._log = log
 
     async def do(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
@@ -56,6 +61,8 @@ class Worker:
 
     async def _attempt(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
         task = entry.task = entry.task or await self._store.task(entry.task_id)
+        if refusal := await self._guarded(task):
+            return refusal
         entry.spool = self._store.spool(task)
         user, path = command.user_of(task), None
         if task.script:

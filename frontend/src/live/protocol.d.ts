@@ -52,6 +52,8 @@ export interface components {
                 [key: string]: string;
             };
             /** @default  */
+            policy: string;
+            /** @default  */
             enrollment_token: string;
             /** @default  */
             signature: string;
@@ -399,6 +401,26 @@ export interface components {
             output_quota_bytes: number;
             /** @default false */
             known: boolean;
+            /** @default null */
+            envelope: components["schemas"]["Envelope"] | null;
+        };
+        /**
+         * Envelope
+         * @description A DSSE envelope: something that was signed, and by whom.
+         */
+        Envelope: {
+            payload: string;
+            payloadType: string;
+            signatures: components["schemas"]["Signature"][];
+        };
+        /**
+         * Signature
+         * @description One signature over `dsse.pae`. `keyid` says which key to try; nothing else follows from it.
+         */
+        Signature: {
+            sig: string;
+            /** @default  */
+            keyid: string;
         };
         /**
          * TaskAcknowledged

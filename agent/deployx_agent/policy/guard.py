@@ -1,0 +1,134 @@
+"""Stands before each task: asks the policy, remembers what may be done only once, and says so in the log.
+
+Invariant: the number of a signed run is in the journal, for this task, before the task is; whoever sends it again, in
+another task, is refused.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from deployx_agent.logs import Log
+from deployx_agent.policy.file import Found, PolicyFile
+from deployx_protocol.task_messages import Task
+from deployx_protocol.tasks import TaskCode
+
+if TYPE_CHECKING:  # most machines have no policy, and the agent's memory is counted
+    from deployx_protocol.policy import PolicyReport, Refusal
+
+NO_POLICY = "There is no policy on this machine: it does whatever its server says."
+_SUMMARY_MAX = 200
+
+
+class Memory(Protocol):
+    """What the journal is asked for."""
+
+    @property
+    def remembers_since(self) -> float:
+        """When it began, in seconds since 1970."""
+
+    async def take_number(self, number: str, task_id: str, expires_at: float) -> bool:
+        """Whether ``number`` is this task's. Raises DiskError."""
+
+
+class Guard:
+    """``identity`` gives this agent's public key and host name, which may change while it runs."""
+
+    def __init__(self, path: Path | None, identity: Callable[[], tuple[str, str]], log: Log) -> None:
+        self._file = PolicyFile(path)
+        self._identity = identity
+        self._log = log
+        self._user = own_user()
+        self._told: Found | None = None
+        self._tell(self._file.current())
+
+    async def refusal(self, task: Task, memory: Memory) -> "Refusal | None":
+        """Why ``task`` does not run here, now; None if it may, and then its number is taken. Raises DiskError."""
+        found = self._file.current()
+        if found != self._told:
+            self._tell(found)
+        refused = await self._judge(found, task, memory)
+        if refused:
+            self._log.warning("Task refused by the policy of this machine", task_id=task.task_id, code=refused.code)
+        return refused
+
+    async def _judge(self, found: Found | None, task: Task, memory: Memory) -> "Refusal | None":
+        stopped_by = self._file.stopped_by(found)
+        if found is None and not stopped_by:
+            return None
+        from deployx_protocol.policy import Refusal
+
+        if stopped_by:
+            return Refusal(TaskCode.POLICY_STOP, f"All work on this machine is stopped by the file {stopped_by}.")
+        from deployx_agent.policy.decide import Machine, decide
+
+        since = datetime.fromtimestamp(memory.remembers_since, UTC)
+        verdict = decide(found, task, Machine(*self._identity(), self._user, since), datetime.now(UTC))
+        if isinstance(verdict, Refusal):
+            return verdict
+        if verdict.number and verdict.expires_at:
+            if not await memory.take_number(verdict.number, task.task_id, verdict.expires_at.timestamp()):
+                message = "This signed run was done here before, and a signature is good for once; sign it anew."
+                return Refusal(TaskCode.POLICY_SIGNATURE, message)
+            self._log.info("Task is signed", task_id=task.task_id, by=", ".join(verdict.signers))
+        return None
+
+    def report(self) -> "PolicyReport | None":
+        """What the server is told of it; None if there is nothing to tell."""
+        found = self._file.current()
+        if found != self._told:
+            self._tell(found)
+        stop = self._file.stopped_by(found)
+        if found is None and not stop:
+            return None
+        from deployx_protocol.policy import PolicyReport
+
+        found = found or Found(self._file.path)
+        return PolicyReport(
+            file=str(found.path),
+            sha256=found.sha256,
+            error=found.error,
+            stop=stop,
+            user=self._user,
+            rules=found.policy,
+        )
+
+    def _tell(self, found: Found | None) -> None:
+        self._told = found
+        if found is None:
+            self._log.info(NO_POLICY)
+        elif found.policy is None:
+            self._log.error(f"{found.error} Nothing is run until it is mended")
+        else:
+            from deployx_protocol.policy import PolicyReport
+            from deployx_protocol.policy_words import summary
+
+            said = summary(PolicyReport(file=str(found.path), rules=found.policy))
+            self._log.info(f"Policy of this machine: {said}", file=found.path, sha256=found.sha256[:16])
+
+
+def told(report: "PolicyReport | None") -> tuple[str, dict[str, str]]:
+    """A report as it is sent: all of it, and one line among the facts about the machine."""
+    if report is None:
+        return "", {}
+    from deployx_protocol.policy_words import summary
+
+    line = "".join(character if character.isprintable() else "?" for character in summary(report))
+    return msgspec.json.encode(report).decode(), {"policy": line[:_SUMMARY_MAX].strip()}
+
+
+def own_user() -> str:
+    """Whose rights a task has that names no user."""
+    if sys.platform == "win32":
+        return os.environ.get("USERNAME", "")
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container a user need not have a name
+        return str(os.geteuid())
