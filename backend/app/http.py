@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.complaints import Complaints
+from app.realtime.agentlink.handover import Handover
 
 REQUEST_S = 10.0
 """How long a request may take to arrive, from the opening of its connection or its first byte to its last."""
@@ -50,10 +51,14 @@ class Waiting:
 
 
 class Http(HttpToolsProtocol):
-    """One connection until it is upgraded or gone. Those that share ``waiting`` share its limit."""
+    """One connection until it is upgraded or gone. Those that share ``waiting`` share its limit.
 
-    def __init__(self, *args: Any, waiting: Waiting, **options: Any) -> None:
+    ``agents`` takes over the websockets that are its own.
+    """
+
+    def __init__(self, *args: Any, waiting: Waiting, agents: Handover | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._agents = agents
         self._waiting = waiting
         self._address = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -97,7 +102,11 @@ class Http(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """From here on the handlers of websockets have deadlines of their own."""
         self._settle()
-        super().handle_websocket_upgrade()
+        if self._agents and self._agents.wants(self.url):
+            self.connections.discard(self)
+            self._agents.take(self.transport, self.scope)
+        else:
+            super().handle_websocket_upgrade()
 
     def _expect(self) -> None:
         if self._timer is None:

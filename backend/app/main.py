@@ -30,10 +30,13 @@ from app.devices.statistics import StatisticsService
 from app.groups.routes import router as group_routes
 from app.groups.service import GroupService
 from app.housekeeping import Housekeeping
+from app.realtime.agentlink.handover import Handover
+from app.realtime.agentlink.server import AgentLink
 from app.realtime.agents import AgentGateway
 from app.realtime.bus import LocalBus
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.link import LinkServer
+from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
 from app.realtime.publisher import Publisher
@@ -91,14 +94,21 @@ def create_app(settings: Settings) -> FastAPI:
         pending_max=settings.pending_devices_max,
     )
 
-    agent_server = LinkServer(
+    agent_link = AgentLink(
+        allowed=events.FROM_AGENT,
+        ping_interval_s=settings.ping_interval,
+        ping_timeout_s=settings.ping_timeout,
+        refused=counted.refused_packet,
+    )
+    polling_server = LinkServer(
         allowed=events.FROM_AGENT,
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
         max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
         cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
     )
-    notices = Notices(agent_server, sessions)
+    agent_links = AgentLinks(agent_link, polling_server)
+    notices = Notices(agent_links, sessions)
     loop = PresenceLoop(
         registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=notices.register_again
     )
@@ -110,7 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
         ReaperService(uow, db),
         counted,
     )
-    agent_server.serve(AgentGateway(agent_server, sessions, notices, loop, work, settings, counted, bus.publish))
+    agent_links.serve(AgentGateway(agent_links, sessions, notices, loop, work, settings, counted, bus.publish))
 
     dashboard_server = LinkServer(
         allowed=events.FROM_DASHBOARD,
@@ -156,7 +166,7 @@ def create_app(settings: Settings) -> FastAPI:
         await notices.goodbye()
         await publisher.told(LAST_WORDS_S)
         await dashboards.goodbye()
-        await asyncio.gather(agent_server.finished(LAST_WORDS_S), dashboard_server.finished(LAST_WORDS_S))
+        await asyncio.gather(agent_links.finished(LAST_WORDS_S), dashboard_server.finished(LAST_WORDS_S))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -174,7 +184,7 @@ def create_app(settings: Settings) -> FastAPI:
             await drain()
             for task in tasks:
                 task.cancel()
-        await agent_server.shutdown()
+        await agent_links.shutdown()
         await dashboard_server.shutdown()
         accounts.close()
         await db.close()
@@ -190,6 +200,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.drained = False
     app.state.drain = drain
+    app.state.handover = Handover(agent_link, settings.trusted_proxies)
     app.add_middleware(RequestFrame, metrics=counted)
     problems.install(app)
     attach(
@@ -204,7 +215,7 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.router(counted, auth),
         docs.router(),
     )
-    app.mount("/socket.io", socketio.ASGIApp(agent_server, socketio_path=None))
+    app.mount("/socket.io", socketio.ASGIApp(polling_server, socketio_path=None))
     app.mount("/ui/socket.io", socketio.ASGIApp(dashboard_server, socketio_path=None))
     app.router.routes += unanswered.Unanswered().routes
     attach(app, spa.router(spa.find()))

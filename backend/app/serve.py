@@ -183,9 +183,10 @@ def _up(url: str) -> None:
 
 def uvicorn_config(app: Any, settings: Settings, own: Certificate | None = None) -> uvicorn.Config:
     """How ``app`` is served, here and in tests."""
+    agents = getattr(getattr(app, "state", None), "handover", None)
     return uvicorn.Config(
         app,
-        http=cast(Any, partial(Http, waiting=Waiting(settings.anonymous_max))),
+        http=cast(Any, partial(Http, waiting=Waiting(settings.anonymous_max), agents=agents)),
         ws=WebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # or it would override the ping timeout of the specification

@@ -14,7 +14,8 @@ from app.complaints import Complaints
 from app.hints import Hint, HintKind, Publish
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
-from app.realtime.link import LinkServer, source_ip
+from app.realtime.link import source_ip
+from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
 from app.realtime.registering import Registering
@@ -37,7 +38,7 @@ class AgentGateway:
 
     def __init__(
         self,
-        server: LinkServer,
+        server: AgentLinks,
         sessions: Sessions,
         notices: Notices,
         presence: PresenceLoop,
@@ -77,8 +78,7 @@ class AgentGateway:
 
     async def connecting(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         """Everyone may connect; who they are is asked by `agent_register`."""
-        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
-        session = AgentSession(sid=sid, eio_sid=eio_sid, source_ip=source_ip(environ))
+        session = AgentSession(sid=sid, eio_sid=self._server.transport_id(sid), source_ip=source_ip(environ))
         self._sessions.add(session)
         self._metrics.agent_connections.labels("open").inc()
         log.info(f"New agent connection: sid={sid}", source_ip=session.source_ip)

@@ -6,6 +6,11 @@ import msgspec
 
 from deployx_protocol.messages import Message
 
+UNKNOWN_EVENT: dict[str, Any] = {
+    "ok": False,
+    "error": {"code": "unknown_event", "message": "There is no such event here."},
+}
+
 
 def accepted(data: Message | None = None) -> dict[str, Any]:
     """It is done; ``data`` is what came of it."""

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
-import engineio
 import msgspec
 import socketio
 import structlog
@@ -24,7 +23,9 @@ from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from app.complaints import Complaints
+from app.realtime.answers import UNKNOWN_EVENT
 from app.realtime.link_socket import LinkSocket
+from app.realtime.reasons import Reason
 from deployx_protocol import events
 
 log = structlog.get_logger()
@@ -83,10 +84,14 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         self.on("connect", self._decide)
         self.on("disconnect", handler.disconnected)
 
+    def transport_id(self, sid: str) -> str:
+        """The Engine.IO sid under a connection; empty when it is gone."""
+        return self.manager.eio_sid_from_sid(sid, "/") or ""
+
     def socket(self, sid: str) -> LinkSocket | None:
         """The Engine.IO socket under a connection, while it is open."""
-        eio_sid = self.manager.eio_sid_from_sid(sid, "/")
-        return self.eio.sockets.get(eio_sid) if eio_sid else None
+        socket: LinkSocket | None = self.eio.sockets.get(self.transport_id(sid))
+        return socket
 
     async def tell(self, sid: str, event: str, payload: Any) -> None:
         """Send an event to one connection, if it is open: ``emit`` without a task, and without a search for bytes."""
@@ -95,7 +100,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
             text = WireJson.dumps([event, payload])
             await socket.send(eio_packet.Packet(eio_packet.MESSAGE, f"{sio_packet.EVENT}{text}"))
 
-    async def cut(self, sid: str, reason: str = engineio.AsyncServer.reason.SERVER_DISCONNECT) -> None:
+    async def cut(self, sid: str, reason: str = Reason.SERVER_DISCONNECT) -> None:
         """Close a connection and its transport, after what was queued for it is sent."""
         socket = self.socket(sid)
         if socket:
@@ -105,7 +110,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         """Close a transport that may never have connected."""
         socket = self.eio.sockets.get(eio_sid)
         if socket:
-            await socket.cut(self.eio.reason.SERVER_DISCONNECT)
+            await socket.cut(Reason.SERVER_DISCONNECT)
 
     async def finished(self, deadline_s: float) -> None:
         """Wait until every websocket has sent its last words; whoever does not read them in time is left behind."""
@@ -160,7 +165,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
             case sio_packet.ACK if isinstance(packet.data, list):
                 await self._handle_ack(eio_sid, "/", packet.id, packet.data)
             case sio_packet.DISCONNECT:
-                await self._handle_disconnect(eio_sid, "/", self.reason.CLIENT_DISCONNECT)
+                await self._handle_disconnect(eio_sid, "/", Reason.CLIENT_DISCONNECT)
                 await self.cut_transport(eio_sid)
             case _:
                 await self.refuse(eio_sid, f"packet type {packet.packet_type}")
@@ -184,7 +189,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         if eio_sid not in self.environ:  # the transport closed while we decided
             await self.manager.disconnect(sid, "/", ignore_queue=True)
             if self._handler:
-                await self._handler.disconnected(sid, self.reason.TRANSPORT_CLOSE)
+                await self._handler.disconnected(sid, Reason.TRANSPORT_CLOSE)
         elif self._handler:
             await self._handler.connected(sid)
 
@@ -200,7 +205,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         sid = self.manager.sid_from_eio_sid(eio_sid, "/")
         if name not in self._allowed or self._handler is None:
             self._complaints.note(source_ip(self.environ.get(eio_sid, {})), "an unknown event")
-            answer: Any = {"ok": False, "error": {"code": "unknown_event", "message": "There is no such event here."}}
+            answer: Any = UNKNOWN_EVENT
         else:
             answer = await self._handler.received(sid, name, data[1:])
         if packet.id is not None:

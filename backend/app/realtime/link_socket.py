@@ -14,9 +14,10 @@ from engineio import packet as eio_packet
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 
+from app.realtime.reasons import Reason
+
 OUTGOING_MAX = 2_000
 """Packets that may wait for a peer that does not read them; then the connection is cut."""
-TOO_SLOW = "peer does not read"
 _FROM_CLIENTS = frozenset({eio_packet.PONG, eio_packet.MESSAGE, eio_packet.UPGRADE, eio_packet.CLOSE})
 _TURNS_TO_READ = 50
 """Turns of the loop in which what has arrived gets from the kernel to `receive`; a few are enough."""
@@ -74,7 +75,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         if self.closed:
             return
         if self.queue.qsize() >= OUTGOING_MAX:
-            await self.cut(TOO_SLOW)
+            await self.cut(Reason.TOO_SLOW)
             return
         self.queue.put_nowait(pkt)
 
@@ -82,10 +83,10 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         """Note signs of life before anything else; a packet that no client sends ends the connection."""
         if pkt.packet_type not in _FROM_CLIENTS:
             self._complain("an unknown transport packet")
-            await self.cut(self.server.reason.SERVER_DISCONNECT)
+            await self.cut(Reason.SERVER_DISCONNECT)
             return
         if pkt.packet_type == eio_packet.CLOSE:  # the library forgets the session and leaves its websocket open
-            await self.cut(self.server.reason.CLIENT_DISCONNECT)
+            await self.cut(Reason.CLIENT_DISCONNECT)
             return
         if pkt.packet_type == eio_packet.PONG:
             self._alive.set()
@@ -130,7 +131,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
             self._complain(f"malformed transport packet: {str(error)[:200]}")
         finally:
             self._stop_deadline()
-            await self.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            await self.close(wait=False, abort=True, reason=Reason.TRANSPORT_CLOSE)
             self.queue.put_nowait(None)  # after a malformed packet nothing else would ever wake the library's writer
             self.finished.set()
 
@@ -160,7 +161,7 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
         for _ in range(_TURNS_TO_READ):
             await asyncio.sleep(0)
         if self._pong_deadline is deadline:
-            await self.cut(self.server.reason.PING_TIMEOUT)
+            await self.cut(Reason.PING_TIMEOUT)
 
     def _stop_deadline(self) -> None:
         if self._pong_deadline:

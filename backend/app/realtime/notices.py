@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from app.hints import Hint, HintKind
-from app.realtime.link import LinkServer
+from app.realtime.links import AgentLinks
 from app.realtime.sessions import AgentSession, Sessions
 from deployx_protocol import events
 from deployx_protocol.codes import Code
@@ -20,7 +20,7 @@ SHUTDOWN_RETRY_S = 2.0
 class Notices:
     """Speaks to the agents in ``sessions``."""
 
-    def __init__(self, server: LinkServer, sessions: Sessions) -> None:
+    def __init__(self, server: AgentLinks, sessions: Sessions) -> None:
         self._server = server
         self._sessions = sessions
         self._tasks: set[asyncio.Task[None]] = set()

@@ -17,9 +17,10 @@ from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, 
 from app.realtime import credentials
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
-from app.realtime.link import LinkServer
+from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
+from app.realtime.reasons import Reason
 from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.tasks import TaskGateway
 from app.settings import Settings
@@ -44,7 +45,7 @@ class Registering:
 
     def __init__(
         self,
-        server: LinkServer,
+        server: AgentLinks,
         sessions: Sessions,
         admission: Admission,
         notices: Notices,
@@ -119,8 +120,7 @@ class Registering:
             session.contending = False
 
     async def _is_there(self, session: AgentSession) -> bool:
-        socket = self._server.socket(session.sid)
-        return socket is not None and await socket.probe(PROBE_S)
+        return await self._server.probe(session.sid, PROBE_S)
 
     async def _rival_is_alive(self, device_id: int) -> bool:
         rival = self._sessions.by_device.get(device_id)
@@ -149,7 +149,7 @@ class Registering:
             return
         if session.closed:  # it went while its registration was being saved
             session.device_id, session.epoch = outcome.device_id, outcome.epoch
-            cause = session.departure(self._server.reason.TRANSPORT_CLOSE, self._settings.ping_timeout)
+            cause = session.departure(Reason.TRANSPORT_CLOSE, self._settings.ping_timeout)
             self._presence.depart(session, *cause)
             return
         previous = self._sessions.bind(session, outcome.device_id, outcome.epoch)

@@ -5,8 +5,7 @@ Invariant: a device has at most one session; everything else that presents its i
 
 from dataclasses import dataclass
 
-import engineio
-
+from app.realtime.reasons import Reason
 from deployx_protocol.codes import Code
 from deployx_protocol.states import StatusCause
 
@@ -48,7 +47,7 @@ class AgentSession:
             return StatusCause.AGENT_LEAVING, f"the agent stopped: {self.leaving}" if self.leaving else ""
         if self.ended is not None:
             return _ENDINGS.get(self.ended, StatusCause.CUT_OFF), ""
-        if reason == engineio.AsyncServer.reason.PING_TIMEOUT:
+        if reason == Reason.PING_TIMEOUT:
             return StatusCause.PING_TIMEOUT, f"no pong for {ping_timeout_s:g} s"
         return StatusCause.CONNECTION_CLOSED, ""
 

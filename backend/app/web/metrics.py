@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
+from deployx_protocol.packets import Why
 from deployx_protocol.states import StatusCause
 
 
@@ -45,6 +46,7 @@ class Metrics:
         self.task_output_bytes = self._counter("task_output_bytes", "Bytes of output received, repeats included")
         self.task_intake_full = self._counter("task_intake_full", "Reports that had to be sent again for want of room")
         self.tasks_reaped = self._counter("tasks_reaped", "Tasks ended by their deadline", "state")
+        self.link_refused = self._counter("link_refused", "Packets of agents that break the protocol", "why")
         self.database_errors = self._counter("database_errors", "Times that the database did not answer")
 
     def came_online(self) -> None:
@@ -54,6 +56,10 @@ class Metrics:
     def went_offline(self, cause: StatusCause) -> None:
         """A device went offline."""
         self.status_changes.labels("offline", cause.value).inc()
+
+    def refused_packet(self, why: Why) -> None:
+        """An agent sent what breaks the protocol."""
+        self.link_refused.labels(why.value).inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"deployx_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,272 @@
+"""One agent's connection: packets in, one after another; packets out, at once.
+
+Invariants: an event reaches the handler only after CONNECT was answered, only under a name of the allow-list, one at a
+time and in order. Whatever ends the connection, the handler hears of it once. What waits to be sent is bounded, and so
+is what waits to be handled: a peer that does not read is cut, one that talks faster than it is served is not read.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from app.realtime.agentlink.deadlines import Watch
+from app.realtime.agentlink.steps import begin
+from app.realtime.answers import UNKNOWN_EVENT
+from app.realtime.reasons import Reason
+from deployx_protocol import events, limits, packets
+
+if TYPE_CHECKING:
+    from app.realtime.agentlink.server import AgentLink
+
+OUTGOING_MAX_BYTES = 1024 * 1024
+"""What may wait for a peer that does not read; then the connection is cut."""
+WAITING_MAX = 32
+"""Packets that may wait while an event is handled; then the peer is not read."""
+MESSAGE_WALL_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
+"""Of one frame. A message above the limit is refused with a reason; this is the wall behind it."""
+
+_encode = msgspec.json.Encoder().encode
+log = structlog.get_logger()
+
+
+class AgentConnection(WSListener):
+    """One websocket. ``transport_id`` is its Engine.IO sid; ``sid``, its Socket.IO sid, is empty before CONNECT.
+
+    ``entered`` says that CONNECT was answered with yes.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_link",
+        "_parts",
+        "_paused",
+        "_waiting",
+        "_work",
+        "closed",
+        "entered",
+        "scope",
+        "sid",
+        "source_ip",
+        "transport_id",
+        "watch",
+        "ws",
+    )
+
+    ws: WSTransport
+
+    def __init__(self, link: "AgentLink", scope: dict[str, Any], source_ip: str) -> None:
+        self._link = link
+        self.scope = scope
+        self.source_ip = source_ip
+        self.transport_id = link.new_id()
+        self.sid = ""
+        self.entered = False
+        self.closed = False
+        self.watch = Watch()
+        self._parts: bytearray | None = None
+        self._waiting: deque[packets.Packet] | None = None
+        self._work: asyncio.Task[Any] | None = None
+        self._paused = False
+        self._answered: asyncio.Event | None = None
+
+    # ------------------------------------------------------------ what the peer does
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The websocket is open."""
+        self.ws = transport
+        self._link.opened(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame came."""
+        if self.closed:
+            return
+        kind = frame.msg_type
+        if kind is WSMsgType.TEXT and frame.fin and self._parts is None:
+            self._message(frame.get_payload_as_bytes())
+        elif kind is WSMsgType.CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+            self.end(Reason.TRANSPORT_CLOSE)
+        elif kind is WSMsgType.TEXT or (kind is WSMsgType.CONTINUATION and self._parts is not None):
+            self._piece(frame)
+        elif kind is WSMsgType.BINARY:
+            self.refuse(packets.Why.BINARY, "binary message")
+        elif kind is not WSMsgType.PONG:
+            self.refuse(packets.Why.MALFORMED, "a frame out of order")
+
+    def on_ws_disconnected(self, _transport: WSTransport) -> None:
+        """The TCP connection is gone."""
+        self.end(Reason.TRANSPORT_CLOSE)
+        self._link.gone(self)
+
+    def pause_writing(self) -> None:
+        """The peer reads more slowly than we write."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._paused = False
+
+    # ------------------------------------------------------------ what is said to it
+
+    def say(self, raw: bytes) -> None:
+        """Send one packet, if the connection is open; cut the peer that lets too much wait."""
+        if self.closed:
+            return
+        if self._paused and self.ws.underlying_transport.get_write_buffer_size() > OUTGOING_MAX_BYTES:
+            self.cut(Reason.TOO_SLOW, graceful=False)
+            return
+        self.ws.send(WSMsgType.TEXT, raw)
+
+    def tell(self, event: str, payload: Any) -> None:
+        """Send an event."""
+        self.say(b"42" + _encode((event, payload)))
+
+    def ping(self) -> None:
+        """Ask whether the peer is there."""
+        self.say(packets.PING)
+
+    async def probe(self, timeout_s: float) -> bool:
+        """Whether the peer answers a ping within ``timeout_s``."""
+        if self.closed:
+            return False
+        self._answered = answered = asyncio.Event()
+        self.say(packets.PING)
+        try:
+            await asyncio.wait_for(answered.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return not self.closed
+
+    def refuse(self, why: packets.Why, words: str) -> None:
+        """The peer breaks the protocol: complain, count and cut."""
+        self._link.complain(self, why, words)
+        self.cut(Reason.SERVER_DISCONNECT)
+
+    def cut(self, reason: str, *, graceful: bool = True) -> None:
+        """Close the connection, after what was said is sent, or, not ``graceful``, at once."""
+        if self.closed:
+            return
+        if graceful:
+            self.say(packets.encode(packets.Close()))
+            self.ws.send_close(WSCloseCode.OK)
+        self.ws.disconnect(graceful)
+        self.end(reason)
+
+    def overdue(self) -> None:
+        """It did not answer a ping."""
+        self.cut(Reason.PING_TIMEOUT)
+
+    def end(self, reason: str) -> None:
+        """Nothing more is heard or said here. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        self._waiting = self._parts = None
+        if self._answered:
+            self._answered.set()
+        self._link.ended(self, reason)
+
+    # ------------------------------------------------------------ packets
+
+    @property
+    def at_work(self) -> bool:
+        """Whether an event is being handled."""
+        return self._work is not None
+
+    def _piece(self, frame: WSFrame) -> None:
+        parts = self._parts = bytearray() if self._parts is None else self._parts
+        parts += frame.get_payload_as_bytes()
+        if len(parts) > MESSAGE_WALL_BYTES:
+            self.refuse(packets.Why.TOO_LONG, "a message in pieces without an end")
+        elif frame.fin:
+            self._parts = None
+            self._message(bytes(parts))
+
+    def _message(self, raw: bytes) -> None:
+        try:
+            packet = packets.decode(raw)
+        except packets.PacketError as error:
+            if error.event is None:
+                self.refuse(error.why, str(error))
+                return
+            self._link.complain(self, error.why, str(error))
+            packet = error.event  # the handler judges payloads, and answers them
+        if isinstance(packet, packets.Pong):
+            self._link.deadlines.answered(self)
+            if self._answered:
+                self._answered.set()
+        elif self._work is not None:
+            self._wait(packet)
+        else:
+            self._take(packet)
+
+    def _wait(self, packet: packets.Packet) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(packet)
+        if len(self._waiting) == WAITING_MAX:
+            self.ws.underlying_transport.pause_reading()
+
+    def _take(self, packet: packets.Packet) -> None:
+        """Handle a packet now; what has to wait for something goes on as a task, and the next ones wait for it."""
+        match packet:
+            case packets.Event(name, args, ack_id) if self.entered:
+                step = self._event(name, args, ack_id)
+                if name == events.AGENT_REGISTER:  # it has deadlines of its own, which need a task
+                    self._work = asyncio.get_running_loop().create_task(step)
+                else:
+                    self._begin(step)
+            case packets.Connect(data) if not self.sid:
+                self.sid = self._link.new_id()
+                self._begin(self._link.enter(self, data))
+            case packets.Ack() if self.entered:
+                return
+            case packets.Disconnect() if self.entered:
+                self.cut(Reason.CLIENT_DISCONNECT)
+            case packets.Close():
+                self.cut(Reason.CLIENT_DISCONNECT)
+            case packets.Connect():
+                self.refuse(packets.Why.MALFORMED, "a second CONNECT")
+            case packets.Event() | packets.Ack() | packets.Disconnect():
+                self.refuse(packets.Why.MALFORMED, "a packet before CONNECT")
+            case _:
+                self.refuse(packets.Why.TYPE, "a packet that only servers send")
+        if self._work is not None:
+            self._work.add_done_callback(self._done)
+
+    def _begin(self, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._work = begin(step)
+        except (Exception, asyncio.CancelledError) as error:
+            self._failed(error)
+
+    def _done(self, work: asyncio.Task[Any]) -> None:
+        """What was waited for is over: take what has come meanwhile."""
+        self._work = None
+        if work.cancelled() or work.exception():
+            self._failed(None if work.cancelled() else work.exception())
+        while self._waiting and self._work is None:
+            packet = self._waiting.popleft()
+            if len(self._waiting) == WAITING_MAX - 1:
+                self.ws.underlying_transport.resume_reading()
+            self._take(packet)
+
+    def _failed(self, error: BaseException | None) -> None:
+        """What should have handled a packet did not."""
+        log.error("link.failed", source_ip=self.source_ip, exc_info=error)
+        self.cut(Reason.SERVER_DISCONNECT)
+
+    async def _event(self, name: str, args: list[Any], ack_id: int | None) -> None:
+        if name in self._link.allowed:
+            answer = await self._link.handler.received(self.sid, name, args)
+        else:
+            self._link.complain(self, None, "an unknown event")
+            answer = UNKNOWN_EVENT
+        if ack_id is not None:
+            self.say(b"43%d" % ack_id + _encode((answer,)))

@@ -1,0 +1,121 @@
+"""How a connection comes from uvicorn, whose port it is, to the link: it changes hands at the handshake.
+
+Invariant: only what is for the agents' link for certain is taken; everything else goes on to the application.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub leaves it out
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from app.realtime.agentlink.connection import MESSAGE_WALL_BYTES, AgentConnection
+from app.realtime.agentlink.server import AgentLink
+from deployx_protocol import packets
+
+PATH = b"/socket.io/"
+HANDSHAKE_S = 5.0
+READ_BUFFER_BYTES = 2048
+"""To begin with; it grows to what a message needs."""
+_NEEDED = (b"sec-websocket-key", b"sec-websocket-version")
+
+
+class _Silent:
+    """A logger that hears nothing: picows would say of each connection that it came and went, as we do."""
+
+    def isEnabledFor(self, _level: int) -> bool:
+        return False
+
+    def _nothing(self, *_args: Any, **_more: Any) -> None:
+        """Say nothing."""
+
+    log = debug = info = warning = error = exception = _nothing
+
+
+_SILENT = _Silent()
+
+
+class Handover:
+    """Takes over connections for ``link``. Behind ``trusted_proxies`` an address is what they say it is."""
+
+    def __init__(self, link: AgentLink, trusted_proxies: list[str] | str) -> None:
+        self._link = link
+        self._proxies = trusted_proxies
+
+    def wants(self, url: bytes) -> bool:
+        """Whether this is a first handshake of an agent: a websocket, and not the upgrade of an older session."""
+        path, _, query_string = url.partition(b"?")
+        if path != PATH:
+            return False
+        query = parse_qs(query_string.decode("latin-1"))
+        return (
+            query.get("transport") == ["websocket"]
+            and query.get("EIO") == [str(packets.REVISION)]
+            and "sid" not in query
+        )
+
+    def take(self, transport: asyncio.Transport, scope: Mapping[str, Any]) -> None:
+        """The connection is the link's from now on; its handshake is answered."""
+        origin = self._origin(scope)
+        connection = AgentConnection(self._link, {"client": origin, "headers": []}, origin[0])
+
+        def listener(_request: WSUpgradeRequest) -> AgentConnection | WSUpgradeResponseWithListener:
+            if self._link.admits(connection):
+                return connection
+            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503), None)
+
+        protocol = WSProtocol(
+            None,
+            None,
+            False,
+            listener,
+            _SILENT,
+            True,
+            HANDSHAKE_S,
+            False,
+            0,
+            0,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,
+            MESSAGE_WALL_BYTES,
+            None,
+            READ_BUFFER_BYTES,
+        )
+        protocol.connection_made(transport)
+        transport.set_protocol(protocol)
+        _feed(protocol, _handshake(scope))
+        self._link.settle(connection)
+
+    def _origin(self, scope: Mapping[str, Any]) -> tuple[str, int]:
+        """The peer's address, by the same rules that hold for HTTP."""
+        found: list[Any] = [scope.get("client")]
+        if self._proxies:
+
+            async def look(changed: Any, _receive: Any, _send: Any) -> None:
+                found[0] = changed.get("client")
+
+            asking = ProxyHeadersMiddleware(look, self._proxies)(dict(scope), None, None)  # type: ignore[arg-type]
+            with contextlib.suppress(StopIteration):
+                asking.send(None)
+        address = found[0]
+        return (str(address[0]), int(address[1])) if address else ("unknown", 0)
+
+
+def _handshake(scope: Mapping[str, Any]) -> bytes:
+    """The request once more, without what the handshake does not need. That it asks for a websocket is known."""
+    head = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"] if name in _NEEDED)
+    return b"GET %b HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n%b\r\n" % (PATH, head)
+
+
+def _feed(protocol: Any, raw: bytes) -> None:
+    """Give ``raw`` to the protocol as if it had come from the network."""
+    while raw:
+        room = protocol.get_buffer(-1)
+        count = min(len(room), len(raw))
+        room[:count] = raw[:count]
+        protocol.buffer_updated(count)
+        raw = raw[count:]

@@ -1,0 +1,54 @@
+"""Coroutines that begin at once, and become a task only if they have to wait."""
+
+import asyncio
+import types
+from collections.abc import Coroutine, Generator
+from functools import partial
+from typing import Any
+
+_BESIDE: set[asyncio.Task[Any]] = set()
+
+
+def begin(step: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+    """Run ``step`` until it waits; the task that goes on with it, None when it is done. Raises what it raises by then.
+
+    Until it waits ``step`` runs outside of any task: it may not enter ``asyncio.timeout`` or a task group before that.
+    """
+    try:
+        waits_for = step.send(None)
+    except StopIteration:
+        return None
+    task = asyncio.get_running_loop().create_task(_rest(step, waits_for))
+    _BESIDE.add(task)
+    task.add_done_callback(_BESIDE.discard)
+    return task
+
+
+def at_once(step: Coroutine[Any, Any, Any]) -> Any:
+    """What ``step`` returns. Raises RuntimeError if it waits for anything."""
+    try:
+        step.send(None)
+    except StopIteration as done:
+        return done.value
+    step.close()
+    raise RuntimeError(f"{step!r} waits, where nothing can")
+
+
+async def _rest(step: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
+    return await _going_on(step, waits_for)
+
+
+@types.coroutine
+def _going_on(step: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    """A coroutine that runs already cannot be awaited; this hands on what goes in and out of it."""
+    while True:
+        try:
+            got = yield waits_for
+        except BaseException as error:  # cancellation most of all: it is the step's to take
+            go_on = partial(step.throw, error)
+        else:
+            go_on = partial(step.send, got)
+        try:
+            waits_for = go_on()
+        except StopIteration as done:
+            return done.value
