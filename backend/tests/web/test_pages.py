@@ -35,7 +35,7 @@ def nonce(answer: httpx2.Response) -> str:
     return str(found)
 
 
-async def test_each_page_has_a_nonce_of_its_own(site: Site) -> None:
+async def test_threat_08_each_page_has_a_nonce_of_its_own(site: Site) -> None:
     nonces = set()
     for path in ("/", "/index.html", "/devices/7", "/sign-in", "/devices?q=<script>"):
         answer = await site.client.get(path, headers=HTML)

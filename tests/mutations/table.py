@@ -1,0 +1,234 @@
+"""The defences of docs/threats-and-faults.md, each taken out: where it stands, what is left, which test has to go red.
+
+An entry has a text that stands in its file exactly once, which `make test` checks, so that it follows the code it is about.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``text`` of ``file`` becomes ``instead``; then ``test`` fails."""
+
+    name: str
+    file: str
+    text: str
+    instead: str
+    test: str
+
+    @property
+    def row(self) -> str:
+        """The number of the threat."""
+        return self.name.partition(" ")[0]
+
+
+SECURITY = "backend/tests/security"
+DEVICES = "backend/tests/devices"
+REALTIME = "backend/tests/realtime"
+ACCOUNTS = "backend/tests/accounts/test_service.py"
+
+MUTATIONS = (
+    Mutation(
+        "01 agents may speak before they are registered",
+        "backend/app/realtime/agents.py",
+        "            if session.anonymous:",
+        "            if False:",
+        f"{REALTIME}/test_seed_client.py::test_threat_01_nothing_but_a_registration_is_dispatched_before_it",
+    ),
+    Mutation(
+        "01 events are taken before CONNECT",
+        "backend/app/realtime/link.py",
+        "        if not connected:",
+        "        if False:",
+        f"{REALTIME}/test_seed_client.py::test_threat_01_an_event_before_connect_cuts_the_transport",
+    ),
+    Mutation(
+        "01 a cancelled admission counts as one",
+        "backend/app/realtime/link.py",
+        'raise Refusal("unavailable") from None',
+        "return",
+        f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched_after_the_connection_failed",
+    ),
+    Mutation(
+        "02 reserved names are events like others",
+        "backend/app/realtime/link.py",
+        "if name in events.RESERVED:",
+        "if name in ():",
+        f"{REALTIME}/test_seed_client.py::test_threat_02_an_event_with_a_reserved_name_calls_no_handler",
+    ),
+    Mutation(
+        "04 tasks go to devices that nobody accepted",
+        "backend/app/tasks/repository.py",
+        "            Device.trust == Trust.TRUSTED,",
+        "            Device.trust != Trust.QUARANTINED,",
+        f"{SECURITY}/test_forged_hints.py::test_threat_04_forged_hints_start_nothing_and_show_nothing",
+    ),
+    Mutation(
+        "05 a repeated task is a new one",
+        "agent/deployx_agent/tasks/engine.py",
+        "        entry = await self._known(task.task_id)",
+        "        entry = None",
+        "agent/tests/tasks/test_crash.py::test_threat_05_a_repeat_is_never_run_again",
+    ),
+    Mutation(
+        "06 any page may open a socket",
+        "backend/app/realtime/dashboards.py",
+        "        if not self._is_own_page(environ):",
+        "        if False:",
+        f"{REALTIME}/test_dashboards_entry.py::test_threat_06_a_page_of_another_origin_is_refused",
+    ),
+    Mutation(
+        "07 a session is enough to change something",
+        "backend/app/accounts/auth.py",
+        "        if request.method not in _SAFE_METHODS and not self.is_same_site(request):",
+        "        if False:",
+        "backend/tests/web/test_permissions.py::test_threat_07_no_other_site_changes_anything_with_the_session",
+    ),
+    Mutation(
+        "08 pages run any script that stands in them",
+        "backend/app/web/policy.py",
+        "\"script-src 'self' 'nonce-{nonce}'\",",
+        "\"script-src 'self' 'unsafe-inline'\",",
+        "backend/tests/web/test_pages.py::test_threat_08_each_page_has_a_nonce_of_its_own",
+    ),
+    Mutation(
+        "08 terminals are sent what devices print",
+        "cli/deployx_cli/safe.py",
+        '    return unicodedata.category(character).startswith("C")',
+        "    return False",
+        "cli/tests/test_safe.py::test_threat_08_no_control_character_gets_through",
+    ),
+    Mutation(
+        "09 an enrolment token has no last use",
+        "backend/app/devices/registration.py",
+        "    return token if token.uses < token.max_uses else None",
+        "    return token",
+        f"{DEVICES}/test_enrolling.py::test_threat_09_one_use_more_than_allowed_fails",
+    ),
+    Mutation(
+        "09 enrolment tokens never end",
+        "backend/app/devices/registration.py",
+        " or token.revoked_at or token.expires_at <= rows.now:",
+        ":",
+        f"{DEVICES}/test_enrolling.py::test_threat_09_a_token_that_is_not_good_any_more_is_refused",
+    ),
+    Mutation(
+        "10 two live copies are one device",
+        "backend/app/devices/identity.py",
+        "    if contested:",
+        "    if False:",
+        f"{DEVICES}/test_known_keys.py::test_threat_10_two_live_copies_are_both_quarantined",
+    ),
+    Mutation(
+        "10 copies that take turns are one device",
+        "backend/app/devices/identity.py",
+        "    if lineage is Lineage.FORKED:",
+        "    if False:",
+        f"{DEVICES}/test_known_keys.py::test_threat_10_copies_that_take_turns_are_found_out",
+    ),
+    Mutation(
+        "11 whoever names a device's ids becomes it",
+        "backend/app/devices/registration.py",
+        "        if holder:",
+        "        if False:",
+        f"{DEVICES}/test_identity.py::test_threat_11_a_client_without_a_key_cannot_touch_a_keyed_device",
+    ),
+    Mutation(
+        "12 everyone sees everyone's devices",
+        "backend/app/devices/scope.py",
+        "        return query if self.user_id is None else query.where(self.holds(right))",
+        "        return query",
+        f"{DEVICES}/test_routes.py::test_threat_12_what_is_somebody_elses_does_not_exist",
+    ),
+    Mutation(
+        "13 an agent may report any task",
+        "backend/app/tasks/reports.py",
+        "            if task is None or task.device_id != item.device_id:",
+        "            if task is None:",
+        "backend/tests/tasks/test_reports.py::test_threat_13_an_agent_cannot_speak_of_another_devices_task",
+    ),
+    Mutation(
+        "13 nobody records who spoke for another",
+        "backend/app/tasks/reports.py",
+        "            await self._record_foreign(unit, items, saved)",
+        "            pass",
+        "backend/tests/tasks/test_reports.py::test_threat_13_an_agent_cannot_speak_of_another_devices_task",
+    ),
+    Mutation(
+        "14 passwords may be guessed without end",
+        "backend/app/accounts/throttle.py",
+        "        if wait := max(waits):",
+        "        if wait := 0:",
+        f"{ACCOUNTS}::test_threat_14_guessing_is_throttled_and_the_owner_signs_in_from_elsewhere",
+    ),
+    Mutation(
+        "15 a dashboard outlives its session",
+        "backend/app/realtime/dashboards.py",
+        "                if viewer.proof not in alive:",
+        "                if False:",
+        f"{REALTIME}/test_dashboards_end.py::test_threat_15_only_the_one_who_signed_out_is_cut",
+    ),
+    Mutation(
+        "16 lists are sorted by any column",
+        "backend/app/devices/repository.py",
+        '    column = SORTS.get(sort.removeprefix("-"))',
+        '    column = SORTS.get(sort.removeprefix("-"), getattr(Device, sort.removeprefix("-"), None))',
+        f"{SECURITY}/test_oracles.py::test_threat_16_no_list_is_sorted_by_what_it_does_not_name",
+    ),
+    Mutation(
+        "17 a path is looked for on the disk",
+        "backend/app/web/spa.py",
+        "        return self._files.get(name)",
+        "        return self._files.get(name) or File(name, (self._folder / name).read_bytes())",
+        f"{SECURITY}/test_paths.py::test_threat_17_no_name_is_a_file_outside_of_the_build",
+    ),
+    Mutation(
+        "17 a device's name is a path",
+        "backend/app/tasks/archive.py",
+        'one in "._-" else "_"',
+        'one in "._-/" else "_"',
+        f"{SECURITY}/test_paths.py::test_threat_17_no_device_name_leads_out_of_the_folder_that_a_zip_is_taken_apart_in",
+    ),
+    Mutation(
+        "18 any certificate will do",
+        "agent/deployx_agent/connection/socketio_transport.py",
+        "    return create_default_context(cafile=str(ca_file) if ca_file else None)",
+        '    return __import__("ssl")._create_unverified_context()',
+        "agent/tests/test_tls.py::test_threat_18_any_other_certificate_is_told_nothing",
+    ),
+    Mutation(
+        "18 plain http to anywhere",
+        "agent/deployx_agent/config.py",
+        '    if origin.startswith("http:") and not insecure_http and not origins.is_loopback(origin):',
+        "    if False:",
+        "agent/tests/test_config.py::test_threat_18_plain_http_elsewhere_needs_the_flag_at_each_start",
+    ),
+    Mutation(
+        "20 one address opens as many connections as it likes",
+        "backend/app/realtime/admission.py",
+        "        if self._by_address[address] >= self._most:",
+        "        if False:",
+        f"{REALTIME}/test_seed_client.py::test_threat_20_one_address_opens_so_many_anonymous_connections_and_no_more",
+    ),
+    Mutation(
+        "21 entries of the record do not hold the one before",
+        "backend/app/audit/chain.py",
+        '    del body["hash"]',
+        '    del body["hash"], body["prev_hash"]',
+        "backend/tests/audit/test_trail.py::test_threat_21_each_column_counts",
+    ),
+    Mutation(
+        "21 nobody looks at what an entry says",
+        "cli/deployx_cli/audit_chain.py",
+        "        if hashlib.sha256(whole).hexdigest() != told:",
+        "        if False:",
+        "cli/tests/test_audit.py::test_threat_21_history_cannot_be_edited_unseen",
+    ),
+    Mutation(
+        "22 the first administrator is made again",
+        "backend/app/accounts/service.py",
+        "        if not await self.has_users():",
+        "        if True:",
+        f"{ACCOUNTS}::test_threat_22_the_first_administrator_is_made_once",
+    ),
+)
