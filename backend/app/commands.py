@@ -100,6 +100,13 @@ def reset_password(email: Email, password_file: PasswordFile = None, generate: G
     _tell(f"The password of {email} is changed; sessions and API tokens are ended.", password if generate else None)
 
 
+@commands.command("reset-two-factor")
+def reset_two_factor(email: Email) -> None:
+    """Let a user who lost the authenticator sign in with the password alone; their sessions end."""
+    _run(lambda services: services.accounts.two_factor.reset(email, by=services.actor))
+    _tell(f"{email} signs in with the password alone; sessions are ended.", None)
+
+
 @commands.command("disable-user")
 def disable_user(email: Email) -> None:
     """Shut a user out; their devices stay."""

@@ -1,7 +1,8 @@
 """The secrets that tests make or are told. None may turn up in a log, on a terminal, or in the audit record.
 
-Invariant: every secret of the product comes from `tokens.new_secret`, so that this module knows each one that was made
-in this process; those that another process made are handed to ``keep`` by whoever is told them.
+Invariant: every secret of the product comes from `tokens.new_secret`, or is an authenticator's or a recovery code, so
+that this module knows each one that was made in this process; those that another process made are handed to ``keep`` by
+whoever is told them.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 
+from app.accounts import codes, totp
 from app.audit.models import AuditEntry
 from app.db import Database
 from app.errors import Unavailable
@@ -23,14 +25,25 @@ _RUN = re.compile(rf"[0-9A-Za-z]{{{_LENGTH},}}")
 _OF_CLIENTS = re.compile(r" httpx2:\S+ HTTP Request: ")
 """What the tests' own HTTP client logs: addresses, in which a test may put a secret to see what becomes of it."""
 _made: set[str] = set()
+_shorter: set[str] = set()
+"""Secrets of another form, as they were shown."""
 
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
     """Know each secret that is made meanwhile, for as long as this process lives."""
-    make = tokens.new_secret
-    with mock.patch.object(tokens, "new_secret", lambda: keep(make())):
+    make, set_up, recovery = tokens.new_secret, totp.new_secret, codes.new_recovery_code
+    with (
+        mock.patch.object(tokens, "new_secret", lambda: keep(make())),
+        mock.patch.object(totp, "new_secret", lambda: _keep_shorter(set_up())),
+        mock.patch.object(codes, "new_recovery_code", lambda: _keep_shorter(recovery())),
+    ):
         yield
+
+
+def _keep_shorter(secret: str) -> str:
+    _shorter.add(secret)
+    return secret
 
 
 def keep(told: str) -> str:
@@ -47,6 +60,7 @@ def leaks(text: str) -> list[str]:
         for at in range(len(run[0]) - _LENGTH + 1)
         if run[0][at : at + _LENGTH] in _made
     ]
+    found += [f"…{secret[:4]}…" for secret in _shorter if secret in text]
     return [*found, "a person's password"] if PASSWORD in text else found
 
 

@@ -65,11 +65,12 @@ def plain(code: str) -> str:
 
 
 def new_recovery_codes() -> list[str]:
-    """Ten, each in four groups of four."""
-    return [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    """Ten."""
+    return [new_recovery_code() for _ in range(RECOVERY_CODES)]
 
 
-def _new_recovery_code() -> str:
+def new_recovery_code() -> str:
+    """Four groups of four."""
     letters = "".join(secrets.choice(_RECOVERY_ALPHABET) for _ in range(_RECOVERY_LENGTH))
     return "-".join(letters[start : start + 4] for start in range(0, _RECOVERY_LENGTH, 4))
 

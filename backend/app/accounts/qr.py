@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-import segno
-
 
 @dataclass(frozen=True, slots=True)
 class QrCode:
@@ -19,6 +17,8 @@ _QUIET = 4  # modules, as the standard asks for
 
 def qr_code(text: str) -> QrCode:
     """The code that says ``text``."""
+    import segno  # rarely needed, and as long to load as a tenth of the server
+
     rows = [bytes(row) for row in segno.make_qr(text, error="m", boost_error=False).matrix]
     path = "".join(_runs(y + _QUIET, row) for y, row in enumerate(rows))
     return QrCode(len(rows) + 2 * _QUIET, path)

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from app.accounts import codes, totp
 from app.audit.actions import SERVER, Action
 from app.audit.models import AuditEntry
 from app.uow import UnitOfWork
@@ -19,6 +20,8 @@ def test_a_secret_is_found_in_whatever_is_around_it() -> None:
     secret, enrolment = tokens.new_secret(), tokens.new_enrollment_token("https://a.example")
     for text in (secret, f"x{secret}9", f"cookie={secret};", f"dxp_{secret}", f"token={enrolment!r}", f"{PASSWORD}!"):
         assert len(secrets_made.leaks(f"a line before\n{text}\n")) == 1, text
+    for text in (totp.new_secret(), codes.new_recovery_code()):
+        assert len(secrets_made.leaks(f"a line before\nsecret={text}\n")) == 1, text
     for text in ("", "x" * 200, secret[:-1], enrolment.rpartition("_")[0], "0" * 64):
         assert secrets_made.leaks(text) == [], text
 
