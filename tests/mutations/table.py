@@ -1,6 +1,6 @@
 """The defences of docs/threats-and-faults.md, each taken out: where it stands, what is left, which test has to go red.
 
-An entry has a text that stands in its file exactly once, which `make test` checks, so that it follows the code it is about.
+An entry has a text that stands once in its file, which `make test` checks: so the table follows the code it is about.
 """
 
 from dataclasses import dataclass
