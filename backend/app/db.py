@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 
 from app import sqlite
@@ -60,6 +62,53 @@ class UtcTimestamp(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class _Values(sa.types.TypeDecorator[Any]):
+    """Many values as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, item: sa.types.TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """What the driver is given."""
+        return sa.Text() if dialect.name == "sqlite" else postgresql.ARRAY(self.item)
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        """To the database."""
+        values = list(value)
+        return msgspec.json.encode(values).decode() if dialect.name == "sqlite" else values
+
+
+class Among(sa.sql.functions.FunctionElement[bool]):
+    """See ``among``."""
+
+    inherit_cache = True
+
+
+def among(column: sa.ColumnElement[Any], name: str) -> Among:
+    """That ``column`` is one of the values of the parameter ``name``, however many there are.
+
+    That is one parameter, and one text of the statement, which is compiled and prepared once. ``IN`` with a parameter
+    for each value would be another statement for every number of values.
+    """
+    return Among(column, sa.bindparam(name, type_=_Values(column.type)))
+
+
+@compiles(Among, "sqlite")
+def _among_sqlite(element: Among, compiler: Any, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - the compiler wrote both
+
+
+@compiles(Among, "postgresql")
+def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({values})"
 
 
 class Database:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.tasks.models import Run, Task
+from app.tasks.models import Run
 from deployx_protocol import limits, task_messages
 from deployx_protocol.task_messages import Script, TaskAssigned
 
@@ -15,10 +15,10 @@ _EVERY_DEVICE_BYTES = 4 * limits.AGENT_ID_MAX + 256
 """What ids, seconds and flags add at most to a task whose request alone was measured."""
 
 
-def message(task: Task, run: Run, agent_id: str, *, known: bool, now: datetime) -> task_messages.Task:
-    """``task`` of ``run`` for the agent ``agent_id``."""
+def message(task_id: str, run: Run, agent_id: str, *, known: bool, now: datetime) -> task_messages.Task:
+    """The task ``task_id`` of ``run``, for the agent ``agent_id``."""
     return task_messages.Task(
-        task_id=task.id,
+        task_id=task_id,
         agent_id=agent_id,
         argv=run.argv,
         shell=run.shell,

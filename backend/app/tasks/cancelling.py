@@ -1,6 +1,6 @@
 """Calling tasks off: what waits on the server ends at once, what a device has is ended by the device, which says so."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -11,7 +11,8 @@ from app.devices.repository import Scope
 from app.errors import IllegalTransition, NotFound
 from app.hints import HintKind
 from app.tasks import lifecycle, repository, runs_repository, settling
-from app.tasks.models import Task
+from app.tasks.models import Run
+from app.tasks.rows import LockedTask
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.tasks import FINAL, TaskEvent, TaskState
 
@@ -30,13 +31,14 @@ class Cancelling:
         async with self._uow.begin() as unit:
             if not await runs_repository.visible(unit.session, Scope.of(principal), run_id):
                 raise NotFound("There is no such run.")
-            run = (await repository.lock_runs(unit.session, [run_id])).get(run_id)
+            runs = await repository.lock_runs(unit.session, [run_id])
+            run = runs.get(run_id)
             if run is None:
                 raise NotFound("There is no such run.")
             if run.finished_at is not None:
                 raise IllegalTransition("This run is over; there is nothing to cancel.")
             await runs_repository.mark_cancelled(unit.session, run_id, self._clock())
-            await self._cancel(unit, await runs_repository.unfinished(unit.session, run_id))
+            await self._cancel(unit, await runs_repository.unfinished(unit.session, run_id), runs)
             unit.record(principal.actor, Action.RUN_CANCELLED, run_id, run.title)
             unit.hint(HintKind.RUN, run_id=run_id)
         log.info("run.cancelled", run_id=run_id, user_id=principal.user_id)
@@ -50,26 +52,25 @@ class Cancelling:
             if task.state in FINAL:
                 raise IllegalTransition(f"This task is {task.state.replace('_', ' ')}; there is nothing to cancel.")
             unit.session.expunge(task)  # it is read again once it is locked
-            await repository.lock_runs(unit.session, [task.run_id])
-            await self._cancel(unit, [task_id])
+            runs = await repository.lock_runs(unit.session, [task.run_id])
+            await self._cancel(unit, [task_id], runs)
             unit.record(principal.actor, Action.TASK_CANCELLED, task_id, task.device_name, run_id=task.run_id)
         log.info("task.cancelled", task_id=task_id, user_id=principal.user_id)
 
-    async def _cancel(self, unit: Unit, task_ids: Collection[str]) -> None:
+    async def _cancel(self, unit: Unit, task_ids: Collection[str], runs: Mapping[str, Run]) -> None:
         now = self._clock()
-        ended: list[Task] = []
-        asked: list[Task] = []
-        for ids in repository.chunks(sorted(task_ids)):
-            for task in (await repository.lock_tasks(unit.session, ids, repository.UNFINISHED)).values():
-                if task.state == TaskState.QUEUED:
-                    lifecycle.end(task, TaskEvent.CANCEL, now)
-                    ended.append(task)
-                elif task.cancel_requested_at is None:
-                    task.cancel_requested_at = now
-                    asked.append(task)
+        ended: list[LockedTask] = []
+        asked: list[LockedTask] = []
+        for task in (await repository.lock_tasks(unit.session, task_ids, repository.IF_UNFINISHED)).values():
+            if task.state == TaskState.QUEUED:
+                lifecycle.end(task, TaskEvent.CANCEL, now)
+                ended.append(task)
+            elif task.cancel_requested_at is None:
+                task.cancel_requested_at = now
+                asked.append(task)
         await repository.save_tasks(unit.session, [*ended, *asked])
         if ended:
-            await settling.settle(unit, ended, now)
+            await settling.settle(unit, ended, runs, now)
         settling.hint_tasks(unit, asked)
         for device_id in sorted({task.device_id for task in asked if task.device_id}):
             unit.hint(HintKind.TASKS_CANCELLED, device_id)

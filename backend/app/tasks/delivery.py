@@ -10,16 +10,18 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock, utcnow
-from app.db import Database
+from app.db import Database, among
 from app.devices.models import Device
 from app.tasks import assignment, lifecycle, repository, settling
 from app.tasks.models import Run, Task
+from app.tasks.rows import TASKS, LockedTask
 from app.uow import UnitOfWork
 from deployx_protocol import task_messages
 from deployx_protocol.states import DeviceStatus
@@ -64,23 +66,27 @@ class DeliveryService:
 
     async def deliver_many(self, claimants: Sequence[Claimant]) -> list[Delivery]:
         """What each of ``claimants`` is to be sent, committed. Those with nothing are left out. Raises Unavailable."""
-        async with self._db.read() as session:  # most have nothing: they need no lock
-            busy = await repository.with_unfinished(session, {one.device_id for one in claimants})
-        found = {one.device_id: Delivery(one.device_id, one.epoch) for one in claimants if one.device_id in busy}
+        again = {one.device_id for one in claimants if one.again}
+        idle: set[int] = set()
+        if again:  # most that have just registered have nothing: they need no lock
+            async with self._db.read() as session:
+                idle = again - await repository.with_unfinished(session, again)
+        found = {one.device_id: Delivery(one.device_id, one.epoch) for one in claimants if one.device_id not in idle}
         if not found:
             return []
         now = self._clock()
         async with self._uow.begin() as unit:
             epochs = {delivery.device_id: delivery.epoch for delivery in found.values()}
             agents = await repository.lock_sessions(unit.session, self._node_id, epochs)
-            claimed = await _claimable(unit.session, agents, found, now)
-            again = {one.device_id for one in claimants if one.again and one.device_id in agents}
+            claimed, runs = await _claimable(unit.session, agents, found, now)
+            again &= agents.keys()
             if again:  # after the claims: what gets its receipt meanwhile is no longer to be claimed, and is found here
                 await _repeat(unit.session, {id: agents[id] for id in again}, found, now)
-            moved: list[Task] = []
-            repeated: list[Task] = []
-            for task, run in claimed:
+            moved: list[LockedTask] = []
+            repeated: list[LockedTask] = []
+            for task in claimed:
                 assert task.device_id is not None
+                run = runs[task.run_id]
                 delivery = found[task.device_id]
                 if task.state == TaskState.SENT:
                     lifecycle.send_again(task, delivery.epoch)
@@ -93,10 +99,10 @@ class DeliveryService:
                     log.error("task.too_large", task_id=task.id, run_id=run.id)
                     moved.append(task)
                     continue
-                told = assignment.message(task, run, agents[task.device_id], known=False, now=now)
+                told = assignment.message(task.id, run, agents[task.device_id], known=False, now=now)
                 delivery.tasks.append(told)
             await repository.save_tasks(unit.session, [*moved, *repeated])
-            await settling.settle(unit, moved, now)
+            await settling.settle(unit, moved, runs, now)
             settling.hint_tasks(unit, repeated)
         for delivery in found.values():
             delivery.tasks.sort(key=lambda task: task.task_id)
@@ -158,22 +164,55 @@ async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int
                 task.state == TaskState.SENT and task.sent_epoch == delivery.epoch
             ):
                 known = task.state == TaskState.ACCEPTED
-                told = assignment.message(task, run, agents[task.device_id], known=known, now=now)
+                told = assignment.message(task.id, run, agents[task.device_id], known=known, now=now)
                 delivery.tasks.append(told)
+
+
+_TASKS = TASKS.c
+_RANK = sa.func.row_number().over(partition_by=_TASKS.device_id, order_by=_TASKS.id)
+_NEVER_SENT = _TASKS.state == TaskState.QUEUED.value
+_RANKED = (
+    sa.select(_TASKS.id, _TASKS.run_id, _TASKS.device_id, _NEVER_SENT.label("never_sent"), _RANK.label("place"))
+    .where(
+        among(_TASKS.device_id, "ids"),
+        repository.WAITING,
+        sa.or_(~_NEVER_SENT, _TASKS.deadline_at > sa.bindparam("now", type_=_TASKS.deadline_at.type)),
+    )
+    .subquery()
+)
+_OLDEST_WAITING = (
+    sa.select(
+        _RANKED.c.id,
+        _RANKED.c.run_id,
+        _RANKED.c.device_id,
+        _RANKED.c.never_sent,
+        repository.flying_of(_RANKED.c.device_id),
+    )
+    .where(_RANKED.c.place <= DEVICE_MAX)
+    .order_by(_RANKED.c.id)
+)
+
+
+async def _oldest_waiting(session: AsyncSession, device_ids: Collection[int], now: datetime) -> Sequence[Any]:
+    """(task, run, device, whether it was never sent, how many its device has in flight) of the oldest tasks that wait
+    of each device, oldest first; of those that were never sent the ones whose time is not over."""
+    return (await session.execute(_OLDEST_WAITING, {"ids": sorted(device_ids), "now": now})).all()
 
 
 async def _claimable(
     session: AsyncSession, agents: Collection[int], found: dict[int, Delivery], now: datetime
-) -> list[tuple[Task, Run]]:
-    """Tasks of ``agents`` that wait, locked, oldest first, as many as devices and runs have places for."""
+) -> tuple[list[LockedTask], dict[str, Run]]:
+    """Tasks of ``agents`` that wait, locked, oldest first, as many as devices and runs have places for; their runs."""
+    if not agents:
+        return [], {}
     candidates = await _oldest_waiting(session, agents, now)
-    rooms = await repository.count_flying(session, agents)
-    runs = await repository.lock_runs(session, {run_id for _, run_id, _, _ in candidates})
+    rooms = {device_id: flying for _, _, device_id, _, flying in candidates}
+    runs = await repository.lock_runs(session, {run_id for _, run_id, _, _, _ in candidates})
     limited = [run.id for run in runs.values() if run.max_parallel is not None]
     taken = await repository.count_places(session, limited)
     chosen: list[str] = []
-    for task_id, run_id, device_id, queued in candidates:
-        if run_id not in runs or (queued and rooms.get(device_id, 0) >= DEVICE_MAX):
+    for task_id, run_id, device_id, never_sent, _ in candidates:
+        if run_id not in runs or (never_sent and rooms[device_id] >= DEVICE_MAX):
             continue
         limit = runs[run_id].max_parallel
         late = runs[run_id].expires_at <= now  # it was sent before, and does not start any more: it says so and is over
@@ -183,27 +222,7 @@ async def _claimable(
             found[device_id].left = True
             continue
         chosen.append(task_id)
-        rooms[device_id] = rooms.get(device_id, 0) + queued
+        rooms[device_id] += bool(never_sent)
         taken[run_id] = taken.get(run_id, 0) + 1
-    tasks = await repository.lock_tasks(session, chosen, repository.WAITING)
-    return [(tasks[id], runs[tasks[id].run_id]) for id in sorted(tasks)]
-
-
-async def _oldest_waiting(
-    session: AsyncSession, device_ids: Collection[int], now: datetime
-) -> list[tuple[str, str, int, bool]]:
-    """(task, run, device, whether it was never sent) of the oldest tasks that wait of each device, oldest first; of
-    those that were never sent the ones whose time is not over."""
-    rows: list[tuple[str, str, int, bool]] = []
-    queued = Task.state == TaskState.QUEUED
-    for ids in repository.chunks(sorted(device_ids)):
-        place = sa.func.row_number().over(partition_by=Task.device_id, order_by=Task.id).label("place")
-        ranked = (
-            sa.select(Task.id, Task.run_id, Task.device_id, queued.label("queued"), place)
-            .where(Task.device_id.in_(ids), repository.WAITING, sa.or_(~queued, Task.deadline_at > now))
-            .subquery()
-        )
-        query = sa.select(ranked.c.id, ranked.c.run_id, ranked.c.device_id, ranked.c.queued)
-        found = await session.execute(query.where(ranked.c.place <= DEVICE_MAX))
-        rows += [(id, run_id, device_id, bool(queued)) for id, run_id, device_id, queued in found]
-    return sorted(rows)
+    tasks = await repository.lock_tasks(session, chosen, repository.IF_WAITING)
+    return [tasks[id] for id in sorted(tasks)], runs

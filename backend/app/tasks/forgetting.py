@@ -26,10 +26,10 @@ async def forget_many(unit: Unit, why: Mapping[int, TaskCode], now: datetime) ->
         in_flight += await unit.session.scalars(sa.select(Task.id).where(Task.device_id.in_(ids), repository.FLYING))
     if not in_flight:
         return
-    tasks, _ = await repository.lock_with_runs(unit.session, in_flight, repository.FLYING)
+    tasks, runs = await repository.lock_with_runs(unit.session, in_flight, repository.IF_FLYING)
     for task in tasks.values():
         assert task.device_id is not None
         lifecycle.end(task, TaskEvent.FORGET, now, why[task.device_id])
     await repository.save_tasks(unit.session, tasks.values())
-    await settling.settle(unit, tasks.values(), now)
+    await settling.settle(unit, tasks.values(), runs, now)
     log.warning("tasks.forgotten", tasks=len(tasks), devices=len(why))

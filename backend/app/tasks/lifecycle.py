@@ -6,7 +6,8 @@ order and number it comes in; nothing moves a task whose journal is gone.
 
 from datetime import datetime, timedelta
 
-from app.tasks.models import Run, Task
+from app.tasks.models import Run
+from app.tasks.rows import LockedTask
 from deployx_protocol.task_messages import TaskUpdate
 from deployx_protocol.tasks import FINAL, TRANSITIONS, TaskCode, TaskEvent, TaskState, advance
 
@@ -15,25 +16,25 @@ GRACE = timedelta(seconds=120)
 _FORGOTTEN = frozenset({TaskCode.JOURNAL_NEW, TaskCode.JOURNAL_RESTORED})
 
 
-def forgotten(task: Task) -> bool:
+def forgotten(task: LockedTask) -> bool:
     """Whether it was in flight when its agent's journal went: whoever speaks of it speaks from an earlier time."""
     return task.state == TaskState.LOST and task.code in _FORGOTTEN
 
 
-def send(task: Task, run: Run, epoch: int, now: datetime) -> None:
+def send(task: LockedTask, run: Run, epoch: int, now: datetime) -> None:
     """It is handed to the session ``epoch`` of its device."""
     task.state = advance(TaskState(task.state), TaskEvent.SEND)
     task.sent_at, task.sent_epoch = now, epoch
     task.deadline_at = run.expires_at + GRACE
 
 
-def send_again(task: Task, epoch: int) -> None:
+def send_again(task: LockedTask, epoch: int) -> None:
     """It is handed to a later session of its device, which may not have heard of it: its state stays."""
     assert task.state == TaskState.SENT
     task.sent_epoch = epoch
 
 
-def end(task: Task, event: TaskEvent, now: datetime, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
+def end(task: LockedTask, event: TaskEvent, now: datetime, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
     """The server ends it: EXPIRE, CANCEL, GO_SILENT or FORGET."""
     unsent = task.state == TaskState.QUEUED
     task.state = advance(TaskState(task.state), event)
@@ -43,7 +44,7 @@ def end(task: Task, event: TaskEvent, now: datetime, code: TaskCode = TaskCode.N
         task.output_chunks = 0
 
 
-def report(task: Task, run: Run, update: TaskUpdate, now: datetime) -> bool:
+def report(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> bool:
     """Apply what its agent says; False if that changes nothing.
 
     A report about a task that is still queued is believed: this database was put back to an earlier time.
@@ -75,7 +76,7 @@ def report(task: Task, run: Run, update: TaskUpdate, now: datetime) -> bool:
     return True
 
 
-def _finish(task: Task, update: TaskUpdate, at: datetime) -> None:
+def _finish(task: LockedTask, update: TaskUpdate, at: datetime) -> None:
     task.finished_at, task.deadline_at = at, None
     task.exit_code, task.signal, task.duration_s = update.exit_code, update.signal, update.duration_s
     if update.duration_s is not None and task.started_at is None:

@@ -54,12 +54,10 @@ class ReaperService:
             return Counter()
         now = self._clock()
         async with self._uow.begin() as unit:
-            tasks, _ = await repository.lock_with_runs(
-                unit.session,
-                due,
-                repository.UNFINISHED,
-                sa.or_(Task.deadline_at <= now, Task.device_id.is_(None)),
+            still_due = repository.locking(
+                repository.UNFINISHED, sa.or_(Task.deadline_at <= now, Task.device_id.is_(None))
             )
+            tasks, runs = await repository.lock_with_runs(unit.session, due, still_due)
             for task in tasks.values():
                 if task.device_id is None:
                     event = TaskEvent.CANCEL if task.state == TaskState.QUEUED else TaskEvent.GO_SILENT
@@ -69,5 +67,5 @@ class ReaperService:
                 else:
                     lifecycle.end(task, TaskEvent.GO_SILENT, now, TaskCode.SILENT)
             await repository.save_tasks(unit.session, tasks.values())
-            await settling.settle(unit, tasks.values(), now)
+            await settling.settle(unit, tasks.values(), runs, now)
         return Counter(task.state for task in tasks.values())

@@ -18,7 +18,8 @@ from app.clock import Clock, utcnow
 from app.devices.models import Device
 from app.hints import HintKind
 from app.tasks import lifecycle, repository, settling
-from app.tasks.models import Run, Task, TaskOutput
+from app.tasks.models import Run, TaskOutput
+from app.tasks.rows import LockedTask
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.frames import Frame
 from deployx_protocol.task_messages import OutputSaved, TaskUpdate, UpdateSaved
@@ -98,14 +99,14 @@ class ReportService:
 class _Batch:
     """The rows that one batch of items touches, and what it changes."""
 
-    def __init__(self, tasks: dict[str, Task], runs: dict[str, Run], now: datetime) -> None:
+    def __init__(self, tasks: dict[str, LockedTask], runs: dict[str, Run], now: datetime) -> None:
         self._tasks = tasks
         self._runs = runs
         self._now = now
-        self._moved: dict[str, Task] = {}
+        self._moved: dict[str, LockedTask] = {}
         self._found: set[int] = set()
         """Devices that have what was given up, and have not started it."""
-        self._grown: dict[str, Task] = {}
+        self._grown: dict[str, LockedTask] = {}
         self._chunks: list[dict[str, Any]] = []
 
     def take(self, item: Reported | Printed) -> Saved:
@@ -127,14 +128,14 @@ class _Batch:
             saved.output.append(OutputSaved(task_id=item.task_id, next_seq=next_seq))
         return saved
 
-    def _report(self, task: Task, update: TaskUpdate) -> None:
+    def _report(self, task: LockedTask, update: TaskUpdate) -> None:
         lost = task.state == TaskState.LOST
         if lifecycle.report(task, self._runs[task.run_id], update, self._now):
             self._moved[task.id] = task
             if lost and task.state == TaskState.ACCEPTED and task.device_id:
                 self._found.add(task.device_id)
 
-    def _store(self, task: Task, frames: Sequence[Frame]) -> int:
+    def _store(self, task: LockedTask, frames: Sequence[Frame]) -> int:
         """Take the frames that come next; the seq that is wanted then."""
         if lifecycle.forgotten(task):
             return max((frame.seq + 1 for frame in frames), default=task.output_next_seq)
@@ -145,7 +146,7 @@ class _Batch:
                 self._append(task, frame)
         return task.output_next_seq
 
-    def _append(self, task: Task, frame: Frame) -> None:
+    def _append(self, task: LockedTask, frame: Frame) -> None:
         room = max(0, self._runs[task.run_id].output_quota_bytes - task.output_bytes)
         data = frame.data[:room]
         if data:
@@ -160,7 +161,7 @@ class _Batch:
         await repository.save_tasks(unit.session, {**self._moved, **self._grown}.values())
         if self._chunks:
             await (await unit.session.connection()).execute(sa.insert(TaskOutput), self._chunks)
-        await settling.settle(unit, self._moved.values(), self._now)
+        await settling.settle(unit, self._moved.values(), self._runs, self._now)
         for device_id in sorted(self._found):
             unit.hint(HintKind.TASKS_FOUND, device_id)
         settling.hint_tasks(unit, [task for task in self._grown.values() if task.id not in self._moved])

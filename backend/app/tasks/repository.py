@@ -6,19 +6,22 @@ changes its run's ``rev`` as well (``settling.py``).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import among
 from app.devices.models import Device
-from app.tasks.models import Run, Task
+from app.tasks import rows
+from app.tasks.models import Run
+from app.tasks.rows import RUNS, TASKS, LockedTask
 from deployx_protocol.states import DeviceStatus, Trust
 from deployx_protocol.tasks import FINAL, IN_FLIGHT, TaskState
 
 CHUNK = 500
 Item = TypeVar("Item")
-Locked = TypeVar("Locked", Run, Task)
+_DEVICES, _RUNS, _TASKS = Device.__table__.c, RUNS.c, TASKS.c
 
 
 def _states(states: Iterable[TaskState]) -> list[sa.ColumnElement[str]]:
@@ -26,26 +29,33 @@ def _states(states: Iterable[TaskState]) -> list[sa.ColumnElement[str]]:
     return [sa.literal_column(f"'{state.value}'") for state in TaskState if state in states]
 
 
-UNFINISHED: sa.ColumnElement[bool] = Task.state.in_(_states(frozenset(TaskState) - FINAL))
-"""Neither final nor forgotten: what the partial indexes of ``tasks`` hold."""
-QUEUED: sa.ColumnElement[bool] = sa.and_(UNFINISHED, Task.state == sa.literal_column("'queued'"))
-FLYING: sa.ColumnElement[bool] = sa.and_(UNFINISHED, Task.state.in_(_states(IN_FLIGHT)))
+def _flying(tasks: Any) -> sa.ColumnElement[bool]:
+    unfinished = tasks.state.in_(_states(frozenset(TaskState) - FINAL))
+    return sa.and_(unfinished, tasks.state.in_(_states(IN_FLIGHT)))
 
-_UNHEARD = sa.and_(UNFINISHED, Task.state == sa.literal_column("'sent'"), Task.cancel_requested_at.is_(None))
+
+UNFINISHED: sa.ColumnElement[bool] = _TASKS.state.in_(_states(frozenset(TaskState) - FINAL))
+"""Neither final nor forgotten: what the partial indexes of ``tasks`` hold."""
+QUEUED: sa.ColumnElement[bool] = sa.and_(UNFINISHED, _TASKS.state == sa.literal_column("'queued'"))
+FLYING: sa.ColumnElement[bool] = _flying(_TASKS)
+
+_UNHEARD = sa.and_(UNFINISHED, _TASKS.state == sa.literal_column("'sent'"), _TASKS.cancel_requested_at.is_(None))
 
 
 def _device_is(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    device = sa.select(Device.id).where(Device.id == Task.device_id, Device.status == DeviceStatus.ONLINE, *conditions)
-    return device.correlate(Task).exists()  # not the devices that a query may have joined
+    device = sa.select(_DEVICES.id).where(
+        _DEVICES.id == _TASKS.device_id, _DEVICES.status == DeviceStatus.ONLINE, *conditions
+    )
+    return device.correlate(TASKS).exists()  # not the devices that a query may have joined
 
 
 PLACED: sa.ColumnElement[bool] = sa.and_(
     FLYING,
-    sa.or_(Task.state != sa.literal_column("'sent'"), _device_is(Device.session_epoch == Task.sent_epoch)),
+    sa.or_(_TASKS.state != sa.literal_column("'sent'"), _device_is(_DEVICES.session_epoch == _TASKS.sent_epoch)),
 )
 """Takes one of the places of a run with ``max_parallel``: the device has said that it has it, or is there and was sent
 it in this very session. A device that went without a word gives its place up, and asks for one when it is back."""
-UNPLACED: sa.ColumnElement[bool] = sa.and_(_UNHEARD, _device_is(Device.session_epoch != Task.sent_epoch))
+UNPLACED: sa.ColumnElement[bool] = sa.and_(_UNHEARD, _device_is(_DEVICES.session_epoch != _TASKS.sent_epoch))
 """Sent in an earlier session of a device that is back: to be sent again, as soon as its run has a place."""
 WAITING: sa.ColumnElement[bool] = sa.or_(QUEUED, UNPLACED)
 """To be sent to its device."""
@@ -57,122 +67,127 @@ def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
     return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
 
 
+# ---------------------------------------------------------------- devices
+
+_SESSIONS = (
+    sa.select(_DEVICES.id, _DEVICES.agent_id, _DEVICES.session_epoch)
+    .where(
+        among(_DEVICES.id, "ids"),
+        _DEVICES.status == DeviceStatus.ONLINE,
+        _DEVICES.trust == Trust.TRUSTED,
+        _DEVICES.node_id == sa.bindparam("node_id"),
+    )
+    .order_by(_DEVICES.id)
+    .with_for_update(key_share=True)
+)
+_BUSY = sa.select(_DEVICES.id).where(
+    among(_DEVICES.id, "ids"), sa.exists().where(_TASKS.device_id == _DEVICES.id, UNFINISHED)
+)
+
+
 async def lock_sessions(session: AsyncSession, node_id: str, epochs: Mapping[int, int]) -> dict[int, str]:
     """Device id → agent id of those of ``epochs`` (device id → session epoch) whose row says that this session is the
     one, here and now, and that the device may be given work. They cannot register elsewhere until the commit."""
-    found: dict[int, str] = {}
-    for ids in chunks(sorted(epochs)):
-        query = sa.select(Device.id, Device.agent_id, Device.session_epoch).where(
-            Device.id.in_(ids),
-            Device.status == DeviceStatus.ONLINE,
-            Device.trust == Trust.TRUSTED,
-            Device.node_id == node_id,
-        )
-        rows = await session.execute(query.order_by(Device.id).with_for_update(key_share=True))
-        found |= {row.id: row.agent_id for row in rows if row.session_epoch == epochs[row.id]}
-    return found
-
-
-async def lock_runs(session: AsyncSession, run_ids: Collection[str]) -> dict[str, Run]:
-    """The runs with these ids, detached."""
-    return await _lock(session, Run, run_ids)
-
-
-async def lock_tasks(
-    session: AsyncSession, task_ids: Collection[str], *conditions: sa.ColumnElement[bool]
-) -> dict[str, Task]:
-    """The tasks with these ids that still meet ``conditions`` once they are locked, detached: see ``save_tasks``."""
-    return await _lock(session, Task, task_ids, *conditions)
-
-
-async def lock_with_runs(
-    session: AsyncSession, task_ids: Collection[str], *conditions: sa.ColumnElement[bool]
-) -> tuple[dict[str, Task], dict[str, Run]]:
-    """The tasks with these ids that meet ``conditions``, and the runs of all of them, locked in order."""
-    runs_of: set[str] = set()
-    for ids in chunks(set(task_ids)):
-        runs_of.update(await session.scalars(sa.select(Task.run_id).where(Task.id.in_(ids)).distinct()))
-    runs = await lock_runs(session, runs_of)
-    return await lock_tasks(session, task_ids, *conditions), runs
-
-
-async def _lock(
-    session: AsyncSession, model: type[Locked], wanted: Collection[str], *conditions: sa.ColumnElement[bool]
-) -> dict[str, Locked]:
-    found: dict[str, Locked] = {}
-    for ids in chunks(sorted(set(wanted))):
-        query = sa.select(model).where(model.id.in_(ids), *conditions).order_by(model.id)
-        found |= {row.id: row for row in await session.scalars(query.with_for_update(key_share=True))}
-    for row in found.values():
-        session.expunge(row)
-    return found
+    found = await session.execute(_SESSIONS, {"ids": sorted(epochs), "node_id": node_id})
+    return {device_id: agent_id for device_id, agent_id, epoch in found if epoch == epochs[device_id]}
 
 
 async def with_unfinished(session: AsyncSession, device_ids: Collection[int]) -> set[int]:
     """Which of these devices have a task that is not over."""
-    found: set[int] = set()
-    for ids in chunks(device_ids):
-        unfinished = sa.exists().where(Task.device_id == Device.id, UNFINISHED)
-        found.update(await session.scalars(sa.select(Device.id).where(Device.id.in_(ids), unfinished)))
-    return found
+    return set(await session.scalars(_BUSY, {"ids": sorted(device_ids)})) if device_ids else set()
 
 
 async def waiting_here(session: AsyncSession, node_id: str) -> set[int]:
     """The trusted devices that are connected to this node and have tasks to be sent."""
-    earlier = sa.and_(_UNHEARD, Task.sent_epoch != Device.session_epoch)
-    waiting = sa.exists().where(Task.device_id == Device.id, sa.or_(QUEUED, earlier))
-    query = sa.select(Device.id).where(
-        Device.node_id == node_id, Device.status == DeviceStatus.ONLINE, Device.trust == Trust.TRUSTED, waiting
+    earlier = sa.and_(_UNHEARD, _TASKS.sent_epoch != _DEVICES.session_epoch)
+    waiting = sa.exists().where(_TASKS.device_id == _DEVICES.id, sa.or_(QUEUED, earlier))
+    query = sa.select(_DEVICES.id).where(
+        _DEVICES.node_id == node_id, _DEVICES.status == DeviceStatus.ONLINE, _DEVICES.trust == Trust.TRUSTED, waiting
     )
     return set(await session.scalars(query))
 
 
-async def count_flying(session: AsyncSession, device_ids: Collection[int]) -> dict[int, int]:
-    """Device id → how many of its tasks are in flight."""
-    return await _count(session, Task.device_id, device_ids, FLYING)
+# ---------------------------------------------------------------- runs and tasks, locked
+
+
+Locking = sa.Select[*tuple[Any, ...]]
+
+
+def locking(*conditions: sa.ColumnElement[bool]) -> Locking:
+    """A query for ``lock_tasks``: only tasks that still meet ``conditions`` once they are locked."""
+    query: Locking = sa.select(*rows.COLUMNS).where(among(_TASKS.id, "ids"), *conditions)
+    return query.order_by(_TASKS.id).with_for_update(key_share=True)
+
+
+ANY = locking()
+IF_WAITING = locking(WAITING)
+IF_FLYING = locking(FLYING)
+IF_UNFINISHED = locking(UNFINISHED)
+_LOCKED_RUNS = sa.select(RUNS).order_by(_RUNS.id).with_for_update(key_share=True)
+_LOCK_RUNS = _LOCKED_RUNS.where(among(_RUNS.id, "ids"))
+_LOCK_RUNS_OF = _LOCKED_RUNS.where(_RUNS.id.in_(sa.select(_TASKS.run_id).where(among(_TASKS.id, "ids"))))
+
+
+async def lock_runs(session: AsyncSession, run_ids: Collection[str]) -> dict[str, Run]:
+    """The runs with these ids, to be read only."""
+    return await _runs(session, _LOCK_RUNS, run_ids)
+
+
+async def lock_tasks(session: AsyncSession, task_ids: Collection[str], query: Locking = ANY) -> dict[str, LockedTask]:
+    """The tasks with these ids that ``query`` gives (``locking``), by id: see ``save_tasks``."""
+    if not task_ids:
+        return {}
+    found = await session.execute(query, {"ids": sorted(set(task_ids))})
+    return {row[0]: LockedTask(*row) for row in found}
+
+
+async def lock_with_runs(
+    session: AsyncSession, task_ids: Collection[str], query: Locking = ANY
+) -> tuple[dict[str, LockedTask], dict[str, Run]]:
+    """The tasks with these ids that ``query`` gives, and the runs of all of them, locked in order."""
+    runs = await _runs(session, _LOCK_RUNS_OF, task_ids)
+    return await lock_tasks(session, task_ids, query), runs
+
+
+async def _runs(session: AsyncSession, query: Locking, ids: Collection[str]) -> dict[str, Run]:
+    if not ids:
+        return {}
+    # a row has the names of a run's columns
+    return {row.id: cast("Run", row) for row in await session.execute(query, {"ids": sorted(set(ids))})}
+
+
+_SAVE = (
+    sa.update(TASKS)
+    .where(_TASKS.id == sa.bindparam("b_id"))
+    .values(
+        {
+            **{name: sa.bindparam(f"b_{name}", type_=_TASKS[name].type) for name in rows.MOVABLE},
+            "rev": _TASKS.rev + 1,
+        }
+    )
+)
+
+
+async def save_tasks(session: AsyncSession, tasks: Iterable[LockedTask]) -> None:
+    """Write what was changed on ``tasks``, which this transaction has locked; their ``rev`` grows by one."""
+    changed = [{"b_id": task.id, **{f"b_{name}": getattr(task, name) for name in rows.MOVABLE}} for task in tasks]
+    if changed:
+        await (await session.connection()).execute(_SAVE, changed)
+
+
+# ---------------------------------------------------------------- places
+
+_PLACES = sa.select(_TASKS.run_id, sa.func.count()).where(among(_TASKS.run_id, "ids"), PLACED).group_by(_TASKS.run_id)
 
 
 async def count_places(session: AsyncSession, run_ids: Collection[str]) -> dict[str, int]:
     """Run id → how many of its places are taken (``PLACED``)."""
-    return await _count(session, Task.run_id, run_ids, PLACED)
+    if not run_ids:
+        return {}
+    return {row[0]: row[1] for row in await session.execute(_PLACES, {"ids": sorted(run_ids)})}
 
 
-async def _count(
-    session: AsyncSession, column: Any, ids: Collection[Any], condition: sa.ColumnElement[bool]
-) -> dict[Any, int]:
-    found: dict[Any, int] = {}
-    for piece in chunks(ids):
-        query = sa.select(column, sa.func.count()).where(column.in_(piece), condition).group_by(column)
-        found |= {row[0]: row[1] for row in await session.execute(query)}
-    return found
-
-
-_MOVABLE = (
-    *(
-        "state",
-        "code",
-        "message",
-        "exit_code",
-        "signal",
-        "duration_s",
-        "digest",
-        "sent_at",
-        "sent_epoch",
-        "accepted_at",
-    ),
-    *("started_at", "finished_at", "deadline_at", "cancel_requested_at"),
-    *("output_bytes", "output_lost_bytes", "output_next_seq", "output_chunks"),
-)
-_TASKS = Task.__table__
-_SAVE = (
-    sa.update(Task)
-    .where(_TASKS.c.id == sa.bindparam("b_id"))
-    .values({**{name: sa.bindparam(f"b_{name}", type_=_TASKS.c[name].type) for name in _MOVABLE}, "rev": Task.rev + 1})
-)
-
-
-async def save_tasks(session: AsyncSession, tasks: Iterable[Task]) -> None:
-    """Write what was changed on detached ``tasks``, which this transaction has locked; their ``rev`` grows by one."""
-    rows = [{"b_id": task.id, **{f"b_{name}": getattr(task, name) for name in _MOVABLE}} for task in tasks]
-    if rows:
-        await (await session.connection()).execute(_SAVE, rows)
+def flying_of(device_id: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """How many tasks of this device are in flight."""
+    other = TASKS.alias("other")
+    return sa.select(sa.func.count()).where(other.c.device_id == device_id, _flying(other.c)).scalar_subquery()

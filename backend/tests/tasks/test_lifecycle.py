@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from app.tasks import lifecycle
 from app.tasks.lifecycle import GRACE
-from app.tasks.models import Run, Task
+from app.tasks.models import Run
+from app.tasks.rows import NAMES, LockedTask
 from deployx_protocol.task_messages import TaskUpdate
 from deployx_protocol.tasks import FINAL, REPORTED, TRANSITIONS, TaskCode, TaskEvent, TaskState
 from tests.support import work
@@ -18,7 +19,7 @@ LATER = timedelta(seconds=7)
 REPORTS = sorted(REPORTED)
 
 
-def rows(state: TaskState = TaskState.SENT, code: str = "") -> tuple[Task, Run]:
+def rows(state: TaskState = TaskState.SENT, code: str = "") -> tuple[LockedTask, Run]:
     run = work.run(created_at=NOW - LATER, expires_at=NOW + timedelta(hours=1))
     over = state in FINAL
     task = work.task(
@@ -32,10 +33,10 @@ def rows(state: TaskState = TaskState.SENT, code: str = "") -> tuple[Task, Run]:
         finished_at=NOW if over else None,
         output_lost_bytes=0,
     )
-    return task, run
+    return LockedTask(**{name: getattr(task, name) for name in NAMES}), run
 
 
-def say(task: Task, state: TaskState, **fields: object) -> TaskUpdate:
+def say(task: LockedTask, state: TaskState, **fields: object) -> TaskUpdate:
     return TaskUpdate(task_id=task.id, state=state, **fields)  # type: ignore[arg-type]
 
 
