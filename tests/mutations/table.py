@@ -59,8 +59,8 @@ MUTATIONS = (
     Mutation(
         "04 tasks go to devices that nobody accepted",
         "backend/app/tasks/repository.py",
-        "            Device.trust == Trust.TRUSTED,",
-        "            Device.trust != Trust.QUARANTINED,",
+        "        _DEVICES.trust == Trust.TRUSTED,",
+        "        _DEVICES.trust != Trust.QUARANTINED,",
         f"{SECURITY}/test_forged_hints.py::test_threat_04_forged_hints_start_nothing_and_show_nothing",
     ),
     Mutation(
