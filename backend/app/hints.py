@@ -16,6 +16,7 @@ class HintKind(StrEnum):
     DEVICE_REMOVED = "device_removed"  # it is gone; `user_id` is whose it was
     DEVICE_MOVED = "device_moved"  # it changed hands; `user_id` is whose it was
     DEVICES_SEEN = "devices_seen"  # heartbeats were saved
+    SHARES = "shares"  # what is shared with `user_id` changed
     CLAIMS = "claims"  # open claims changed
     REGISTER_AGAIN = "register_again"  # its agent should register anew
     CLAIM_ANSWERED = "claim_answered"  # whoever waits for the answer, and its agent, should register anew

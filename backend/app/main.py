@@ -29,10 +29,12 @@ from app.devices.service import DeviceService, Here
 from app.devices.statistics import StatisticsService
 from app.groups.routes import router as group_routes
 from app.groups.service import GroupService
+from app.groups.sharing import SharingService
 from app.housekeeping import Housekeeping
 from app.realtime.agentlink.handover import Handover
 from app.realtime.agentlink.server import AgentLink
 from app.realtime.agents import AgentGateway
+from app.realtime.audiences import Audiences
 from app.realtime.bus import LocalBus
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.link import LinkServer
@@ -131,16 +133,18 @@ def create_app(settings: Settings) -> FastAPI:
         cors_allowed_origins="*",  # the gateway checks the origin, and says so in words a page can read
     )
     watch = RunWatch(dashboard_server, runs.reader)
+    audiences = Audiences(devices)
     dashboards = DashboardGateway(
         dashboard_server,
         accounts,
         devices,
+        audiences,
         watch,
         [*settings.cors_origins, *settings.public_url],
         counted,
         settings.anonymous_max,
     )
-    publisher = Publisher(devices, dashboards)
+    publisher = Publisher(devices, audiences, dashboards)
     run_publisher = RunPublisher(runs.reader, dashboards, watch)
     bus.subscribe(notices.hinted)
     bus.subscribe(work.hinted)
@@ -208,7 +212,7 @@ def create_app(settings: Settings) -> FastAPI:
         account_routes.router(accounts, auth),
         audit_routes.router(auth, audit),
         device_routes.router(auth, devices, claims, enrollment, statistics),
-        group_routes(auth, groups),
+        group_routes(auth, groups, SharingService(uow, db)),
         work_routes.router(auth, runs),
         agent_routes.router(AgentAccess(db), work.post),
         health.router(db),

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     DEVICES_ALL = "devices:all"  # everyone's devices, not only one's own
     RUNS_READ = "runs:read"  # see runs, their tasks and output, and one's saved commands
     RUNS_WRITE = "runs:write"  # preview, start, cancel and repeat runs; save commands
+    GROUPS_SHARE = "groups:share"  # say who else sees the devices of one's own groups; leave those of others
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
     AUDIT_READ = "audit:read"  # see and export what was done, by anyone
@@ -40,6 +41,7 @@ _VIEWER = frozenset(
         Permission.TOKENS_OWN,
         Permission.DEVICES_READ,
         Permission.GROUPS_OWN,
+        Permission.GROUPS_SHARE,
         Permission.RUNS_READ,
     }
 )
@@ -70,7 +72,7 @@ SCOPES: dict[TokenScope, frozenset[Permission]] = {
     TokenScope.ADMIN: _READ | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.METRICS_READ},
 }
 """What each scope leaves of a role. A token without scopes may all that its user may; none of these makes tokens,
-changes passwords or ends sessions, so that a limited token cannot become an unlimited one."""
+changes passwords, ends sessions or shares devices, so that a limited token cannot become an unlimited one."""
 
 PUBLIC = frozenset(
     {

@@ -25,6 +25,9 @@ class Action(StrEnum):
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_ROLE_CHANGED = "user.role_changed"
+    INVITATION_CREATED = "invitation.created"
+    INVITATION_REVOKED = "invitation.revoked"
+    INVITATION_ACCEPTED = "invitation.accepted"
     API_TOKEN_CREATED = "api_token.created"  # noqa: S105 - a name
     API_TOKEN_DELETED = "api_token.deleted"  # noqa: S105 - a name
     REQUEST_REFUSED = "request.refused"
@@ -42,6 +45,10 @@ class Action(StrEnum):
     GROUP_CREATED = "group.created"
     GROUP_CHANGED = "group.changed"
     GROUP_DELETED = "group.deleted"
+    GROUP_MEMBER_ADDED = "group.member_added"
+    GROUP_MEMBER_CHANGED = "group.member_changed"
+    GROUP_MEMBER_REMOVED = "group.member_removed"
+    GROUP_LEFT = "group.left"
     SAVED_COMMAND_CREATED = "saved_command.created"
     SAVED_COMMAND_DELETED = "saved_command.deleted"
     RUN_STARTED = "run.started"

@@ -16,9 +16,9 @@ from app.clock import Clock, utcnow
 from app.devices import identity, repository
 from app.devices.models import Claim, Device
 from app.devices.outcomes import DESCRIBED
-from app.devices.repository import Scope
 from app.devices.service import DeviceService
 from app.errors import IllegalTransition, NotFound
+from app.groups.scopes import scope_of
 from app.hints import HintKind
 from app.uow import Unit, UnitOfWork
 from deployx_protocol import limits
@@ -85,7 +85,7 @@ class ClaimService:
         return await self._devices.get(principal, settled.id) if settled else None
 
     async def _open(self, unit: Unit, principal: Principal, claim_id: int, answer: Answer) -> tuple[Claim, Device]:
-        found = await repository.claim(unit.session, Scope.of(principal), claim_id)
+        found = await repository.claim(unit.session, await scope_of(unit.session, principal), claim_id)
         if found is None:
             raise NotFound("There is no such claim.")
         claim, device = found

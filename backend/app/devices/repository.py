@@ -3,17 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cursors
 from app.accounts.models import User
-from app.accounts.permissions import Permission
-from app.accounts.principal import Principal
 from app.db import UtcTimestamp
 from app.devices.models import Claim, Device, StatusEvent
+from app.devices.scope import Right, Rows, Scope
 from app.errors import InvalidInput
 from deployx_protocol.states import DeviceStatus, Presence, Trust
 
@@ -21,7 +20,6 @@ Row = tuple[Device, str | None]
 _UNSEEN = {"fingerprint", "generation_forks"}
 _SEEN = [column for column in Device.__table__.columns if column.name not in _UNSEEN]
 """What views are made of, without an object for each row: a snapshot of ten thousand takes half the time."""
-Rows = TypeVar("Rows", bound=sa.Select[*tuple[Any, ...]])
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 SORTS: dict[str, Any] = {
@@ -41,22 +39,6 @@ def is_online(live_nodes: Collection[str]) -> sa.ColumnElement[bool]:
 
 WAITING = Device.trust.in_((Trust.PENDING, Trust.UNVERIFIED))
 """Devices that came without a token, and that nobody accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose devices may be seen: one user's, or (None) everyone's."""
-
-    user_id: int | None
-
-    @classmethod
-    def of(cls, principal: Principal) -> "Scope":
-        """What ``principal`` may see."""
-        return cls(None if principal.may(Permission.DEVICES_ALL) else principal.user_id)
-
-    def limit(self, query: Rows) -> Rows:
-        """``query``, which selects from devices, without what is outside this scope."""
-        return query if self.user_id is None else query.where(Device.user_id == self.user_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +140,29 @@ async def after(session: AsyncSession, scope: Scope, last_id: int, limit: int) -
     return (await session.execute(query)).all()
 
 
-async def one(session: AsyncSession, scope: Scope, device_id: int, *, lock: bool = False) -> Row | None:
-    """A device, if it exists in this scope."""
-    query = scope.limit(_with_owner()).where(Device.id == device_id)
+async def visible(session: AsyncSession, scope: Scope, ids: Collection[int]) -> set[int]:
+    """Which of these devices ``scope`` has."""
+    found: set[int] = set()
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), 500):
+        piece = wanted[start : start + 500]
+        found |= set(await session.scalars(scope.limit(sa.select(Device.id).where(Device.id.in_(piece)))))
+    return found
+
+
+async def shared(session: AsyncSession, scope: Scope) -> set[int]:
+    """The devices that ``scope`` has although they are somebody else's."""
+    if not scope.shares:
+        return set()
+    query = sa.select(Device.id).where(scope.shared())
+    return set(await session.scalars(query.where(Device.user_id != scope.user_id)))
+
+
+async def one(
+    session: AsyncSession, scope: Scope, device_id: int, right: Right = Right.SEE, *, lock: bool = False
+) -> Row | None:
+    """A device, if it exists in this scope with that right."""
+    query = scope.limit(_with_owner(), right).where(Device.id == device_id)
     row = (await session.execute(query.with_for_update(of=Device) if lock else query)).first()
     return (row[0], row[1]) if row else None
 
@@ -179,8 +181,8 @@ async def waiting(session: AsyncSession, most: int) -> int:
 async def open_claims(
     session: AsyncSession, scope: Scope, *, after_id: int, limit: int
 ) -> Sequence[tuple[Claim, Device]]:
-    """The next claims that nobody has answered, with the device that each is about, oldest first."""
-    query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id))
+    """The next claims that nobody has answered about devices of one's own, with the device, oldest first."""
+    query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id), Right.OWN)
     query = query.where(Claim.state == "open", Claim.id > after_id)
     return [(claim, device) for claim, device in await session.execute(query.order_by(Claim.id).limit(limit))]
 
@@ -188,12 +190,12 @@ async def open_claims(
 async def count_open_claims(session: AsyncSession, scope: Scope) -> int:
     """How many claims nobody has answered."""
     query = sa.select(sa.func.count()).select_from(Claim).join(Device, Claim.device_id == Device.id)
-    return await session.scalar(scope.limit(query).where(Claim.state == "open")) or 0
+    return await session.scalar(scope.limit(query, Right.OWN).where(Claim.state == "open")) or 0
 
 
 async def claim(session: AsyncSession, scope: Scope, claim_id: int) -> tuple[Claim, Device] | None:
     """A claim and its device, locked, if it exists in this scope."""
-    query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id))
+    query = scope.limit(sa.select(Claim, Device).join(Device, Claim.device_id == Device.id), Right.OWN)
     row = (await session.execute(query.where(Claim.id == claim_id).with_for_update())).first()
     return (row[0], row[1]) if row else None
 

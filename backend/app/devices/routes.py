@@ -10,7 +10,7 @@ from app.accounts.principal import Principal
 from app.devices.claims import Answer, ClaimService
 from app.devices.enrollment import EnrollmentService, NewEnrollmentToken
 from app.devices.models import EnrollmentToken
-from app.devices.repository import Filter, Scope
+from app.devices.repository import Filter
 from app.devices.schemas import (
     Acceptance,
     Counts,
@@ -223,11 +223,11 @@ def _count_routes(auth: Auth, service: StatisticsService) -> APIRouter:
 
     @routes.get("", summary="How many devices there are, by status and trust")
     async def read_counts(*, principal: Principal = reader) -> Counts:
-        return Counts.model_validate(await service.counts(Scope.of(principal)))
+        return Counts.model_validate(await service.counts_of(principal))
 
     @routes.get("/online", summary="How many devices were online over time")
     async def read_online(*, principal: Principal = reader, window: Window = Window.DAY) -> OnlineOverTime:
-        step, points = await service.online_over_time(Scope.of(principal), window)
+        step, points = await service.online_of(principal, window)
         return OnlineOverTime(
             step_s=int(step.total_seconds()), start=points[0][0], to=points[-1][0], points=list(points)
         )

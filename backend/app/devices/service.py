@@ -14,10 +14,11 @@ from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices import repository
 from app.devices.models import Claim, Device, RefusedKey, StatusEvent
-from app.devices.repository import Filter, Row, Scope
+from app.devices.repository import Filter, Row
+from app.devices.scope import Right, Scope
 from app.devices.views import claim_view, device_view
 from app.errors import Forbidden, IllegalTransition, InvalidInput, NotFound, PreconditionFailed
-from app.groups import targets
+from app.groups import scopes, targets
 from app.groups.parsing import parse
 from app.hints import HintKind
 from app.uow import Unit, UnitOfWork
@@ -91,7 +92,7 @@ class DeviceService:
             if selector is not None:
                 matching = await targets.condition(session, principal.user_id, parse(selector), live)
                 narrowed = replace(narrowed, matching=matching)
-            scope = Scope.of(principal)
+            scope = await scopes.scope_of(session, principal)
             rows, following = await repository.page(
                 session, scope, narrowed, live, sort=sort, limit=limit, cursor=cursor
             )
@@ -100,24 +101,36 @@ class DeviceService:
     async def get(self, principal: Principal, device_id: int) -> DeviceView:
         """One device. Raises NotFound."""
         async with self._db.read() as session:
-            return self.view(_found(await repository.one(session, Scope.of(principal), device_id)))
+            scope = await scopes.scope_of(session, principal)
+            return self.view(_found(await repository.one(session, scope, device_id)))
 
     async def by_ids(self, ids: Collection[int]) -> list[DeviceView]:
-        """Devices whoever's they are: for the publisher, which limits by scope itself."""
+        """Devices whoever's they are: for the publisher, which gives each scope its share."""
         async with self._db.read() as session:
             rows = await repository.by_ids(session, ids)
         live = self._here.live_nodes()
         return [device_view(row, row.owner, live) for row in rows]
 
-    async def count(self, scope: Scope) -> int:
-        """How many devices ``scope`` has."""
-        async with self._db.read() as session:
-            return await repository.count(session, scope)
+    async def scope(self, user_id: int | None) -> tuple[Scope, set[int]]:
+        """What a user sees (None: everything), and which devices of others are among it at this moment."""
+        async with self._db.read(at_one_moment=True) as session:
+            scope = await scopes.of_user(session, user_id)
+            return scope, await repository.shared(session, scope)
 
-    async def after(self, scope: Scope, last_id: int, limit: int) -> list[DeviceView]:
-        """The next devices by id."""
+    async def visible(self, scope: Scope, ids: Collection[int]) -> set[int]:
+        """Which of these devices ``scope`` has."""
         async with self._db.read() as session:
-            rows = await repository.after(session, scope, last_id, limit)
+            return await repository.visible(session, scope, ids)
+
+    async def count(self, user_id: int | None) -> int:
+        """How many devices a user sees (None: there are)."""
+        async with self._db.read() as session:
+            return await repository.count(session, await scopes.of_user(session, user_id))
+
+    async def after(self, user_id: int | None, last_id: int, limit: int) -> list[DeviceView]:
+        """The next devices by id that a user sees (None: there are)."""
+        async with self._db.read() as session:
+            rows = await repository.after(session, await scopes.of_user(session, user_id), last_id, limit)
         live = self._here.live_nodes()
         return [device_view(row, row.owner, live) for row in rows]
 
@@ -127,12 +140,14 @@ class DeviceService:
         """One page of open claims, oldest first, and the cursor of the next. Raises InvalidInput for a bad cursor."""
         after_id = cursors.read(cursor, _CLAIMS, (int,))[0] if cursor else 0
         async with self._db.read() as session:
-            rows = await repository.open_claims(session, Scope.of(principal), after_id=after_id, limit=limit + 1)
+            scope = await scopes.scope_of(session, principal)
+            rows = await repository.open_claims(session, scope, after_id=after_id, limit=limit + 1)
         views = self._claim_views(rows[:limit])
         return views, cursors.write(_CLAIMS, (views[-1].id,)) if len(rows) > limit else None
 
-    async def claims(self, scope: Scope) -> OpenClaims:
-        """What a dashboard is told of open claims."""
+    async def claims(self, user_id: int | None) -> OpenClaims:
+        """What a user's dashboards are told of open claims: those about devices of their own (None: all)."""
+        scope = Scope(user_id)
         async with self._db.read() as session:
             rows = await repository.open_claims(session, scope, after_id=0, limit=CLAIMS_SHOWN)
             total = len(rows) if len(rows) < CLAIMS_SHOWN else await repository.count_open_claims(session, scope)
@@ -146,7 +161,7 @@ class DeviceService:
     ) -> list[StatusEvent]:
         """What happened to a device's presence, newest first. Raises NotFound."""
         async with self._db.read() as session:
-            _found(await repository.one(session, Scope.of(principal), device_id))
+            _found(await repository.one(session, await scopes.scope_of(session, principal), device_id))
             return await repository.status_events(session, device_id, limit=limit, before_id=before_id)
 
     # ------------------------------------------------------------ changing
@@ -204,7 +219,11 @@ class DeviceService:
             unit.session.add(row)
 
     async def _locked(self, unit: Unit, principal: Principal, device_id: int) -> Device:
-        return _found(await repository.one(unit.session, Scope.of(principal), device_id, lock=True))[0]
+        scope = await scopes.scope_of(unit.session, principal)
+        row = await repository.one(unit.session, scope, device_id, Right.OWN, lock=True)
+        if row is None and await repository.one(unit.session, scope, device_id) is not None:
+            raise Forbidden("This device is shared with you; only its owner changes it.", code="not_yours")
+        return _found(row)[0]
 
     async def _changed(self, unit: Unit, device: Device) -> DeviceView:
         device.rev += 1

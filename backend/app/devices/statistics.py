@@ -11,10 +11,13 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from app.accounts.principal import Principal
 from app.clock import Clock, utcnow
 from app.db import Database, insert_new
 from app.devices.models import Device, PresenceSample
-from app.devices.repository import Scope, is_online
+from app.devices.repository import is_online
+from app.devices.scope import Scope
+from app.groups.scopes import scope_of
 from app.pruning import BATCH, delete_where
 from app.uow import UnitOfWork
 from deployx_protocol.states import DeviceStatus, Trust
@@ -55,6 +58,19 @@ class StatisticsService:
         self._db = db
         self._live_nodes = live_nodes
         self._clock = clock
+
+    async def counts_of(self, principal: Principal) -> dict[str, int]:
+        """How many devices this user sees, by presence and by trust."""
+        return await self.counts(await self._scope(principal))
+
+    async def online_of(self, principal: Principal, window: Window) -> tuple[timedelta, list[Point]]:
+        """How many of this user's own devices were online. What is shared with them is not in it: it was not recorded
+        who saw what, and what is taken back would stay."""
+        return await self.online_over_time(await self._scope(principal), window)
+
+    async def _scope(self, principal: Principal) -> Scope:
+        async with self._db.read() as session:
+            return await scope_of(session, principal)
 
     async def counts(self, scope: Scope) -> dict[str, int]:
         """How many devices there are, by presence and by trust."""

@@ -5,8 +5,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.schemas import Input, Line, Text, Timestamp
+from app.devices.scope import MemberRole
 from app.groups.selectors import TEXT_MAX
 from app.groups.service import DEVICES_MAX
+from app.settings import EMAIL_MAX
 
 SelectorText = Annotated[Text, Field(max_length=TEXT_MAX)]
 DeviceIds = Annotated[list[Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(max_length=DEVICES_MAX)]
@@ -29,7 +31,7 @@ class GroupChange(Input):
 
 
 class GroupView(BaseModel):
-    """A group of yours. ``total`` counts its devices that you may see."""
+    """A group of yours. ``total`` counts its devices that you may see, ``members`` with how many users it is shared."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -38,6 +40,7 @@ class GroupView(BaseModel):
     selector: str | None
     """None for a static group."""
     total: int
+    members: int
     created_at: Timestamp
 
 
@@ -51,6 +54,75 @@ class GroupList(BaseModel):
     """All groups of yours, by name."""
 
     items: list[GroupView]
+
+
+class MemberInput(Input):
+    """With whom to share a group, and what they may do with its devices."""
+
+    email: Annotated[Text, Field(min_length=1, max_length=EMAIL_MAX)]
+    role: MemberRole
+
+
+class MemberView(BaseModel):
+    """Somebody with whom a group is shared."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    user_id: int
+    email: str
+    role: MemberRole
+    added_at: Timestamp
+
+
+class MemberList(BaseModel):
+    """The members of a group, by address."""
+
+    items: list[MemberView]
+
+
+class SharedGroup(BaseModel):
+    """A group of somebody else that is shared with you. ``total`` counts the devices that you see through it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    group_id: str
+    name: str
+    owner: str
+    role: MemberRole
+    total: int
+
+
+class SharedGroupList(BaseModel):
+    """What is shared with you, in the order in which it was."""
+
+    items: list[SharedGroup]
+
+
+class ThroughView(BaseModel):
+    """A group through which somebody, ``email``, sees a device."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    group_id: str
+    name: str
+    user_id: int
+    email: str
+    role: MemberRole
+
+
+class AccessView(BaseModel):
+    """Whose device it is, through which groups you see it, what you may do with it, and who else sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    owner: str | None
+    own: bool
+    may_run: bool
+    may_change: bool
+    through: list[ThroughView]
+    """The groups of its owner of which you are a member; empty for a device of your own."""
+    members: list[ThroughView]
+    """With whom it is shared, for its owner and administrators."""
 
 
 class SelectorFault(BaseModel):

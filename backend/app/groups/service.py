@@ -17,15 +17,16 @@ from app.audit.actions import Action, numbers
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.models import Device
-from app.devices.repository import Scope, is_online
+from app.devices.repository import is_online
 from app.errors import Conflict, InvalidInput, InvalidSelector, NotFound
-from app.groups import repository, targets
+from app.groups import repository, scopes, targets
 from app.groups import words as selector_words
 from app.groups.conditions import Condition
 from app.groups.models import Group
 from app.groups.parsing import parse
 from app.groups.selectors import Builtin, Selector, Term, Value
-from app.uow import UnitOfWork
+from app.hints import HintKind
+from app.uow import Unit, UnitOfWork
 
 GROUPS_MAX = 100
 """Of one user."""
@@ -52,6 +53,8 @@ class Found:
     selector: str | None
     device_ids: list[int] | None
     total: int
+    members: int
+    """With how many users it is shared."""
     created_at: datetime
 
 
@@ -98,7 +101,7 @@ class GroupService:
     async def _reached(self, principal: Principal, selector: Selector) -> Checked:
         async with self._db.read() as session:
             condition = await targets.condition(session, principal.user_id, selector, self._live_nodes())
-            scope = Scope.of(principal)
+            scope = await scopes.scope_of(session, principal)
             here = is_online(self._live_nodes())
             counts = scope.limit(sa.select(sa.func.count(), sa.func.count().filter(here)).select_from(Device))
             count, online = (await session.execute(counts.where(condition))).one()
@@ -115,7 +118,9 @@ class GroupService:
         """What this user may write into a selector: key → the values that there are."""
         async with self._db.read() as session:
             groups = await repository.of_user(session, principal.user_id)
-            return await selector_words.words(session, Scope.of(principal), (group.name for group in groups))
+            return await selector_words.words(
+                session, await scopes.scope_of(session, principal), (group.name for group in groups)
+            )
 
     async def all(self, principal: Principal) -> list[Found]:
         """Everything that this user has, by name, without ``device_ids``."""
@@ -158,6 +163,7 @@ class GroupService:
             if change.name not in (None, row.name):
                 await _must_be_unused(unit.session, row)
             found = await self._save(unit.session, principal, row, change)
+            await _hint_members(unit, principal.user_id)
             unit.record(principal.actor, Action.GROUP_CHANGED, row.id, row.name, **_recorded(found))
             return found
 
@@ -167,6 +173,7 @@ class GroupService:
             await repository.lock(unit.session, principal.user_id)
             row = await _one(unit.session, principal, group_id)
             await _must_be_unused(unit.session, row)
+            await _hint_members(unit, principal.user_id)
             await unit.session.delete(row)
             unit.record(principal.actor, Action.GROUP_DELETED, row.id, row.name)
 
@@ -183,17 +190,20 @@ class GroupService:
         await session.flush()
         if change.selector is not None or change.device_ids is not None:
             ids = sorted(set(change.device_ids or ()))
-            if (absent := await repository.missing(session, Scope.of(principal), ids)) is not None:
+            if (
+                absent := await repository.missing(session, await scopes.scope_of(session, principal), ids)
+            ) is not None:
                 raise InvalidInput(f"There is no device with the id {absent}.", code="unknown_device")
             await repository.put_devices(session, row.id, ids)
         _check_all([*others, row])
+        await _check_shared(session, principal.user_id)
         return await self._whole(session, principal, row)
 
     async def _whole(self, session: AsyncSession, principal: Principal, row: Group) -> Found:
         by_name = {one.name: one for one in await repository.of_user(session, principal.user_id)}
         ids = None
         if row.selector is None:
-            ids = await repository.device_ids(session, Scope.of(principal), row.id)
+            ids = await repository.device_ids(session, await scopes.scope_of(session, principal), row.id)
         return await self._found(session, principal, row, by_name, ids)
 
     async def _found(
@@ -205,9 +215,11 @@ class GroupService:
         ids: list[int] | None = None,
     ) -> Found:
         condition = self._members(row.name, by_name)
-        query = Scope.of(principal).limit(sa.select(sa.func.count()).select_from(Device)).where(condition)
+        scope = await scopes.scope_of(session, principal)
+        query = scope.limit(sa.select(sa.func.count()).select_from(Device)).where(condition)
         total = await session.scalar(query) or 0
-        return Found(row.id, row.name, row.selector, ids, total, row.created_at)
+        members = len(await repository.members(session, row.id))
+        return Found(row.id, row.name, row.selector, ids, total, members, row.created_at)
 
     def _members(self, name: str, by_name: dict[str, Group]) -> Condition:
         return targets.resolved(_is_in(name), by_name, self._live_nodes())
@@ -227,6 +239,19 @@ async def _one(session: AsyncSession, principal: Principal, group_id: str) -> Gr
     if row is None:
         raise NotFound("There is no such group.")
     return row
+
+
+async def _hint_members(unit: Unit, owner_id: int) -> None:
+    """Groups may lie within each other: whoever is a member of one of them may see something else from now on."""
+    for user_id in sorted({row.user_id for _, row, _ in await repository.memberships(unit.session, owner_id=owner_id)}):
+        unit.hint(HintKind.SHARES, user_id=user_id)
+
+
+async def _check_shared(session: AsyncSession, owner_id: int) -> None:
+    """Raises InvalidSelector when a group that is shared cannot be any longer."""
+    by_name = await repository.by_name(session, owner_id)
+    for group in {row.id: row for row, _, _ in await repository.memberships(session, owner_id=owner_id)}.values():
+        scopes.sharable(group, by_name)
 
 
 async def _must_be_unused(session: AsyncSession, row: Group) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.devices.models import Device
-from app.devices.repository import Scope
+from app.devices.scope import Scope
 from app.errors import InvalidSelector
 from app.groups import conditions, repository
 from app.groups.conditions import Condition
@@ -36,6 +36,12 @@ async def condition(session: AsyncSession, user_id: int, selector: Selector, liv
 def resolved(selector: Selector, groups: Mapping[str, Group], live_nodes: Collection[str]) -> Condition:
     """The same with these groups, by name."""
     return _Resolver(groups, live_nodes).condition(selector)
+
+
+def weighed(selector: Selector, groups: Mapping[str, Group]) -> tuple[Condition, int]:
+    """The same without what depends on the moment, and how many conditions and values it has."""
+    resolver = _Resolver(groups, ())
+    return resolver.condition(selector), resolver.weight
 
 
 async def warnings(session: AsyncSession, scope: Scope, selector: Selector) -> list[str]:
@@ -65,11 +71,11 @@ class _Resolver:
         self._groups = groups
         self._live_nodes = live_nodes
         self._within: list[str] = []
-        self._weight = 0
+        self.weight = 0
 
     def condition(self, selector: Selector) -> Condition:
-        self._weight += selector.weight
-        if self._weight > WEIGHT_MAX:
+        self.weight += selector.weight
+        if self.weight > WEIGHT_MAX:
             raise InvalidSelector(f"With its groups this selector has more than {WEIGHT_MAX} conditions and values.")
         return conditions.condition(selector, self._live_nodes, self._in_group)
 

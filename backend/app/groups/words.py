@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.models import User
 from app.devices.models import Device
-from app.devices.repository import Scope
+from app.devices.scope import Scope
 from app.groups.selectors import Builtin, Tag, Value
 from deployx_protocol.states import Presence, Trust
 

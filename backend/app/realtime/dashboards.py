@@ -18,14 +18,15 @@ import structlog
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from app.accounts.auth import COOKIE
+from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
 from app.accounts.service import AccountService
 from app.clock import Clock, iso, utcnow
-from app.devices.repository import Scope
 from app.devices.service import DeviceService
 from app.errors import DeployXError, Unavailable
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
+from app.realtime.audiences import Audience, Audiences
 from app.realtime.link import LinkServer, source_ip
 from app.realtime.link_socket import LinkSocket
 from app.realtime.watching import RunWatch
@@ -69,9 +70,9 @@ class Viewer:
     streaming: bool = False
 
     @property
-    def scope(self) -> Scope:
-        """What it may see."""
-        return Scope.of(self.principal)
+    def user_id(self) -> int | None:
+        """Whose devices it is shown; None: everyone's."""
+        return None if self.principal.may(Permission.DEVICES_ALL) else self.principal.user_id
 
     @property
     def proof(self) -> str:
@@ -87,6 +88,7 @@ class DashboardGateway:
         server: LinkServer,
         accounts: AccountService,
         devices: DeviceService,
+        audiences: Audiences,
         watch: RunWatch,
         origins: Collection[str],
         metrics: Metrics,
@@ -97,6 +99,7 @@ class DashboardGateway:
         self._server = server
         self._accounts = accounts
         self._devices = devices
+        self._audiences = audiences
         self._watch = watch
         self._origins = frozenset(origins)
         self._clock = clock
@@ -157,17 +160,22 @@ class DashboardGateway:
         self._admission.done(self._server.manager.eio_sid_from_sid(sid, "/"))
         log.info("dashboard.connected", user=viewer.principal.email, sid=sid)
         if not viewer.batch:
-            await self._join(viewer)
+            try:
+                await self._join(viewer)
+            except Unavailable:
+                await self._database_away(viewer)
 
     async def _join(self, viewer: Viewer) -> None:
+        await self._audiences.join(viewer.user_id)
         viewer.watching = True
-        await self._server.enter_room(viewer.sid, _room(viewer.scope, batch=viewer.batch))
+        await self._server.enter_room(viewer.sid, _room(viewer.user_id, batch=viewer.batch))
 
     async def disconnected(self, sid: str, reason: str) -> None:
         """Forget it."""
         self._watch.forget(sid)
         viewer = self._viewers.pop(sid, None)
         if viewer:
+            self._audiences.keep({one.user_id for one in self._viewers.values()})
             self._metrics.dashboard_connections.dec()
             log.info("dashboard.disconnected", user=viewer.principal.email, sid=sid, reason=reason)
 
@@ -186,19 +194,23 @@ class DashboardGateway:
         try:
             match name:
                 case events.WATCH_RUN:
-                    return await self._watch.watch(sid, viewer.scope, payload)
+                    return await self._watch.watch(sid, viewer.user_id, payload)
                 case events.UNWATCH_RUN:
                     return await self._watch.unwatch(sid, payload)
+            await self._join(viewer)
         except InvalidPayload as error:
             return refusal(Code.INVALID_PAYLOAD, str(error))
         except Unavailable as error:
             return refusal(error.code, error.message)
-        await self._join(viewer)
+        self._show(viewer)
+        return accepted()
+
+    def _show(self, viewer: Viewer) -> None:
+        """Begin a snapshot, in place of one that is under way."""
         viewer.asked = True
         if not viewer.streaming:
             viewer.streaming = True
             self._start(self._stream(viewer))
-        return accepted()
 
     async def _stream(self, viewer: Viewer) -> None:
         """Snapshots, one at a time, for as long as a newer one is asked for."""
@@ -213,7 +225,7 @@ class DashboardGateway:
         snapshot_id = uuid4().hex
         try:
             async with self._reading:
-                total = await self._devices.count(viewer.scope)
+                total = await self._devices.count(viewer.user_id)
             now = iso(self._clock())
             await self._emit(
                 viewer, events.SNAPSHOT_BEGIN, SnapshotBegin(snapshot_id=snapshot_id, total=total, server_time=now)
@@ -225,15 +237,20 @@ class DashboardGateway:
                 await self._emit(viewer, events.SNAPSHOT_DEVICES, message)
                 if not await self._has_read(viewer) or viewer.asked:
                     return
-            claims = await self._devices.claims(viewer.scope)
+            claims = await self._devices.claims(viewer.user_id)
             end = SnapshotEnd(snapshot_id=snapshot_id, claims=claims.views, more_claims=claims.more)
             await self._emit(viewer, events.SNAPSHOT_END, end)
         except Unavailable:
-            await self._end(viewer, Code.SERVER_UNAVAILABLE, "The database does not answer. Connecting again helps.")
+            await self._database_away(viewer)
+
+    async def _database_away(self, viewer: Viewer) -> None:
+        await self._end(viewer, Code.SERVER_UNAVAILABLE, "The database does not answer. Connecting again helps.")
 
     async def _piece(self, viewer: Viewer, last_id: int) -> list[DeviceView]:
-        async with self._reading:
-            return await self._devices.after(viewer.scope, last_id, PIECE)
+        async with self._reading, self._audiences.get(viewer.user_id).showing() as shown:
+            piece = await self._devices.after(viewer.user_id, last_id, PIECE)
+            shown(piece)
+            return piece
 
     async def _has_read(self, viewer: Viewer) -> bool:
         """Wait until the browser has taken most of what was sent; False if it went away."""
@@ -248,31 +265,40 @@ class DashboardGateway:
 
     # ------------------------------------------------------------ what they are told
 
-    def scopes(self) -> set[Scope]:
-        """The different shares that someone is watching."""
-        return {viewer.scope for viewer in self._viewers.values() if viewer.watching}
+    def audiences(self) -> list[Audience]:
+        """Those of whom somebody is watching."""
+        watching = {viewer.user_id for viewer in self._viewers.values() if viewer.watching}
+        return [self._audiences.get(user_id) for user_id in watching]
 
-    async def send(self, scope: Scope, changed: DevicesChanged) -> None:
-        """Tell everyone with ``scope``: our own dashboards in one event, plain clients as the specification says."""
+    async def send(self, user_id: int | None, changed: DevicesChanged) -> None:
+        """Tell an audience: our own dashboards in one event, plain clients as the specification says."""
         if changed.devices or changed.changes or changed.removed or changed.seen:
-            await self._server.emit(events.DEVICES_CHANGED, changed, room=_room(scope, batch=True))
-        if any(v.watching and not v.batch and v.scope == scope for v in self._viewers.values()):
+            await self._server.emit(events.DEVICES_CHANGED, changed, room=_room(user_id, batch=True))
+        if any(v.watching and not v.batch and v.user_id == user_id for v in self._viewers.values()):
             for change in changed.changes:
-                room = _room(scope, batch=False)
+                room = _room(user_id, batch=False)
                 await self._server.emit(events.DEVICE_STATUS_CHANGED, change, room=room)
 
-    async def send_runs(self, scope: Scope, runs: Sequence[RunView]) -> None:
-        """Tell our own dashboards with ``scope`` of these runs, all of which they may see."""
+    async def show_again(self, user_ids: Collection[int]) -> None:
+        """What is shared with these users changed: show them what they see now, in place of what they saw. Raises
+        Unavailable."""
+        known = await self._audiences.refresh(user_ids)
+        for viewer in self._viewers.values():
+            if viewer.watching and viewer.batch and viewer.user_id in known:
+                self._show(viewer)
+
+    async def send_runs(self, user_id: int | None, runs: Sequence[RunView]) -> None:
+        """Tell the dashboards of an audience, our own, of these runs, all of which they may see."""
         if runs:
             message = RunsChanged(runs=list(runs))
-            await self._server.emit(events.RUNS_CHANGED, message, room=_room(scope, batch=True))
+            await self._server.emit(events.RUNS_CHANGED, message, room=_room(user_id, batch=True))
 
     async def send_claims(self) -> None:
         """Tell our own dashboards which claims are open."""
-        for scope in {viewer.scope for viewer in self._viewers.values() if viewer.watching and viewer.batch}:
-            claims = await self._devices.claims(scope)
+        for user_id in {viewer.user_id for viewer in self._viewers.values() if viewer.watching and viewer.batch}:
+            claims = await self._devices.claims(user_id)
             message = ClaimsChanged(claims=claims.views, more_claims=claims.more)
-            await self._server.emit(events.CLAIMS_CHANGED, message, room=_room(scope, batch=True))
+            await self._server.emit(events.CLAIMS_CHANGED, message, room=_room(user_id, batch=True))
 
     async def watch_sessions(self) -> None:
         """Cut dashboards whose session or token has ended, or whose user has another role, until cancelled."""
@@ -313,5 +339,5 @@ class DashboardGateway:
         task.add_done_callback(self._snapshots.discard)
 
 
-def _room(scope: Scope, *, batch: bool) -> str:
-    return f"{'batch' if batch else 'plain'}:{'all' if scope.user_id is None else scope.user_id}"
+def _room(user_id: int | None, *, batch: bool) -> str:
+    return f"{'batch' if batch else 'plain'}:{'all' if user_id is None else user_id}"

@@ -1,4 +1,4 @@
-"""From hints to what dashboards hear: every tick, read the rows that hints named and tell each scope its share.
+"""From hints to what dashboards hear: every tick, read the rows that hints named and tell each audience its share.
 
 Invariant: what is sent was read after the commit that caused it, and a row's later state is never sent before an
 earlier one, because one task reads and sends. A dashboard is only sent what its user may see.
@@ -6,17 +6,17 @@ earlier one, because one task reads and sends. A dashboard is only sent what its
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from app.clock import Clock, iso, utcnow
-from app.devices.repository import Scope
 from app.devices.service import DeviceService
 from app.devices.views import status_change
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
+from app.realtime.audiences import Audience, Audiences, Moved
 from app.realtime.dashboards import DashboardGateway
 from deployx_protocol.messages import DevicesChanged, DeviceView, Removed, Seen
 
@@ -34,6 +34,7 @@ class _Dirty:
     seen: set[int] = field(default_factory=set)
     removed: list[Hint] = field(default_factory=list)
     moved: list[Hint] = field(default_factory=list)
+    shares: set[int] = field(default_factory=set)
     claims: bool = False
 
     def add(self, hint: Hint) -> None:
@@ -48,6 +49,8 @@ class _Dirty:
                 self.removed.append(hint)
             case HintKind.DEVICE_MOVED:
                 self.moved.append(hint)
+            case HintKind.SHARES:
+                self.shares.add(hint.user_id)
             case HintKind.CLAIMS:
                 self.claims = True
 
@@ -55,8 +58,11 @@ class _Dirty:
 class Publisher:
     """Gathers hints and tells dashboards, until cancelled."""
 
-    def __init__(self, devices: DeviceService, dashboards: DashboardGateway, clock: Clock = utcnow) -> None:
+    def __init__(
+        self, devices: DeviceService, audiences: Audiences, dashboards: DashboardGateway, clock: Clock = utcnow
+    ) -> None:
         self._devices = devices
+        self._audiences = audiences
         self._dashboards = dashboards
         self._clock = clock
         self._dirty = _Dirty()
@@ -98,36 +104,47 @@ class Publisher:
         dirty.seen |= newer.seen
         dirty.removed += newer.removed
         dirty.moved += newer.moved
+        dirty.shares |= newer.shares
         dirty.claims |= newer.claims
         self._woken.set()
 
     async def _tell(self, dirty: _Dirty) -> None:
-        scopes = self._dashboards.scopes()
+        audiences = self._dashboards.audiences()
         if dirty.status:
-            log.info("Broadcasting status change", devices=len(dirty.status), scopes=len(scopes))
-        if not scopes:
+            log.info("Broadcasting status change", devices=len(dirty.status), audiences=len(audiences))
+        if not audiences:
             return
+        if dirty.shares:
+            await self._dashboards.show_again(dirty.shares)
+            audiences = self._dashboards.audiences()
         views = {view.id: view for view in await self._devices.by_ids(dirty.status | dirty.rows | dirty.seen)}
+        changed = {device_id: views[device_id] for device_id in (dirty.status | dirty.rows) & views.keys()}
         at = iso(self._clock())
-        for scope in scopes:
-            mine = {view.id: view for view in views.values() if _visible(view.user_id, scope)}
-            await self._dashboards.send(scope, _share(dirty, mine, scope, at))
+        for audience in audiences:
+            moved = await self._audiences.look(audience, changed)
+            seen = [one for one in dirty.seen & views.keys() if _shown(audience, one, views[one].user_id)]
+            await self._dashboards.send(audience.user_id, _share(dirty, audience, moved, views, sorted(seen), at))
+            audience.shown -= {hint.device_id for hint in dirty.removed}
         if dirty.claims:
             await self._dashboards.send_claims()
 
 
-def _visible(user_id: int | None, scope: Scope) -> bool:
-    return scope.user_id is None or scope.user_id == user_id
+def _shown(audience: Audience, device_id: int, owner_id: int | None) -> bool:
+    return audience.scope.owns(owner_id) or device_id in audience.shown
 
 
-def _share(dirty: _Dirty, mine: dict[int, DeviceView], scope: Scope, at: str) -> DevicesChanged:
-    """What a scope is told of what changed; ``mine`` are the rows that it may see."""
-    gone = [hint for hint in dirty.removed if _visible(hint.user_id, scope)]
-    gone += [hint for hint in dirty.moved if scope.user_id is not None and hint.user_id == scope.user_id]
-    seen = sorted(dirty.seen & mine.keys())
+def _share(
+    dirty: _Dirty, audience: Audience, moved: Moved, views: Mapping[int, DeviceView], seen: list[int], at: str
+) -> DevicesChanged:
+    """What an audience is told of what changed."""
+    gone = [hint for hint in dirty.removed if _shown(audience, hint.device_id, hint.user_id)]
+    given = [hint for hint in dirty.moved if audience.user_id is not None and hint.user_id == audience.user_id]
+    gone += [hint for hint in given if hint.device_id not in moved.seen]
+    removed = [Removed(id=hint.device_id, rev=hint.rev) for hint in gone]
+    removed += [Removed(id=device_id, rev=views[device_id].rev) for device_id in sorted(moved.went)]
     return DevicesChanged(
-        devices=[mine[device_id] for device_id in sorted(dirty.rows & mine.keys())],
-        changes=[status_change(mine[device_id]) for device_id in sorted(dirty.status & mine.keys())],
-        removed=[Removed(id=hint.device_id, rev=hint.rev) for hint in gone],
+        devices=[moved.seen[device_id] for device_id in sorted((dirty.rows | moved.came) & moved.seen.keys())],
+        changes=[status_change(moved.seen[device_id]) for device_id in sorted(dirty.status & moved.seen.keys())],
+        removed=removed,
         seen=[Seen(at=at, ids=seen)] if seen else [],
     )

@@ -45,7 +45,7 @@ class RunPublisher:
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note."""
         watched = self._watch.runs()
-        someone = bool(self._dashboards.scopes())
+        someone = bool(self._dashboards.audiences())
         for hint in hints:
             match hint.kind:
                 case HintKind.RUN if someone:
@@ -88,20 +88,20 @@ class RunPublisher:
             raise
 
     async def _tell_runs(self, run_ids: Collection[str]) -> None:
-        scopes = self._dashboards.scopes()
-        if not run_ids or not scopes:
+        audiences = self._dashboards.audiences()
+        if not run_ids or not audiences:
             return
         views = await self._reader.by_ids(run_ids)
-        for scope in scopes:
-            mine = [view for view in views if scope.user_id is None or view.user_id == scope.user_id]
-            await self._dashboards.send_runs(scope, mine)
+        for audience in audiences:
+            mine = [view for view in views if audience.scope.owns(view.user_id)]
+            await self._dashboards.send_runs(audience.user_id, mine)
 
     async def _tell_tasks(self, tasks: Mapping[str, str]) -> None:
-        watched = self._watch.runs()
-        wanted = [task_id for task_id, run_id in tasks.items() if run_id in watched]
-        if wanted:
-            for run_id, views in (await self._reader.tasks_by_ids(wanted)).items():
-                await self._watch.tell(run_id, views)
+        for user_id, watched in self._watch.by_user().items():
+            wanted = [task_id for task_id, run_id in tasks.items() if run_id in watched]
+            if wanted:
+                for run_id, views in (await self._reader.tasks_by_ids(wanted, user_id)).items():
+                    await self._watch.tell(run_id, user_id, views)
 
 
 Key = TypeVar("Key")

@@ -15,8 +15,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.accounts.principal import Principal
 from app.clock import iso_or_none
 from app.db import Database
+from app.groups.scopes import scope_of
+from app.tasks import runs_repository
 from app.tasks.models import Task, TaskOutput
 from app.tasks.output import OutputReader, RawStream
 from app.tasks.views import output_complete
@@ -30,31 +33,33 @@ Sizes = dict[int, int]
 
 
 class Archive:
-    """Zips of runs that their reader may see, which was checked."""
+    """Zips of runs that their reader may see, which was checked; of each, what they see while it is made."""
 
     def __init__(self, db: Database, output: OutputReader) -> None:
         self._db = db
         self._output = output
 
-    async def of_run(self, run_id: str) -> AsyncIterator[bytes]:
+    async def of_run(self, principal: Principal, run_id: str) -> AsyncIterator[bytes]:
         """The zip in pieces: ``tasks.jsonl``, then ``<device>-<end of the task's id>/stdout`` and ``/stderr``."""
         sink = _Sink()
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             with archive.open(zipfile.ZipInfo("tasks.jsonl"), "w") as lines:
-                async for tasks in self._tasks(run_id):
+                async for tasks in self._tasks(principal, run_id):
                     text = "".join(f"{json.dumps(_summary(task), ensure_ascii=False)}\n" for task in tasks)
                     await asyncio.to_thread(lines.write, text.encode())
                     yield sink.taken()
-            async for tasks in self._tasks(run_id):
-                async for piece in self._outputs(archive, sink, tasks):
+            async for tasks in self._tasks(principal, run_id):
+                async for piece in self._outputs(principal, archive, sink, tasks):
                     yield piece
         yield sink.taken()
 
-    async def _outputs(self, archive: zipfile.ZipFile, sink: "_Sink", tasks: Sequence[Task]) -> AsyncIterator[bytes]:
+    async def _outputs(
+        self, reader: Principal, archive: zipfile.ZipFile, sink: "_Sink", tasks: Sequence[Task]
+    ) -> AsyncIterator[bytes]:
         sizes = await self._sizes([task.id for task in tasks if task.output_next_seq])
         for group in _together([task for task in tasks if task.id in sizes], sizes):
             if len(group) == 1 and sum(sizes[group[0].id].values()) > _TOGETHER_BYTES:
-                async for piece in self._large(archive, sink, group[0], sizes[group[0].id]):
+                async for piece in self._large(reader, archive, sink, group[0], sizes[group[0].id]):
                     yield piece
                 continue
             contents = await self._contents([task.id for task in group])
@@ -63,20 +68,23 @@ class Archive:
                     await asyncio.to_thread(archive.writestr, _entry(task, stream, len(data)), bytes(data))
                     yield sink.taken()
 
-    async def _large(self, archive: zipfile.ZipFile, sink: "_Sink", task: Task, sizes: Sizes) -> AsyncIterator[bytes]:
+    async def _large(
+        self, reader: Principal, archive: zipfile.ZipFile, sink: "_Sink", task: Task, sizes: Sizes
+    ) -> AsyncIterator[bytes]:
         for stream, size in sorted(sizes.items()):
-            raw = RawStream(task.id, stream, task.device_name, size, complete=False)
+            raw = RawStream(task.id, stream, task.device_name, size, complete=False, reader=reader)
             with archive.open(_entry(task, stream, size), "w") as file:
                 async for piece in self._output.pieces(raw):
                     await asyncio.to_thread(file.write, piece)
                     yield sink.taken()
 
-    async def _tasks(self, run_id: str) -> AsyncIterator[list[Task]]:
+    async def _tasks(self, principal: Principal, run_id: str) -> AsyncIterator[list[Task]]:
         last_id = ""
         while True:
-            query = sa.select(Task).where(Task.run_id == run_id, Task.id > last_id).order_by(Task.id).limit(_TASKS)
             async with self._db.read() as session:
-                tasks = list(await session.scalars(query))
+                scope = await scope_of(session, principal)
+                found = await runs_repository.pieces_of_run(session, scope, run_id, after_id=last_id, limit=_TASKS)
+            tasks = list(found)
             if not tasks:
                 return
             last_id = tasks[-1].id

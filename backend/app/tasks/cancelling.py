@@ -7,8 +7,8 @@ import structlog
 from app.accounts.principal import Principal
 from app.audit.actions import Action
 from app.clock import Clock, utcnow
-from app.devices.repository import Scope
 from app.errors import IllegalTransition, NotFound
+from app.groups.scopes import scope_of
 from app.hints import HintKind
 from app.tasks import lifecycle, repository, runs_repository, settling
 from app.tasks.models import Run
@@ -29,7 +29,7 @@ class Cancelling:
     async def cancel_run(self, principal: Principal, run_id: str) -> None:
         """Call off every task of a run that is not over. Raises NotFound, IllegalTransition when the run is over."""
         async with self._uow.begin() as unit:
-            if not await runs_repository.visible(unit.session, Scope.of(principal), run_id):
+            if not await runs_repository.visible(unit.session, await scope_of(unit.session, principal), run_id):
                 raise NotFound("There is no such run.")
             runs = await repository.lock_runs(unit.session, [run_id])
             run = runs.get(run_id)
@@ -46,7 +46,7 @@ class Cancelling:
     async def cancel_task(self, principal: Principal, task_id: str) -> None:
         """Call one task off. Raises NotFound, IllegalTransition when it is over."""
         async with self._uow.begin() as unit:
-            task = await runs_repository.task(unit.session, Scope.of(principal), task_id)
+            task = await runs_repository.task(unit.session, await scope_of(unit.session, principal), task_id)
             if task is None:
                 raise NotFound("There is no such task.")
             if task.state in FINAL:

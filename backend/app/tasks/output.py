@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from app.accounts.principal import Principal
 from app.audit.actions import Action, Actor
 from app.db import Database
-from app.devices.repository import Scope
 from app.errors import NotFound
+from app.groups.scopes import scope_of
 from app.tasks import runs_repository
 from app.tasks.models import Task, TaskOutput
 from app.tasks.news import TaskNews
@@ -42,6 +42,8 @@ class RawStream:
     size: int
     complete: bool
     lost_bytes: int = 0
+    reader: Principal | None = None
+    """Who may only go on to read while they see the task; None: the server itself."""
 
     @property
     def etag(self) -> str:
@@ -73,7 +75,7 @@ class OutputReader:
     async def _page(self, principal: Principal, task_id: str, from_seq: int, limit_bytes: int) -> OutputPage:
         chunks: list[OutputChunkView] = []
         async with self._db.read() as session:
-            task = _found(await runs_repository.task(session, Scope.of(principal), task_id))
+            task = _found(await runs_repository.task(session, await scope_of(session, principal), task_id))
             stored, left, following = task.output_next_seq, limit_bytes, from_seq
             while following < stored and left > 0 and len(chunks) < _CHUNKS_MAX:
                 query = _chunks(task_id).where(TaskOutput.seq >= following, TaskOutput.seq < stored).limit(_PIECE)
@@ -99,7 +101,7 @@ class OutputReader:
     async def raw(self, principal: Principal, task_id: str, stream: int) -> RawStream:
         """What there is of one stream. Raises NotFound (``output_gone``) when retention deleted it."""
         async with self._db.read() as session:
-            task = _found(await runs_repository.task(session, Scope.of(principal), task_id))
+            task = _found(await runs_repository.task(session, await scope_of(session, principal), task_id))
             stored = sa.select(sa.func.count(), _bytes_of(stream)).where(
                 TaskOutput.task_id == task_id, TaskOutput.seq < task.output_next_seq
             )
@@ -108,15 +110,19 @@ class OutputReader:
             raise NotFound("The output of this task was deleted, as the server's retention says.", code="output_gone")
         await self._note(principal.actor, Action.OUTPUT_READ, task.run_id)
         complete = output_complete(task.state, task.output_next_seq, task.output_chunks)
-        return RawStream(task_id, stream, task.device_name, int(size or 0), complete, task.output_lost_bytes)
+        return RawStream(
+            task_id, stream, task.device_name, int(size or 0), complete, task.output_lost_bytes, reader=principal
+        )
 
     async def pieces(self, raw: RawStream, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` to before ``end``, in order."""
+        """The bytes from ``start`` to before ``end``, in order. Raises NotFound once the reader may not see them."""
         left = (raw.size if end is None else end) - start
         last_seq, skip = await self._position(raw, start)
         while left > 0:
             query = _chunks(raw.task_id).where(TaskOutput.stream == raw.stream, TaskOutput.seq > last_seq)
             async with self._db.read() as session:
+                if raw.reader is not None:
+                    _found(await runs_repository.task(session, await scope_of(session, raw.reader), raw.task_id))
                 rows = list(await session.execute(query.limit(_PIECE)))
             if not rows:
                 raise NotFound("The output of this task was deleted while it was read.", code="output_gone")

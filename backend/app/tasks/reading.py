@@ -5,9 +5,10 @@ from typing import Any
 
 from app.accounts.principal import Principal
 from app.db import Database
-from app.devices.repository import Scope
+from app.devices.scope import Scope
 from app.devices.service import DeviceService
 from app.errors import NotFound
+from app.groups.scopes import of_user, scope_of
 from app.tasks import runs_repository as repository
 from app.tasks.models import Run, Task
 from app.tasks.repository import chunks
@@ -31,20 +32,21 @@ class WorkReader:
     ) -> tuple[list[RunView], str | None]:
         """One page of runs, newest first. Raises InvalidInput for a bad cursor."""
         async with self._db.read(at_one_moment=True) as session:
-            rows, following = await repository.page(session, Scope.of(principal), narrowed, limit=limit, cursor=cursor)
+            scope = await scope_of(session, principal)
+            rows, following = await repository.page(session, scope, narrowed, limit=limit, cursor=cursor)
             counts = await repository.counts(session, [run.id for run in rows])
         return [run_view(run, counts[run.id]) for run in rows], following
 
     async def run(self, principal: Principal, run_id: str) -> RunView:
         """One run."""
         async with self._db.read(at_one_moment=True) as session:
-            run = _run(await repository.run(session, Scope.of(principal), run_id))
+            run = _run(await repository.run(session, await scope_of(session, principal), run_id))
             return run_view(run, (await repository.counts(session, [run_id]))[run_id])
 
     async def detail(self, principal: Principal, run_id: str) -> tuple[RunView, dict[str, Any]]:
         """One run, and what it was asked to do."""
         async with self._db.read(at_one_moment=True) as session:
-            run = _run(await repository.run(session, Scope.of(principal), run_id))
+            run = _run(await repository.run(session, await scope_of(session, principal), run_id))
             script = await repository.script(session, run.script_sha256) if run.script_sha256 else None
             counts = await repository.counts(session, [run_id])
         return run_view(run, counts[run_id]), request_of(run, script)
@@ -54,16 +56,18 @@ class WorkReader:
     ) -> tuple[list[TaskView], str | None]:
         """One page of a run's tasks, in the order of their devices' names when it was started."""
         async with self._db.read() as session:
-            _run(await repository.run(session, Scope.of(principal), run_id))
+            scope = await scope_of(session, principal)
+            _run(await repository.run(session, scope, run_id))
             rows, following = await repository.tasks_of_run(
-                session, run_id, narrowed, self._live_nodes(), limit=limit, cursor=cursor
+                session, scope, run_id, narrowed, self._live_nodes(), limit=limit, cursor=cursor
             )
         return [task_view(row) for row in rows], following
 
     async def task(self, principal: Principal, task_id: str) -> TaskView:
         """One task."""
         async with self._db.read() as session:
-            rows = await repository.task_rows(session, Scope.of(principal), self._live_nodes(), Task.id == task_id)
+            scope = await scope_of(session, principal)
+            rows = await repository.task_rows(session, scope, self._live_nodes(), Task.id == task_id)
         if not rows:
             raise NotFound("There is no such task.")
         return task_view(rows[0])
@@ -71,18 +75,20 @@ class WorkReader:
     async def device_tasks(
         self, principal: Principal, device_id: int, *, limit: int, cursor: str | None
     ) -> tuple[list[TaskRow], str | None]:
-        """One page of a device's tasks, newest first, of the runs that the principal sees."""
+        """One page of a device's tasks, newest first: of the principal's runs; on a device of theirs, of everyone's."""
         await self._devices.get(principal, device_id)
         async with self._db.read() as session:
+            scope = await scope_of(session, principal)
             return await repository.tasks_of_device(
-                session, Scope.of(principal), device_id, self._live_nodes(), limit=limit, cursor=cursor
+                session, scope, device_id, self._live_nodes(), limit=limit, cursor=cursor
             )
 
     async def output_groups(self, principal: Principal, run_id: str) -> OutputGroupList:
         """Which tasks of a run ended alike and printed the same."""
         async with self._db.read() as session:
-            _run(await repository.run(session, Scope.of(principal), run_id))
-            rows, more = await repository.output_groups(session, run_id)
+            scope = await scope_of(session, principal)
+            _run(await repository.run(session, scope, run_id))
+            rows, more = await repository.output_groups(session, scope, run_id)
         return OutputGroupList(items=[_group(*row) for row in rows], more=more)
 
     # ------------------------------------------------------------ for the publisher and the dashboards' gateway
@@ -99,12 +105,13 @@ class WorkReader:
             counts = await repository.counts(session, [run.id for run in rows])
         return [run_view(run, counts[run.id]) for run in rows]
 
-    async def tasks_by_ids(self, task_ids: Collection[str]) -> dict[str, list[TaskView]]:
-        """Tasks by their run, whoever's they are: for those who watch it, which was checked."""
+    async def tasks_by_ids(self, task_ids: Collection[str], user_id: int | None) -> dict[str, list[TaskView]]:
+        """Tasks by their run, as far as this user (None: anyone) sees them."""
         found: dict[str, list[TaskView]] = {}
         async with self._db.read() as session:
+            scope = await of_user(session, user_id)
             for ids in chunks(sorted(task_ids)):
-                for row in await repository.task_rows(session, Scope(None), self._live_nodes(), Task.id.in_(ids)):
+                for row in await repository.task_rows(session, scope, self._live_nodes(), Task.id.in_(ids)):
                     found.setdefault(row.task.run_id, []).append(task_view(row))
         return found
 

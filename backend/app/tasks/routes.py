@@ -150,7 +150,7 @@ def _run_routes(auth: Auth, work: Work) -> APIRouter:
         run = await work.reader.run(principal, run_id)
         await work.audit.note(principal.actor, Action.OUTPUT_DOWNLOADED, run.id)
         headers = {"content-disposition": f'attachment; filename="run-{run.id}.zip"'}
-        return StreamingResponse(work.archive.of_run(run.id), media_type="application/zip", headers=headers)
+        return StreamingResponse(work.archive.of_run(principal, run.id), media_type="application/zip", headers=headers)
 
     return routes
 

@@ -19,8 +19,9 @@ from app.accounts.principal import Principal
 from app.audit.actions import Action, Actor, numbers
 from app.clock import Clock, utcnow
 from app.db import Database
-from app.devices.repository import Scope
+from app.devices.scope import Scope
 from app.errors import Conflict, InvalidInput, NotFound
+from app.groups.scopes import scope_of
 from app.hints import HintKind
 from app.ids import new_id
 from app.tasks import runs_repository as repository
@@ -157,9 +158,9 @@ class RunService:
         """
         if not states or not set(states) <= set(RETRIED):
             raise InvalidInput(f"`states` has to name some of: {', '.join(RETRIED)}.", code="invalid_states")
-        scope = Scope.of(principal)
 
         async def make(unit: Unit) -> Started:
+            scope = await scope_of(unit.session, principal, lock=True)
             earlier = await repository.run(unit.session, scope, run_id)
             if earlier is None:
                 raise NotFound("There is no such run.")
@@ -175,7 +176,7 @@ class RunService:
             return await self._save(unit, principal.actor, run, found)
 
         async def again(session: AsyncSession) -> Reach:
-            return await self._repeated(session, scope, run_id, states)
+            return await self._repeated(session, await scope_of(session, principal), run_id, states)
 
         demand = Demand.of(key, {"retry_of": run_id, "states": sorted(set(states))})
         return await self._once(principal, demand, make, again)
@@ -290,6 +291,7 @@ def _task(run: Run, target: Target) -> dict[str, Any]:
         "run_id": run.id,
         "device_id": target.id,
         "device_name": target.device_name,
+        "borrowed": target.owner_id != run.user_id,
         "state": TaskState.QUEUED.value,
         "created_at": run.created_at,
         "deadline_at": run.expires_at,

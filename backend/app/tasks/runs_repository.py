@@ -1,6 +1,7 @@
 """Reading runs and tasks, and writing a new run. Every query goes through whose runs may be seen.
 
-Invariant: a user sees the runs that they started, someone with ``Permission.DEVICES_ALL`` sees all: ``mine``.
+Invariant: a user sees the runs that they started (``mine``), and what those did on devices that were theirs, or that
+they still see (``told``); someone with ``Permission.DEVICES_ALL`` sees all.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +16,7 @@ from sqlalchemy.orm import aliased
 from app import cursors
 from app.db import insert_new
 from app.devices.models import Device
-from app.devices.repository import Scope
+from app.devices.scope import EVERYONE, Scope
 from app.devices.views import presence
 from app.tasks import repository
 from app.tasks.models import Run, Script, Task
@@ -52,6 +53,16 @@ class TaskFilter:
 def mine(scope: Scope, query: Rows) -> Rows:
     """``query``, which selects from runs, without those that ``scope`` may not see."""
     return query if scope.user_id is None else query.where(Run.user_id == scope.user_id)
+
+
+def told(scope: Scope, query: Rows) -> Rows:
+    """``query``, which selects from tasks, their runs and (outer) their devices, without what ``scope`` may not see.
+
+    What somebody did on a device of their own they see for good; on one that was shared with them, while it is.
+    """
+    if scope.user_id is None:
+        return query
+    return mine(scope, query).where(sa.or_(sa.not_(Task.borrowed), scope.holds()))
 
 
 # ---------------------------------------------------------------- runs
@@ -145,8 +156,8 @@ async def insert_tasks(session: AsyncSession, rows: Sequence[dict[str, Any]]) ->
 
 
 async def task(session: AsyncSession, scope: Scope, task_id: str) -> Task | None:
-    """A task, if its run exists in this scope."""
-    return await session.scalar(mine(scope, sa.select(Task).join(Run)).where(Task.id == task_id))
+    """A task, if its run exists in this scope, and its device is seen."""
+    return await session.scalar(told(scope, sa.select(Task).join(Run).outerjoin(Device)).where(Task.id == task_id))
 
 
 async def unfinished(session: AsyncSession, run_id: str) -> list[str]:
@@ -177,11 +188,12 @@ async def task_rows(
     session: AsyncSession, scope: Scope, live_nodes: Collection[str], *conditions: sa.ColumnElement[bool]
 ) -> list[TaskRow]:
     """Tasks with what their views need, by id."""
-    return await _rows(session, mine(scope, _with_circumstances()).where(*conditions).order_by(Task.id), live_nodes)
+    return await _rows(session, told(scope, _with_circumstances()).where(*conditions).order_by(Task.id), live_nodes)
 
 
 async def tasks_of_run(
     session: AsyncSession,
+    scope: Scope,
     run_id: str,
     narrowed: TaskFilter,
     live_nodes: Collection[str],
@@ -190,7 +202,7 @@ async def tasks_of_run(
     cursor: str | None,
 ) -> tuple[list[TaskRow], str | None]:
     """One page of a run's tasks, in the order of its devices' names. Whether the run may be seen was checked."""
-    query = _with_circumstances().where(Task.run_id == run_id)
+    query = told(scope, _with_circumstances()).where(Task.run_id == run_id)
     if narrowed.states:
         query = query.where(Task.state.in_(_values(narrowed.states)))
     if narrowed.digest is not None:
@@ -212,15 +224,19 @@ async def tasks_of_device(
     limit: int,
     cursor: str | None,
 ) -> tuple[list[TaskRow], str | None]:
-    """One page of a device's tasks, newest first, of the runs that may be seen."""
-    query = mine(scope, _with_circumstances()).where(Task.device_id == device_id)
+    """One page of a device's tasks, newest first: of one's own runs; on a device of one's own also those of others to
+    whom it was not their own."""
+    query = _with_circumstances().where(Task.device_id == device_id)
+    if scope.user_id is not None:
+        theirs = sa.and_(Task.borrowed, Device.user_id == scope.user_id)
+        query = query.where(scope.holds(), sa.or_(Run.user_id == scope.user_id, theirs))
     if cursor:
         query = query.where(Task.id < cursors.read(cursor, "device tasks", (str,))[0])
     rows = await _rows(session, query.order_by(Task.id.desc()).limit(limit + 1), live_nodes)
     return _cut(rows, limit, "device tasks")
 
 
-async def output_groups(session: AsyncSession, run_id: str) -> tuple[list[Any], int]:
+async def output_groups(session: AsyncSession, scope: Scope, run_id: str) -> tuple[list[Any], int]:
     """(digest, state, exit code, signal, count, the id of a task whose output is there, if any) of a run's tasks that
     are over, the largest groups first; and how many tasks are in groups beyond ``GROUPS_MAX``."""
     alike = (Task.digest, Task.state, Task.exit_code, Task.signal)
@@ -228,12 +244,25 @@ async def output_groups(session: AsyncSession, run_id: str) -> tuple[list[Any], 
     over = (Task.run_id == run_id, Task.state.in_(_values(FINAL)))
     readable = sa.func.min(sa.case((Task.output_deleted_at.is_(None), Task.id)))
     sample = sa.func.coalesce(readable, sa.func.min(Task.id)).label("sample_task_id")
-    query = sa.select(*alike, count, sample).where(*over).group_by(*alike)
+    query = _seen(scope, sa.select(*alike, count, sample)).where(*over).group_by(*alike)
     rows = list(
         await session.execute(query.order_by(count.desc(), sa.literal_column("sample_task_id")).limit(GROUPS_MAX))
     )
-    total = await session.scalar(sa.select(sa.func.count()).select_from(Task).where(*over)) or 0
+    total = await session.scalar(_seen(scope, sa.select(sa.func.count()).select_from(Task)).where(*over)) or 0
     return rows, total - sum(row.tasks for row in rows)
+
+
+async def pieces_of_run(
+    session: AsyncSession, scope: Scope, run_id: str, *, after_id: str, limit: int
+) -> Sequence[Task]:
+    """The next tasks of a run by id."""
+    query = _seen(scope, sa.select(Task)).where(Task.run_id == run_id, Task.id > after_id)
+    return (await session.scalars(query.order_by(Task.id).limit(limit))).all()
+
+
+def _seen(scope: Scope, query: Rows) -> Rows:
+    """``query``, which selects from tasks alone, without what ``scope`` may not see."""
+    return query if scope == EVERYONE else told(scope, query.join(Run).outerjoin(Device))
 
 
 def _with_circumstances() -> sa.Select[*tuple[Any, ...]]:
@@ -248,6 +277,7 @@ def _with_circumstances() -> sa.Select[*tuple[Any, ...]]:
             Task,
             Run.title,
             Run.created_by,
+            Run.user_id,
             Run.expires_at,
             Run.timeout_s,
             Run.max_parallel,
@@ -287,7 +317,7 @@ def _task_rows(found: Sequence[Any], taken: dict[str, int], live_nodes: Collecti
             in_flight=taken.get(row.Task.run_id, 0),
             this_session=row.Task.sent_epoch == row.session_epoch,
         )
-        yield TaskRow(row.Task, circumstances, row.title, row.created_by)
+        yield TaskRow(row.Task, circumstances, row.title, row.created_by, row.user_id)
 
 
 Item = TypeVar("Item", Run, TaskRow)

@@ -224,6 +224,7 @@ DEVICE_TASK = _with(
     {
         "run_title": str,
         "created_by": str,
+        "readable": bool,
     },
 )
 DEVICE_TASK_PAGE = create_model(

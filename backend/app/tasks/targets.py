@@ -1,7 +1,7 @@
 """Which devices a run reaches, and which it leaves out and why: the same answer for a preview and for the run itself.
 
-Invariant: only trusted devices with a key are reached, and only those that the user may see. A device that is not
-theirs is answered exactly as one that does not exist.
+Invariant: only trusted devices with a key are reached, and only those that the user may run on. A device that they do
+not see is answered exactly as one that does not exist.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.principal import Principal
 from app.devices.models import Device
-from app.devices.repository import Scope
+from app.devices.scope import Right, Scope
 from app.devices.views import presence
 from app.errors import InvalidInput
 from app.groups import targets as groups
 from app.groups.parsing import parse
+from app.groups.scopes import scope_of
 from app.tasks.schemas import DEVICE_IDS_MAX, Targets
 from app.tasks.work import Work, check_characters
 from deployx_protocol.messages import WATCHES_ONLY
@@ -27,6 +28,7 @@ from deployx_protocol.states import Presence, Trust
 _PIECE = 1_000
 _WATCHES = "its agent only watches: its owner has to start it without --watch-only"
 _NOT_THERE = "There is no such device."
+_ONLY_SEEN = "it is shared with you to look at, not to run on"
 _WHY = {
     Trust.PENDING: "pending: accept it first",
     Trust.QUARANTINED: "quarantined: answer its claim first",
@@ -42,6 +44,7 @@ class Target:
     device_name: str
     status: Presence
     platform: str
+    owner_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ async def reach(
     Raises InvalidInput for a selector that cannot be read, or too many devices.
     """
     check(targets)
-    scope = Scope.of(principal)
+    scope = await scope_of(session, principal, lock=lock)
     if targets.device_ids is not None:
         return await of_ids(session, scope, targets.device_ids, live_nodes, lock=lock)
     selector = parse(targets.selector or "")
@@ -136,19 +139,22 @@ def warnings(found: Reach, work: Work | None) -> list[str]:
 def _query(scope: Scope, *, lock: bool) -> sa.Select[*tuple[Any, ...]]:
     says = [Device.facts[name].as_string() == value for name, value in WATCHES_ONLY.items()]
     judged = (Device.trust, Device.public_key.is_not(None).label("keyed"), sa.and_(*says).label("watches_only"))
-    shown = (Device.id, Device.device_name, Device.status, Device.node_id, Device.platform)
-    query = scope.limit(sa.select(*shown, *judged)).order_by(Device.id)
-    return query.with_for_update(read=True, key_share=True) if lock else query
+    shown = (Device.id, Device.device_name, Device.status, Device.node_id, Device.platform, Device.user_id)
+    may_run = scope.holds(Right.RUN).label("may_run")
+    query = scope.limit(sa.select(*shown, *judged, may_run)).order_by(Device.id)
+    return query.with_for_update(read=True, key_share=True, of=Device) if lock else query
 
 
 def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
     found = Reach()
     for row in sorted(rows, key=lambda row: (row.device_name, row.id)):
-        if row.trust == Trust.TRUSTED and row.keyed and row.watches_only:
+        if not row.may_run:
+            found.excluded.append(Excluded(row.id, row.device_name, _ONLY_SEEN))
+        elif row.trust == Trust.TRUSTED and row.keyed and row.watches_only:
             found.excluded.append(Excluded(row.id, row.device_name, _WATCHES))
         elif row.trust == Trust.TRUSTED and row.keyed:
             status = presence(row.status, row.node_id, live_nodes)
-            found.targets.append(Target(row.id, row.device_name, status, row.platform))
+            found.targets.append(Target(row.id, row.device_name, status, row.platform, row.user_id))
         else:
             why = _WHY[Trust.UNVERIFIED] if row.trust == Trust.TRUSTED else _WHY[Trust(row.trust)]
             found.excluded.append(Excluded(row.id, row.device_name, why))

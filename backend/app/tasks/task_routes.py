@@ -17,7 +17,7 @@ from app.tasks.cancelling import Cancelling
 from app.tasks.output import OutputReader
 from app.tasks.reading import WorkReader
 from app.tasks.schemas import DEVICE_TASK_PAGE, OutputPage
-from app.tasks.views import task_view
+from app.tasks.views import TaskRow, task_view
 from app.wire import model_of, plain
 from deployx_protocol.task_messages import STDERR, STDOUT, TaskView
 
@@ -51,7 +51,10 @@ def _task_routes(auth: Auth, service: WorkReader, cancelling: Cancelling) -> API
 
     @routes.get(
         "/devices/{device_id}/tasks",
-        summary="A device's tasks of your runs, newest first",
+        summary="A device's tasks, newest first: of your runs; if it is your device, of everyone's",
+        description="Of a run that somebody else started, the owner of a device is told that, by whom, and how it "
+        "ended there; `run_title` is empty and `readable` false, because what it was and what it printed stay with "
+        "whoever started it.",
         response_model=DEVICE_TASK_PAGE,
     )
     async def list_device_tasks(
@@ -62,10 +65,16 @@ def _task_routes(auth: Auth, service: WorkReader, cancelling: Cancelling) -> API
         cursor: Annotated[str | None, Query(max_length=1000)] = None,
     ) -> dict[str, Any]:
         rows, following = await service.device_tasks(principal, device_id, limit=limit, cursor=cursor)
-        items = [{**plain(task_view(row)), "run_title": row.run_title, "created_by": row.created_by} for row in rows]
+        items = [_device_task(row, principal) for row in rows]
         return {"items": items, "next_cursor": following}
 
     return routes
+
+
+def _device_task(row: TaskRow, principal: Principal) -> dict[str, Any]:
+    readable = principal.may(Permission.DEVICES_ALL) or row.started_by_id == principal.user_id
+    shown = {"run_title": row.run_title} if readable else {"run_title": "", "digest": ""}
+    return {**plain(task_view(row)), **shown, "created_by": row.created_by, "readable": readable}
 
 
 def _output_routes(auth: Auth, service: OutputReader) -> APIRouter:

@@ -19,6 +19,7 @@ class TaskRow:
     at: Circumstances
     run_title: str
     created_by: str
+    started_by_id: int | None
 
 
 def run_view(run: Run, counts: Mapping[str, int]) -> RunView:

@@ -11,7 +11,7 @@ from app.accounts.permissions import Role
 from app.clock import utcnow
 from app.db import Database
 from app.devices.models import Device, PresenceSample
-from app.devices.repository import Scope
+from app.devices.scope import Scope
 from app.devices.statistics import SPANS, StatisticsService, Window
 from app.uow import UnitOfWork
 from deployx_protocol.states import Trust

@@ -13,7 +13,7 @@ from app.accounts.models import User
 from app.clock import utcnow
 from app.db import Database
 from app.devices.models import Device
-from app.devices.repository import Scope
+from app.devices.scope import Scope
 from app.errors import InvalidSelector
 from app.groups import targets
 from app.groups.models import Group, GroupDevice

@@ -162,7 +162,7 @@ async def test_equal_outputs_are_grouped_the_largest_first(
     assert answer["more"] == 0
 
 
-async def test_a_devices_tasks_are_those_of_runs_that_may_be_seen(
+async def test_a_devices_tasks_are_those_of_ones_own_runs_and_the_bare_facts_of_others(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
     bob = await person("bob@example.test", Role.OPERATOR)
@@ -170,12 +170,19 @@ async def test_a_devices_tasks_are_those_of_runs_that_may_be_seen(
     [device] = await fleet(node, 1, bob)
     mine, theirs = work.run(user_id=bob.id, title="date"), work.run(user_id=ada.id, created_by=ada.email)
     await put(node, mine, theirs)
-    tasks = [work.task(run, device.id) for run in (mine, theirs, mine)]
+    tasks = [work.task(run, device.id, digest="a" * 64, borrowed=run is theirs) for run in (mine, theirs, mine)]
     await put(node, *tasks)
     path = f"/api/v1/devices/{device.id}/tasks"
     seen = await all_of(browse(node, bob.bearer), path, 1)
-    assert [task["id"] for task in seen] == [tasks[2].id, tasks[0].id]
-    assert {(task["run_title"], task["run_id"]) for task in seen} == {("date", mine.id)}
+    assert [task["id"] for task in seen] == [task.id for task in reversed(tasks)]
+    told = [(task["created_by"], task["run_title"], task["digest"][:1], task["readable"]) for task in seen]
+    assert told == [
+        (mine.created_by, "date", "a", True),
+        (ada.email, "", "", False),
+        (mine.created_by, "date", "a", True),
+    ]
+    foreign = await browse(node, bob.bearer).get(f"/api/v1/tasks/{tasks[1].id}")
+    assert foreign.status_code == 404  # it happened on the owner's device; what it printed is not the owner's
     everything = await all_of(browse(node, ada.bearer), path, 2)
     assert [task["id"] for task in everything] == [task.id for task in reversed(tasks)]
     assert everything[1]["created_by"] == ada.email

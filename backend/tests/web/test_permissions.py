@@ -65,6 +65,12 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/api/v1/groups/{group_id}"): VIEWER,
     ("PATCH", "/api/v1/groups/{group_id}"): VIEWER,
     ("DELETE", "/api/v1/groups/{group_id}"): VIEWER,
+    ("GET", "/api/v1/groups/{group_id}/members"): VIEWER,
+    ("PUT", "/api/v1/groups/{group_id}/members"): VIEWER,
+    ("DELETE", "/api/v1/groups/{group_id}/members/{user_id}"): VIEWER,
+    ("GET", "/api/v1/shares"): VIEWER,
+    ("DELETE", "/api/v1/shares/{group_id}"): VIEWER,
+    ("GET", "/api/v1/devices/{device_id}/access"): VIEWER,
     ("GET", "/api/v1/selectors/check"): VIEWER,
     ("GET", "/api/v1/selectors/words"): VIEWER,
     ("GET", "/api/v1/stats"): VIEWER,
@@ -101,6 +107,7 @@ IDS = {
     "task_id": "no-such-task",
     "saved_id": "no-such-command",
     "group_id": "no-such-group",
+    "user_id": "4711",
 }
 BODIES: dict[str, Any] = {"/api/v1/api-tokens": {"name": "mine"}, "/api/v1/enrollment-tokens": {"name": "mine"}}
 
