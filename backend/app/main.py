@@ -83,12 +83,12 @@ def create_app(settings: Settings) -> FastAPI:
     sessions = Sessions()
     presence = PresenceService(uow, db, node_id=node_id, grace_s=settings.presence_grace_s, went=counted.went_offline)
     here = Here(live_nodes=lambda: presence.live_nodes, claim_connected=sessions.claim_connected)
-    devices = DeviceService(uow, db, here)
+    devices = DeviceService(uow, db, here, confirm_above=settings.confirm_above)
     claims = ClaimService(uow, devices)
     enrollment = EnrollmentService(uow, db, settings)
     statistics = StatisticsService(uow, db, here.live_nodes)
     groups = GroupService(uow, db, here.live_nodes)
-    runs = work_routes.Work(uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit)
+    runs = work_routes.Work(uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit, settings.confirm_above)
     registrations = RegistrationService(
         uow,
         node_id=node_id,

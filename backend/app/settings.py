@@ -29,6 +29,7 @@ LOOKS_LIKE_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 PASSWORD_MIN = 10
 PASSWORD_MAX = 1024
 SECRET_KEY_MIN = 32
+CONFIRM_ABOVE = 20
 _SECRETS = ("database_url", "admin_password", "secret_key")
 _DRIVERS = {
     "postgres": "postgresql+asyncpg",
@@ -123,7 +124,7 @@ class Settings(BaseSettings):
     """How long a browser stays signed in."""
     secret_key: SecretStr = SecretStr("")
     """Seals what people sign in with besides a password; by default it is made, and kept in the data folder."""
-    confirm_above: int = Field(default=20, ge=0)
+    confirm_above: int = Field(default=CONFIRM_ABOVE, ge=0)
     """Runs on more devices than this, and deleting more within five minutes, ask for the password or a code again."""
 
     log_format: Literal["text", "json"] = "text"

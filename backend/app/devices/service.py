@@ -9,6 +9,7 @@ from app import cursors
 from app.accounts.models import User
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.accounts.proof import Spree
 from app.audit.actions import Action
 from app.clock import Clock, utcnow
 from app.db import Database
@@ -21,6 +22,7 @@ from app.errors import Forbidden, IllegalTransition, InvalidInput, NotFound, Pre
 from app.groups import scopes, targets
 from app.groups.parsing import parse
 from app.hints import HintKind
+from app.settings import CONFIRM_ABOVE
 from app.uow import Unit, UnitOfWork
 from deployx_protocol import checks, limits
 from deployx_protocol.messages import ClaimView, DeviceView
@@ -64,11 +66,14 @@ class Here:
 class DeviceService:
     """Devices within what a principal may see. Everything raises NotFound for what is not theirs."""
 
-    def __init__(self, uow: UnitOfWork, db: Database, here: Here, clock: Clock = utcnow) -> None:
+    def __init__(
+        self, uow: UnitOfWork, db: Database, here: Here, clock: Clock = utcnow, confirm_above: int = CONFIRM_ABOVE
+    ) -> None:
         self._uow = uow
         self._db = db
         self._here = here
         self._clock = clock
+        self._deletions = Spree(confirm_above, "Deleting so many devices")
 
     def view(self, row: Row) -> DeviceView:
         """A row as people see it."""
@@ -205,9 +210,10 @@ class DeviceService:
             await remove(unit, device)
 
     async def delete(self, principal: Principal, device_id: int) -> None:
-        """Delete a device and cut its agent off. Raises NotFound."""
+        """Delete a device and cut its agent off. Raises NotFound, and ProofRequired where many are deleted."""
         async with self._uow.begin() as unit:
             device = await self._locked(unit, principal, device_id)
+            self._deletions.note(principal, self._clock())
             unit.record(principal.actor, Action.DEVICE_DELETED, device.id, device.device_name)
             await remove(unit, device)
 

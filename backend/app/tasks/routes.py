@@ -62,10 +62,11 @@ class Work:
         live_nodes: Callable[[], Collection[str]],
         default_quota_bytes: int,
         audit: AuditService,
+        confirm_above: int,
     ) -> None:
         self.audit = audit
         self.news = TaskNews()
-        self.runs = RunService(uow, db, live_nodes, default_quota_bytes)
+        self.runs = RunService(uow, db, live_nodes, default_quota_bytes, confirm_above=confirm_above)
         self.reader = WorkReader(db, devices, live_nodes)
         self.follower = RunFollower(self.reader, self.news)
         self.cancelling = Cancelling(uow)

@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.principal import Principal
-from app.audit.actions import Action, Actor, numbers
+from app.accounts.proof import require_proof
+from app.audit.actions import Action, numbers
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.scope import Scope
@@ -24,6 +25,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.groups.scopes import scope_of
 from app.hints import HintKind
 from app.ids import new_id
+from app.settings import CONFIRM_ABOVE
 from app.tasks import runs_repository as repository
 from app.tasks import targets
 from app.tasks.models import Run, Script
@@ -95,12 +97,14 @@ class RunService:
         live_nodes: Callable[[], Collection[str]],
         default_quota_bytes: int,
         clock: Clock = utcnow,
+        confirm_above: int = CONFIRM_ABOVE,
     ) -> None:
         self._uow = uow
         self._db = db
         self._live_nodes = live_nodes
         self._default_quota_bytes = default_quota_bytes
         self._clock = clock
+        self._confirm_above = confirm_above
 
     async def preview(self, principal: Principal, request: RunRequest) -> RunPreview:
         """Whom a run would reach. What to run may be left out. Raises InvalidInput."""
@@ -138,7 +142,7 @@ class RunService:
             run = self._run(principal, demand, expires, selector=request.targets.selector, **_columns(work, _WHAT))
             if work.script is not None:
                 await _keep(unit, work, run)
-            return await self._save(unit, principal.actor, run, warned(found))
+            return await self._save(unit, principal, run, warned(found))
 
         async def again(session: AsyncSession) -> Reach:
             return warned(await targets.reach(session, principal, request.targets, self._live_nodes()))
@@ -173,7 +177,7 @@ class RunService:
             expires = earlier.expires_at - earlier.created_at
             same = _columns(earlier, _WHAT + _SCRIPT)
             run = self._run(principal, demand, expires, retry_of=run_id, **same)
-            return await self._save(unit, principal.actor, run, found)
+            return await self._save(unit, principal, run, found)
 
         async def again(session: AsyncSession) -> Reach:
             return await self._repeated(session, await scope_of(session, principal), run_id, states)
@@ -242,14 +246,16 @@ class RunService:
             expires_at=now + expires,
         )
 
-    async def _save(self, unit: Unit, actor: Actor, run: Run, found: Reach) -> Started:
+    async def _save(self, unit: Unit, principal: Principal, run: Run, found: Reach) -> Started:
         run.total = len(found.targets)
+        if run.total > self._confirm_above:
+            require_proof(principal, self._clock(), f"A run on {run.total} devices")
         run.rev = 1
         unit.session.add(run)
         await unit.session.flush()
         await repository.insert_tasks(unit.session, [_task(run, target) for target in found.targets])
         unit.record(
-            actor,
+            principal.actor,
             Action.RUN_STARTED,
             run.id,
             run.title,
