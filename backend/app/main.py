@@ -88,7 +88,9 @@ def create_app(settings: Settings) -> FastAPI:
     enrollment = EnrollmentService(uow, db, settings)
     statistics = StatisticsService(uow, db, here.live_nodes)
     groups = GroupService(uow, db, here.live_nodes)
-    runs = work_routes.Work(uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit, settings.confirm_above)
+    runs = work_routes.Work(
+        uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit, settings.confirm_above
+    )
     registrations = RegistrationService(
         uow,
         node_id=node_id,
