@@ -221,7 +221,8 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.router(counted, auth),
         docs.router(),
     )
-    app.mount("/socket.io", socketio.ASGIApp(polling_server, socketio_path=None))
+    if settings.polling:
+        app.mount("/socket.io", socketio.ASGIApp(polling_server, socketio_path=None))
     app.mount("/ui/socket.io", socketio.ASGIApp(dashboard_server, socketio_path=None))
     app.router.routes += unanswered.Unanswered().routes
     attach(app, spa.router(spa.find()))

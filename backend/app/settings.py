@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     """How often the server pings each Socket.IO connection."""
     ping_timeout: float = Field(default=PING_TIMEOUT, gt=0, le=3600)
     """How long it waits for the answer before it calls the connection dead."""
+    polling: bool = True
+    """Whether agents may begin with long-polling, as other Socket.IO clients do; such a device is never trusted."""
     heartbeat_interval_s: float = _named("HEARTBEAT_INTERVAL", 30, gt=0, le=3600)
     """How often agents send `ping`."""
     presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)

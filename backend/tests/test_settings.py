@@ -38,12 +38,15 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return ",".join(value)
+    if isinstance(value, bool):
+        return str(int(value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_HOST": ("::1", "::1"),
     "DEPLOYX_PORT": ("9000", 9000),
+    "DEPLOYX_POLLING": ("false", False),
     "DEPLOYX_DATA_DIR": ("/var/lib/deployx", Path("/var/lib/deployx")),
     "DEPLOYX_DATABASE_URL": ("postgres://a:b@c/d", "postgresql+asyncpg://a:b@c/d"),
     "DEPLOYX_PUBLIC_URL": (

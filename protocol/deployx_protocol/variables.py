@@ -35,6 +35,7 @@ SERVER = frozenset(
         "PENDING_DEVICE_RETENTION_DAYS",
         "PING_INTERVAL",
         "PING_TIMEOUT",
+        "POLLING",
         "PORT",
         "PRESENCE_GRACE",
         "PUBLIC_URL",

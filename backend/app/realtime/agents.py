@@ -78,7 +78,12 @@ class AgentGateway:
 
     async def connecting(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         """Everyone may connect; who they are is asked by `agent_register`."""
-        session = AgentSession(sid=sid, eio_sid=self._server.transport_id(sid), source_ip=source_ip(environ))
+        session = AgentSession(
+            sid=sid,
+            eio_sid=self._server.transport_id(sid),
+            source_ip=source_ip(environ),
+            may_have_key=self._server.strict(sid),
+        )
         self._sessions.add(session)
         self._metrics.agent_connections.labels("open").inc()
         log.info(f"New agent connection: sid={sid}", source_ip=session.source_ip)

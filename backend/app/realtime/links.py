@@ -28,6 +28,10 @@ class AgentLinks:
         connection = self.own.connection(sid)
         return connection.transport_id if connection else self.other.transport_id(sid)
 
+    def strict(self, sid: str) -> bool:
+        """Whether the connection is on our own link."""
+        return self.own.connection(sid) is not None
+
     async def tell(self, sid: str, event: str, payload: Any) -> None:
         """Send an event to one connection, if it is open."""
         connection = self.own.connection(sid)

@@ -82,6 +82,8 @@ class Registering:
         except InvalidPayload as error:
             return await self._failed(session, agent_id, Refused(Code.INVALID_PAYLOAD, str(error)))
         refused = credentials.check(message, session.sid, self._settings.allowed_origins())
+        if message.public_key and not session.may_have_key:
+            refused = Refused(Code.PROTOCOL_UNSUPPORTED, "A device with a key connects by websocket from the start.")
         if refused:
             return await self._failed(session, agent_id, refused)
         registration = self._registration(session, message)

@@ -19,6 +19,8 @@ class AgentSession:
     sid: str
     eio_sid: str
     source_ip: str
+    may_have_key: bool = True
+    """Whether the way it came by is one for devices with a key; else it is for presence alone."""
     device_id: int = 0
     epoch: int = 0
     claim_id: int = 0
