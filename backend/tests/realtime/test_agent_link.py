@@ -86,7 +86,7 @@ async def test_a_peer_that_does_not_read_is_cut(serve: Serve, lines: Lines, monk
     assert any("Agent disconnected" in line for line in lines())
 
 
-BROKEN = {
+BROKEN: dict[str | bytes, Why] = {
     '40/admin,{"token":"x"}': Why.NAMESPACE,
     '42/admin,["ping",{}]': Why.NAMESPACE,
     '44{"message":"no"}': Why.TYPE,
@@ -118,8 +118,10 @@ async def test_what_breaks_the_protocol_ends_the_connection_and_is_counted(
     node = await serve(enrollment="approval")
     for packet, why in BROKEN.items():
         async with RawLink.connected(node.url) as link:
-            text = isinstance(packet, str)
-            await link._socket.send(packet.encode("utf-8", "surrogateescape") if text else packet, text=text)
+            if isinstance(packet, str):
+                await link._socket.send(packet.encode("utf-8", "surrogateescape"), text=True)
+            else:
+                await link._socket.send(packet)
             assert await link.event_or_end() is None, packet
         assert counted == [why], packet
         counted.clear()
