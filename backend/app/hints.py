@@ -22,6 +22,7 @@ class HintKind(StrEnum):
     CLAIM_ANSWERED = "claim_answered"  # whoever waits for the answer, and its agent, should register anew
     SIGNED_OUT = "signed_out"  # sessions or tokens of `user_id` ended
     RUN = "run"  # the run `run_id` is new, or its counts changed
+    RUN_OVER = "run_over"  # the last of its tasks ended; RUN says so as well
     TASK = "task"  # the task `task_id` of `run_id` changed, or has more output
     TASKS_WAITING = "tasks_waiting"  # the device has queued tasks to be sent
     TASKS_FOUND = "tasks_found"  # the device has a task that was given up: it is to be told whether it may still start

@@ -1,15 +1,20 @@
 """Waiting for a run to change, so that whoever follows it need not ask again and again.
 
 Invariant: a change of a task's state is never slept through, because ``rev`` tells it. Output that comes while nobody
-waits is told by the next change, or by the poll of whoever follows.
+waits is told by the next change, or by the poll of whoever follows. What happens within ``GATHER_S`` is told together:
+a run of many devices changes with every batch, and each answer costs more than a batch does. That a run is over is told
+at once.
 """
 
+import asyncio
 from typing import Any
 
 from app.accounts.principal import Principal
-from app.tasks.news import TaskNews
+from app.tasks.news import POLL_S, TaskNews, Waiter
 from app.tasks.reading import WorkReader
 from deployx_protocol.task_messages import RunView
+
+GATHER_S = 0.1
 
 
 class RunFollower:
@@ -24,8 +29,22 @@ class RunFollower:
     ) -> tuple[RunView, dict[str, Any]]:
         """The run as ``WorkReader.detail`` gives it, as soon as its ``rev`` is beyond ``after_rev``, it is over, one of
         its tasks printed something, or ``wait_s`` are over. Raises NotFound."""
+        if wait_s > 0:
+            with self._news.of(run_id) as waiter:
+                await self._wait(principal, run_id, after_rev, wait_s, waiter)
+        return await self._reader.detail(principal, run_id)
 
-        def enough(found: tuple[RunView, dict[str, Any]], told: bool) -> bool:
-            return told or found[0].rev > after_rev or found[0].finished_at is not None
-
-        return await self._news.read_until(run_id, wait_s, lambda: self._reader.detail(principal, run_id), enough)
+    async def _wait(self, principal: Principal, run_id: str, after_rev: int, wait_s: float, waiter: Waiter) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+        while not self._news.closed:
+            waiter.changed.clear()
+            run = await self._reader.run(principal, run_id)
+            if run.finished_at is not None or (after_rev == 0 and run.rev > 0):
+                return  # who names no `rev` has not seen it yet
+            left_s = deadline - loop.time()
+            if left_s <= 0:
+                return
+            if run.rev > after_rev or await waiter.wait(waiter.changed, min(left_s, POLL_S)):
+                await waiter.wait(waiter.over, min(GATHER_S, max(0.0, deadline - loop.time())))
+                return

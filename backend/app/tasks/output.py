@@ -67,7 +67,7 @@ class OutputReader:
         async def read() -> OutputPage:
             return await self._page(principal, task_id, from_seq, limit_bytes)
 
-        def enough(found: OutputPage, _told: bool) -> bool:
+        def enough(found: OutputPage) -> bool:
             return found.next_seq != from_seq or found.complete
 
         return await self._news.read_until(task_id, wait_s, read, enough)

@@ -29,6 +29,7 @@ _SETTLE = (
     sa.update(RUNS)
     .where(among(_RUNS.id, "ids"))
     .values(rev=_RUNS.rev + 1, finished_at=sa.case((_UNFINISHED, sa.null()), else_=_OVER_AT))
+    .returning(_RUNS.id, _RUNS.finished_at)
 )
 _WITH_QUEUED = sa.select(_TASKS.device_id).where(among(_TASKS.device_id, "ids"), repository.QUEUED).distinct()
 
@@ -38,10 +39,12 @@ async def settle(unit: Unit, moved: Collection[LockedTask], runs: Mapping[str, R
     if not moved:
         return
     run_ids = sorted({task.run_id for task in moved})
-    await unit.session.execute(_SETTLE, {"ids": run_ids, "now": now})
+    settled = await unit.session.execute(_SETTLE, {"ids": run_ids, "now": now})
     hint_tasks(unit, moved)
-    for run_id in run_ids:
+    for run_id, finished_at in sorted(settled):
         unit.hint(HintKind.RUN, run_id=run_id)
+        if finished_at is not None:
+            unit.hint(HintKind.RUN_OVER, run_id=run_id)
     ended = [task for task in moved if task.state in FINAL and task.sent_at]  # what was never sent held no place
     if ended:
         await _hint_waiting(unit, ended, runs)
