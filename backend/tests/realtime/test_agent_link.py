@@ -8,6 +8,7 @@ import httpx2
 import pytest
 import websockets
 
+from app import main
 from app.realtime.agentlink import connection
 from app.web.metrics import Metrics
 from deployx_protocol import events
@@ -31,6 +32,14 @@ async def _acknowledgements(link: RawLink, count: int) -> list[int]:
         if packet.startswith("43"):
             ids.append(int(packet[2 : packet.index("[")]))
     return ids
+
+
+async def test_the_link_takes_the_specifications_ping_interval_and_timeout(serve: Serve) -> None:
+    node = await serve()
+    async with RawLink.opened(node.url) as link:
+        told = json.loads(str(link.received[0])[1:])
+    assert (told["pingTimeout"], told["pingInterval"]) == (main.PING_TIMEOUT * 1000, main.PING_INTERVAL * 1000)
+    assert (told["upgrades"], told["sid"] != link.sid) == ([], True)
 
 
 async def test_a_message_may_come_in_pieces(serve: Serve) -> None:
