@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deployx_cli import __version__
-from deployx_cli.errors import CommandError, NotAllowed, Unreachable, WrongUsage
+from deployx_cli.errors import CodeNeeded, CommandError, NotAllowed, Unreachable, WrongCode, WrongUsage
 from deployx_cli.http import Http, NoAnswer, Response, TimedOut
 
 PAGE = 500
@@ -50,12 +50,23 @@ class Api:
             if not cursor:
                 return
 
-    def create_token(self, email: str, password: str, name: str) -> dict[str, Any]:
-        """Sign in, make an API token, sign out again; the token outlives the session."""
-        signed_in = self._send("POST", "/auth/login", json={"email": email, "password": password})
+    def sign_in(self, email: str, password: str) -> str:
+        """A session. Raises CodeNeeded where the password is not all that it takes."""
+        return self._session(self._send("POST", "/auth/login", json={"email": email, "password": password}))
+
+    def second_step(self, challenge: str, code: str) -> str:
+        """A session, for the code of a second factor. Raises WrongCode."""
+        factor = {"challenge": challenge, "code": code}
+        return self._session(self._send("POST", "/auth/login/second-factor", json=factor))
+
+    def _session(self, signed_in: Response) -> str:
         session = signed_in.cookie(COOKIE)
         if not session:
             raise self.foreign()
+        return session
+
+    def create_token(self, session: str, name: str) -> dict[str, Any]:
+        """Make an API token in a session, and end that; the token outlives it."""
         # It goes back to where it came from, in a request that says (as a browser would) that it is of the same site.
         headers = {"Cookie": f"{COOKIE}={session}", "Origin": self.url, "Sec-Fetch-Site": "same-origin"}
         try:
@@ -120,7 +131,11 @@ class Api:
                 return Unreachable(f"{self.url} is not ready ({response.status}). Try again later.")
             return self.foreign()
         said = str(problem.get("detail") or problem.get("title") or problem["code"])
-        if response.status == 401 and problem["code"] != "invalid_credentials":
+        if problem["code"] == "second_factor_required":
+            return CodeNeeded(said, str(problem.get("challenge")))
+        if problem["code"] == "wrong_code":
+            return WrongCode(said)
+        if problem["code"] == "unauthenticated":
             return NotAllowed(f"{self.url} does not know this token, or it has expired. Run: deployx login")
         if problem["code"] == "no_device_matched":
             return CommandError(said)

@@ -3,7 +3,7 @@
     CommandError 1       and a run that succeeded nowhere; 3 is one that did not succeed everywhere
     ├ WrongUsage  2    an option or an address that cannot be used
     ├ Unreachable 69   the server cannot be reached, or is not ready to answer
-    └ NotAllowed  77   not signed in, or not allowed
+    └ NotAllowed  77   not signed in, or not allowed; CodeNeeded and WrongCode while signing in
 
 The message is one sentence for stderr; a traceback never is. Ctrl-C exits with 130.
 """
@@ -38,3 +38,15 @@ class NotAllowed(CommandError):
     """No valid login, or not enough rights."""
 
     exit_code = EXIT_NOPERM
+
+
+class CodeNeeded(NotAllowed):
+    """The password was right; a code of a second factor is to follow, with `challenge`."""
+
+    def __init__(self, message: str, challenge: str) -> None:
+        super().__init__(message)
+        self.challenge = challenge
+
+
+class WrongCode(NotAllowed):
+    """The code was wrong; another may be tried."""

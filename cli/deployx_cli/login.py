@@ -9,7 +9,7 @@ import typer
 from deployx_cli import store
 from deployx_cli.address import DEFAULT_URL, check_transport, normalise
 from deployx_cli.api import Api
-from deployx_cli.errors import CommandError
+from deployx_cli.errors import CodeNeeded, CommandError, NotAllowed, WrongCode
 
 _STDIN = "-"
 
@@ -27,7 +27,7 @@ def sign_in(url: str, email: str, token: str, *, insecure_http: bool) -> None:
         email = email or _ask("E-mail")
         password = _ask_password()
         with Api(url) as api:
-            made = api.create_token(email, password, _token_name())
+            made = api.create_token(_session(api, email, password), _token_name())
         login = store.Login(url=url, token=str(made["token"]), token_id=str(made["id"]), email=email)
     file = store.save(login)
     typer.echo(f"Signed in to {login.url} as {login.email}. The token is in {file}.")
@@ -51,6 +51,21 @@ def sign_out(*, insecure_http: bool) -> None:
     typer.echo(f"Signed out of {login.url}.")
 
 
+def _session(api: Api, email: str, password: str) -> str:
+    """A session, in two steps where there is a second factor. Who is there may mistype the code."""
+    try:
+        return api.sign_in(email, password)
+    except CodeNeeded as needed:
+        challenge = needed.challenge
+    while True:
+        try:
+            return api.second_step(challenge, _ask_code())
+        except WrongCode as wrong:
+            if not sys.stdin.isatty():
+                raise
+            typer.echo(str(wrong), err=True)
+
+
 def _ask(what: str, default: str | None = None) -> str:
     if not sys.stdin.isatty():
         if default is not None:
@@ -66,6 +81,17 @@ def _ask_password() -> str:
     if not password:
         raise typer.BadParameter("There is nobody to ask for the password; write it to stdin.")
     return password
+
+
+def _ask_code() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Code of the authenticator, or a recovery code", err=True)).strip()
+    code = sys.stdin.readline().strip()
+    if not code:
+        raise NotAllowed(
+            "This account has two-factor sign-in: write the code to stdin, on the line after the password."
+        )
+    return code
 
 
 def _token_name() -> str:

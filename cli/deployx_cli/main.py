@@ -93,7 +93,10 @@ def login_command(
     ] = "",
     insecure_http: InsecureHttp = False,
 ) -> None:
-    """Sign in and store an API token for the next commands, readable by you alone."""
+    """Sign in and store an API token for the next commands, readable by you alone.
+
+    With two-factor sign-in it asks for a code; from a pipe it reads that from the line after the password.
+    """
     login.sign_in(url, email, token, insecure_http=insecure_http)
 
 

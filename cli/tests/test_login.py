@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 TOKEN = "dxp_" + "a" * 43
+CHALLENGE = "c" * 43
 SESSION = "__Host-deployx=s3cret"
 
 
@@ -44,6 +45,36 @@ def test_login_makes_a_token_and_ends_the_session(server: Any, deployx: Any) -> 
         "/api/v1/auth/logout",
     ]
     assert server.requests[1].headers["origin"] == server.url
+
+
+def careful(request: Any) -> tuple[int, Any, dict[str, str]]:
+    """The same server; Ada has a second factor, whose code is 123456 at the moment."""
+    match request.method, request.path.removeprefix("/api/v1"):
+        case "POST", "/auth/login" if accounts(request)[0] == 200:
+            return 401, {"code": "second_factor_required", "detail": "Enter a code.", "challenge": CHALLENGE}, {}
+        case "POST", "/auth/login/second-factor" if request.body == {"challenge": CHALLENGE, "code": "123456"}:
+            return 200, {"id": 1}, {"set-cookie": f"{SESSION}; Path=/; Secure; HttpOnly; SameSite=lax"}
+        case "POST", "/auth/login/second-factor":
+            return 401, {"code": "wrong_code", "detail": "This code is wrong, or was used already."}, {}
+    return accounts(request)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("correct horse\n123456\n", ""),
+        ("correct horse\n654321\n", "deployx: This code is wrong, or was used already.\n"),
+        (
+            "correct horse\n",
+            "deployx: This account has two-factor sign-in: write the code to stdin, on the line after the password.\n",
+        ),
+    ],
+)
+def test_login_takes_the_code_of_a_second_factor(typed: str, said: str, server: Any, deployx: Any) -> None:
+    server.answer = careful
+    done = deployx("login", "--url", server.url, "--email", "ada@example.test", stdin=typed)
+    assert (done.returncode, done.stderr) == ((77, said) if said else (0, ""))
+    assert deployx.login_file.exists() is not bool(said)
 
 
 def test_a_wrong_password_is_a_sentence_and_77(server: Any, deployx: Any) -> None:

@@ -3,11 +3,15 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.support.shell import PASSWORD, RealServer, signed_in
+from app.accounts import totp
+from deployx_cli.api import COOKIE
+from deployx_cli.http import Http
+from tests.support.shell import EMAIL, PASSWORD, RealServer, signed_in
 
 
 @pytest.fixture
@@ -35,6 +39,27 @@ def test_from_sign_in_to_sign_out(real: RealServer, deployx: Any) -> None:
     ended = deployx("devices", **by_environment)
     assert (ended.returncode, ended.stdout) == (77, "")
     assert token not in ended.stderr
+
+
+def test_signing_in_with_a_second_factor_until_it_is_reset(real: RealServer, deployx: Any) -> None:
+    account = "/api/v1/auth"
+    here = {"Origin": real.url}
+    with contextlib.closing(Http(real.url, here, 30)) as http:
+        entered = http.request("POST", f"{account}/login", json={"email": EMAIL, "password": PASSWORD})
+        here["Cookie"] = f"{COOKIE}={entered.cookie(COOKIE)}"
+        secret = http.request("POST", f"{account}/two-factor", headers=here).json()["secret"]
+        code = totp.code_at(secret, totp.step_of(datetime.now(UTC)))
+        made = http.request("POST", f"{account}/two-factor/confirm", json={"code": code}, headers=here).json()
+    used = made["codes"][0]
+    login = ("login", "--url", real.url, "--email", EMAIL)
+    assert deployx(*login, stdin=f"{PASSWORD}\n{used}\n").returncode == 0
+    assert deployx("devices").returncode == 0
+    again = deployx(*login, stdin=f"{PASSWORD}\n{used}\n")
+    assert (again.returncode, again.stderr) == (77, "deployx: This code is wrong, or was used already.\n")
+    assert deployx(*login, stdin=f"{PASSWORD}\n").returncode == 77
+    real.command("reset-two-factor", EMAIL)
+    assert deployx("devices").returncode == 0  # the token is a factor of its own
+    assert deployx(*login, stdin=f"{PASSWORD}\n").returncode == 0
 
 
 def test_what_the_server_refuses(real: RealServer, deployx: Any) -> None:
