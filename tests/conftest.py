@@ -1,11 +1,12 @@
 """Fixtures of the whole-system tests: real servers and agents, ended and reaped whatever the test did.
 
 When a test fails, the end of each process's log stands in its report. The fixtures are for tests with an event loop of
-their own; the context managers behind them, for whoever shares one.
+their own; the context managers behind them, for whoever shares one. What they start is forked from a process that has
+loaded it (``zygote.py``), unless a test says ``forked=False``: because it looks at the start, or at memory.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support.fleet import Fleet
 from tests.support.peers import DashboardPeer
 from tests.support.server import Person
 from tests.support.server_process import Operator, ServerProcess
+from tests.support.zygote import Zygotes
 
 LOG_LINES = 60
 _LOGS = pytest.StashKey[list[tuple[str, Callable[[], str]]]]()
@@ -41,12 +43,13 @@ def keep_log(item: pytest.Item, name: str, read: Callable[[], str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def servers(item: pytest.Item, folder: Path) -> AsyncIterator[StartServer]:
+async def servers(item: pytest.Item, folder: Path, zygotes: Zygotes) -> AsyncIterator[StartServer]:
     """A function that starts servers for this test; they end with the block."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(database_url: str, **settings: Any) -> ServerProcess:
-            server = ServerProcess(folder, database_url, **settings)
+        async def start(database_url: str, *, forked: bool = True, **settings: Any) -> ServerProcess:
+            zygote = zygotes.of("server") if forked else None
+            server = ServerProcess(folder, database_url, zygote, **settings)
             stack.push_async_callback(server.tidy)
             keep_log(item, "the server", lambda: server.log)
             await server.start()
@@ -56,12 +59,12 @@ async def servers(item: pytest.Item, folder: Path) -> AsyncIterator[StartServer]
 
 
 @contextlib.asynccontextmanager
-async def fleets(item: pytest.Item, folder: Path) -> AsyncIterator[MakeFleet]:
+async def fleets(item: pytest.Item, folder: Path, zygotes: Zygotes) -> AsyncIterator[MakeFleet]:
     """A function that makes fleets for this test; their agents end with the block."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(server_url: str | None, **settings: Any) -> Fleet:
-            fleet = Fleet(folder, server_url, **settings)
+        def make(server_url: str | None, *, forked: bool = True, **settings: Any) -> Fleet:
+            fleet = Fleet(folder, server_url, zygote=zygotes.of("agent") if forked else None, **settings)
             stack.push_async_callback(fleet.tidy)
             keep_log(item, "the agents", lambda: "\n".join(agent.log[-2_000:] for agent in fleet.started[:5]))
             return fleet
@@ -82,17 +85,25 @@ async def operators() -> AsyncIterator[Operate]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def zygotes() -> Iterator[Zygotes]:
+    """Servers and agents that start in a moment."""
+    made = Zygotes()
+    yield made
+    made.end()
+
+
 @pytest.fixture
-async def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StartServer]:
+async def start_server(request: pytest.FixtureRequest, tmp_path: Path, zygotes: Zygotes) -> AsyncIterator[StartServer]:
     """``await start_server(database_url, ping_interval=1)``: a server that answers."""
-    async with servers(request.node, tmp_path) as start:
+    async with servers(request.node, tmp_path, zygotes) as start:
         yield start
 
 
 @pytest.fixture
-async def make_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeFleet]:
+async def make_fleet(request: pytest.FixtureRequest, tmp_path: Path, zygotes: Zygotes) -> AsyncIterator[MakeFleet]:
     """``make_fleet(server.url, enrollment_token=…)``: a place to start agents from."""
-    async with fleets(request.node, tmp_path) as make:
+    async with fleets(request.node, tmp_path, zygotes) as make:
         yield make
 
 

@@ -6,7 +6,7 @@ of its own, so that nothing of another test can be seen. A test that needs the s
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from tests.support.chromium import LAUNCH_ARGUMENTS
 from tests.support.fleet import Fleet
 from tests.support.server import Person
 from tests.support.server_process import ADMIN, Operator, ServerProcess
+from tests.support.zygote import Zygote, Zygotes
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 SHARED: Final = "session"
@@ -52,10 +53,18 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest.fixture(scope="session")
+def zygotes() -> Iterator[Zygotes]:
+    """Servers and agents that start in a moment; none of those that other tests have, whose event loops are others."""
+    made = Zygotes()
+    yield made
+    made.end()
+
+
 @contextlib.asynccontextmanager
-async def running(folder: Path, **settings: Any) -> AsyncIterator[ServerProcess]:
+async def running(folder: Path, *, zygote: Zygote | None = None, **settings: Any) -> AsyncIterator[ServerProcess]:
     """A server on SQLite that several tests share; it ends with the block."""
-    server = ServerProcess(folder, f"sqlite+aiosqlite:///{folder / 'deployx.db'}", **settings)
+    server = ServerProcess(folder, f"sqlite+aiosqlite:///{folder / 'deployx.db'}", zygote, **settings)
     try:
         await server.start()
         yield server
@@ -64,9 +73,9 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[ServerProcess]
 
 
 @pytest_asyncio.fixture(scope=SHARED, loop_scope=SHARED)
-async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
+async def shared_server(tmp_path_factory: pytest.TempPathFactory, zygotes: Zygotes) -> AsyncIterator[ServerProcess]:
     """For tests that leave it and everyone else's devices alone."""
-    async with running(tmp_path_factory.mktemp("server")) as server:
+    async with running(tmp_path_factory.mktemp("server"), zygote=zygotes.of("server")) as server:
         yield server
 
 
@@ -74,16 +83,16 @@ async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 
 @pytest_asyncio.fixture(loop_scope=SHARED)
-async def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StartServer]:
+async def start_server(request: pytest.FixtureRequest, tmp_path: Path, zygotes: Zygotes) -> AsyncIterator[StartServer]:
     """``await start_server(sqlite_url, enrollment="approval")``: a server of the test's own."""
-    async with conftest.servers(request.node, tmp_path) as start:
+    async with conftest.servers(request.node, tmp_path, zygotes) as start:
         yield start
 
 
 @pytest_asyncio.fixture(loop_scope=SHARED)
-async def make_fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeFleet]:
+async def make_fleet(request: pytest.FixtureRequest, tmp_path: Path, zygotes: Zygotes) -> AsyncIterator[MakeFleet]:
     """``make_fleet(server.url, enrollment_token=…)``: a place to start agents from."""
-    async with conftest.fleets(request.node, tmp_path) as make:
+    async with conftest.fleets(request.node, tmp_path, zygotes) as make:
         yield make
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -45,7 +46,7 @@ _AT_REST = "() => window.__gaps.length >= 60 && Math.max(...window.__gaps.slice(
 @pytest_asyncio.fixture(scope="module", loop_scope=SHARED)
 async def ten_thousand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
     """A server whose database has ten thousand devices; those of the crowd have no key."""
-    settings = {"enrollment": "approval", "anonymous_max": 2_000, "ping_interval": 5}
+    settings: dict[str, Any] = {"enrollment": "approval", "anonymous_max": 2_000, "ping_interval": 5}
     async with running(tmp_path_factory.mktemp("server"), **settings) as server:
         async with server.db.write() as session:
             for number in range(1, DEVICES + 1):

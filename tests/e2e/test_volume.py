@@ -185,10 +185,10 @@ async def test_output_in_volume_arrives_whole_and_is_looked_at(
     open_screen: OpenScreen,
     tmp_path: Path,
 ) -> None:
-    server = await start_server(database_url)
+    server = await start_server(database_url, forked=False)
     operator = await operate(server)
     token = await operator.enrollment_token(max_uses=size.devices + 1)
-    fleet = make_fleet(server.url, enrollment_token=token)
+    fleet = make_fleet(server.url, forked=False, enrollment_token=token)
     [screen, _] = await asyncio.gather(open_screen(server.url), fleet.start_all(range(size.devices + 1)))
     screen.keeps_bodies = False
     one, *others = await operator.until(size.devices + 1, status="online")

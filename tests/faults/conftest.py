@@ -1,6 +1,6 @@
 """What the tests of crashes share: a server and agents on its database, to be killed and started again."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from tests.support.marked_runs import MarkedRuns
 from tests.support.node import eventually
 from tests.support.proxy import Proxy
 from tests.support.server_process import START_S, Operator, ServerProcess
-from tests.support.zygote import Zygotes
 
 
 class Scene:
@@ -67,18 +66,9 @@ class Scene:
 MakeScene = Callable[..., Awaitable[Scene]]
 
 
-@pytest.fixture(scope="session")
-def zygotes() -> Iterator[Zygotes]:
-    """Servers and agents that start in a moment."""
-    made = Zygotes()
-    yield made
-    made.end()
-
-
 @pytest.fixture
 async def make_scene(
     database_url: str,
-    zygotes: Zygotes,
     start_server: StartServer,
     make_fleet: MakeFleet,
     operate: Operate,
@@ -89,14 +79,14 @@ async def make_scene(
     async def make(agents: int = 1, *, url: str = "", proxy: Proxy | None = None, **settings: Any) -> Scene:
         if proxy:
             settings["public_url"] = proxy.url
-        server = await start_server(url or database_url, zygote=zygotes.of("server"), **settings)
+        server = await start_server(url or database_url, **settings)
         operator = await operate(server)
         token = await operator.enrollment_token(max_uses=agents, origin=proxy.url if proxy else None)
         of_agents: dict[str, Any] = {"enrollment_token": token, "tasks_parallel": 1, "reconnect_delay": 0.1}
         if proxy:
             proxy.server_port = server.port
             of_agents |= {"connect_timeout": 1, "pong_timeout": 2}
-        fleet = make_fleet(None if proxy else server.url, zygote=zygotes.of("agent"), **of_agents)
+        fleet = make_fleet(None if proxy else server.url, **of_agents)
         await fleet.start_all(range(agents))
         await operator.until(agents, status="online")
         return Scene(server, operator, fleet, range(agents), tmp_path)

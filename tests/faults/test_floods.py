@@ -67,7 +67,7 @@ async def endless_body(http: httpx2.AsyncClient, path: str) -> None:
 async def test_threat_20_floods_cost_a_server_a_bounded_amount_of_memory(
     sqlite_url: str, start_server: StartServer
 ) -> None:
-    server = await start_server(sqlite_url, enrollment="approval", anonymous_max=ANONYMOUS_MAX)
+    server = await start_server(sqlite_url, forked=False, enrollment="approval", anonymous_max=ANONYMOUS_MAX)
     async with server.db.write() as session:
         session.add_all(rows.device(n, public_key=None, trust="unverified") for n in range(1, PEERS + 2))
     async with contextlib.AsyncExitStack() as stack:

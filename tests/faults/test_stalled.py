@@ -32,7 +32,7 @@ async def watching(operator: Operator) -> int:
 async def test_fault_19_a_hundred_dashboards_that_do_not_read_for_as_long_as_they_may(
     sqlite_url: str, start_server: StartServer, operate: Operate, watch_server: WatchServer
 ) -> None:
-    server = await start_server(sqlite_url)
+    server = await start_server(sqlite_url, forked=False)
     facts = {f"fact{number}": "x" * 50 for number in range(4)}
     async with server.db.write() as session:
         session.add_all(rows.device(number, facts=facts) for number in range(1, DEVICES + 1))

@@ -119,14 +119,17 @@ class Zygotes:
 
     def __init__(self) -> None:
         self._loaded: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
+        self._made: dict[str, tuple[asyncio.AbstractEventLoop, Zygote]] = {}
 
     def of(self, side: str) -> Zygote:
-        """A zygote for the running loop, which ends with it."""
+        """A zygote for the running loop, which ends with it. Loops that take turns need ``Zygotes`` each."""
         if side not in self._loaded:
             self._loaded[side] = _load(side)
-        made = Zygote(self._loaded[side][1])
-        asyncio.get_running_loop().add_reader(self._loaded[side][1], made.listen)
-        return made
+        loop = asyncio.get_running_loop()
+        if side not in self._made or self._made[side][0] is not loop:
+            self._made[side] = loop, Zygote(self._loaded[side][1])
+            loop.add_reader(self._loaded[side][1], self._made[side][1].listen)
+        return self._made[side][1]
 
     def end(self) -> None:
         """Nothing is started any more."""

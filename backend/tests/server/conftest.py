@@ -99,3 +99,11 @@ def _url(process: subprocess.Popen[str], log: Path) -> str:
 def server(tmp_path: Path) -> DeployxServer:
     """The command."""
     return DeployxServer(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def administered(tmp_path_factory: pytest.TempPathFactory) -> DeployxServer:
+    """The command where there is an administrator, ada@example.test. For what changes nothing."""
+    server = DeployxServer(tmp_path_factory.mktemp("administered"))
+    assert server("create-admin", "ada@example.test", "--generate").returncode == 0
+    return server

@@ -101,9 +101,10 @@ def test_an_enrolment_token_is_alone_on_stdout_and_its_hash_in_the_database(serv
         (("serve", "--port", "99999"), "", 78, "DEPLOYX_PORT"),
     ],
 )
-def test_what_cannot_be_done_is_said(command: tuple[str, ...], stdin: str, code: int, says: str, server: Any) -> None:
-    assert server("create-admin", "ada@example.test", "--generate").returncode == 0
-    done = server(*command, stdin=f"{stdin}\n" if stdin else "")
+def test_what_cannot_be_done_is_said(
+    command: tuple[str, ...], stdin: str, code: int, says: str, administered: Any
+) -> None:
+    done = administered(*command, stdin=f"{stdin}\n" if stdin else "")
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
