@@ -8,6 +8,7 @@ import string
 
 ENROLLMENT_PREFIX = "dxe_"
 API_PREFIX = "dxp_"
+INVITATION_PREFIX = "dxi_"
 _BASE62 = string.digits + string.ascii_letters
 _HEX = "0123456789abcdef"
 _SECRET_LENGTH = 43  # 62^43 > 2^256

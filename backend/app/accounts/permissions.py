@@ -30,6 +30,7 @@ class Permission(StrEnum):
     GROUPS_SHARE = "groups:share"  # say who else sees the devices of one's own groups; leave those of others
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
+    USERS_MANAGE = "users:manage"  # invite people, change their roles, shut them out and let them in again
     AUDIT_READ = "audit:read"  # see and export what was done, by anyone
     METRICS_READ = "metrics:read"
 
@@ -72,11 +73,14 @@ SCOPES: dict[TokenScope, frozenset[Permission]] = {
     TokenScope.ADMIN: _READ | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.METRICS_READ},
 }
 """What each scope leaves of a role. A token without scopes may all that its user may; none of these makes tokens,
-changes passwords, ends sessions or shares devices, so that a limited token cannot become an unlimited one."""
+changes passwords, ends sessions, invites people or shares devices, so that a limited token does not become an unlimited
+one."""
 
 PUBLIC = frozenset(
     {
         ("POST", "/api/v1/auth/login"),
+        ("POST", "/api/v1/auth/invitation"),
+        ("POST", "/api/v1/auth/invitation/accept"),
         ("POST", "/api/v1/auth/login/second-factor"),
         ("GET", "/api/docs"),
         ("GET", "/api/openapi.json"),

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
+from app.accounts import people_routes
 from app.accounts.auth import COOKIE, Auth, address_of
 from app.accounts.models import User
 from app.accounts.own import OwnAccount
@@ -25,7 +26,6 @@ from app.accounts.schemas import (
     TwoFactorOff,
     TwoFactorSetup,
     TwoFactorView,
-    UserList,
     UserView,
 )
 from app.accounts.service import AccountService
@@ -43,7 +43,7 @@ def router(service: AccountService, auth: Auth) -> APIRouter:
         _own_routes(service.own, auth),
         _two_factor_routes(service.own, service.two_factor, auth),
         _token_routes(service, auth),
-        _user_routes(service, auth),
+        people_routes.router(service.people, service.invitations, auth),
     )
 
 
@@ -164,15 +164,5 @@ def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
     @routes.delete("/{token_id}", status_code=204, summary="Delete an API token; it stops working at once")
     async def delete_token(token_id: RowId, principal: Annotated[Principal, own]) -> None:
         await service.delete_token(principal, token_id)
-
-    return routes
-
-
-def _user_routes(service: AccountService, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/users", tags=["users"])
-
-    @routes.get("", summary="Everyone (administrators)", dependencies=[Depends(auth.requires(Permission.USERS_READ))])
-    async def list_users() -> UserList:
-        return UserList(items=[UserView.of(user) for user in await service.list_users()])
 
     return routes

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from app.accounts.invitations import InvitationState, Invited
 from app.accounts.models import ApiToken, Session, User
 from app.accounts.permissions import Role, TokenScope
 from app.accounts.two_factor import Setup, Status
@@ -153,10 +154,96 @@ class UserView(BaseModel):
         return cls(id=user.id, email=user.email, role=Role(user.role), created_at=user.created_at)
 
 
-class UserList(BaseModel):
-    """Everyone."""
+class PersonView(UserView):
+    """A user as administrators see them."""
 
-    items: list[UserView]
+    disabled_at: Timestamp | None
+    """When they were shut out; null: they can sign in."""
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """The view of a row."""
+        fields = UserView.of(user).model_dump()
+        return cls(**fields, disabled_at=user.disabled_at)
+
+
+class PersonList(BaseModel):
+    """Everyone, by address."""
+
+    items: list[PersonView]
+
+
+class PersonChange(Input):
+    """What to change about a user; what is left out stays as it is."""
+
+    role: Role | None = None
+    disabled: bool | None = None
+
+
+class InvitationInput(Input):
+    """Whom to invite, as what, and how long the link is good."""
+
+    email: Annotated[Text, Field(min_length=1, max_length=254)]
+    role: Role = Role.VIEWER
+    expires_in_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 7 * 86_400
+
+
+class InvitationView(BaseModel):
+    """An invitation without its secret."""
+
+    id: str
+    email: str
+    role: Role
+    created_by: str | None
+    created_at: Timestamp
+    expires_at: Timestamp
+    state: InvitationState
+
+    @classmethod
+    def of(cls, invited: Invited) -> Self:
+        """The view of a row."""
+        row = invited.row
+        return cls(
+            id=row.id,
+            email=row.email,
+            role=Role(row.role),
+            created_by=invited.by,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            state=invited.state,
+        )
+
+
+class NewInvitation(InvitationView):
+    """An invitation just made. ``link``, shown this once, begins with the server's public address, if it has one."""
+
+    link: str
+
+
+class InvitationList(BaseModel):
+    """Invitations, newest first."""
+
+    items: list[InvitationView]
+
+
+class InvitationToken(Input):
+    """The secret of an invitation: what follows the # in its link."""
+
+    token: Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class InvitationAnswer(InvitationToken):
+    """The password with which the invited one will sign in."""
+
+    password: Annotated[Text, Field(min_length=1, max_length=PASSWORD_MAX)]
+
+
+class InvitedView(BaseModel):
+    """Whom an invitation is for, and what they will be."""
+
+    email: str
+    role: Role
+    expires_at: Timestamp
 
 
 class SessionView(BaseModel):

@@ -12,12 +12,14 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from app.accounts import repository
+from app.accounts import people, repository
 from app.accounts.codes import Codes
 from app.accounts.hashing import secret_hash
-from app.accounts.models import ApiToken, Session, SignInChallenge, User
+from app.accounts.invitations import KEPT_FOR, Invitations
+from app.accounts.models import ApiToken, Invitation, Session, SignInChallenge, User
 from app.accounts.own import OwnAccount
 from app.accounts.passwords import Passwords, check_password
+from app.accounts.people import People
 from app.accounts.permissions import Permission, Role, TokenScope
 from app.accounts.principal import Principal
 from app.accounts.proof import require_proof
@@ -68,6 +70,8 @@ class AccountService:
         self.two_factor = TwoFactor(uow, db, codes, self._throttle, clock)
         self.second_step = SecondStep(uow, db, codes, self._throttle, clock, self.session_lifetime_s)
         self.own = OwnAccount(uow, db, self._passwords, self._throttle, self.two_factor, clock)
+        self.people = People(uow, db, clock)
+        self.invitations = Invitations(uow, db, self._passwords, next(iter(settings.public_url), ""), clock)
         self._refusals = Notes(uow, _REFUSAL_REPEATED_S)
 
     def close(self) -> None:
@@ -177,6 +181,7 @@ class AccountService:
         """Remove what has expired; how many rows that were. Call it now and then. Raises Unavailable."""
         now = self._clock()
         sessions = await delete_where(self._db, Session, Session.expires_at <= now)
+        sessions += await delete_where(self._db, Invitation, Invitation.expires_at <= now - KEPT_FOR)
         await delete_where(self._db, SignInChallenge, SignInChallenge.expires_at <= now)
         return sessions + await delete_where(self._db, ApiToken, ApiToken.expires_at <= now)
 
@@ -245,11 +250,6 @@ class AccountService:
             raise Unauthenticated(_NOT_SIGNED_IN)
         return user
 
-    async def list_users(self) -> list[User]:
-        """Everyone, by address."""
-        async with self._db.read() as session:
-            return await repository.users(session)
-
     async def has_users(self) -> bool:
         """Whether anyone could sign in."""
         async with self._db.read() as session:
@@ -306,26 +306,19 @@ class AccountService:
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
             user.disabled_at = user.disabled_at or self._clock()
-            await repository.end_all(unit.session, user.id)
-            unit.record(by, Action.USER_DISABLED, user.id, user.email)
-            unit.hint(HintKind.SIGNED_OUT, user_id=user.id)
-        log.info("user.disabled", user_id=user.id)
+            await people.shut_out(unit, user, by)
 
     async def enable(self, email: str, *, by: Actor = SERVER) -> None:
         """Let someone in again, with the password that they had. Raises NotFound."""
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
-            user.disabled_at = None
-            unit.record(by, Action.USER_ENABLED, user.id, user.email)
-        log.info("user.enabled", user_id=user.id)
+            people.let_in(unit, user, by)
 
     async def set_role(self, email: str, role: Role, *, by: Actor = SERVER) -> None:
         """Let someone do more, or less, from now on; they stay signed in. Raises NotFound."""
         async with self._uow.begin() as unit:
             user = _known(await repository.user_by_email(unit.session, email.strip().lower()), email)
-            before, user.role = user.role, role
-            unit.record(by, Action.USER_ROLE_CHANGED, user.id, user.email, role=[before, role.value])
-        log.info("user.role_changed", user_id=user.id, role=role)
+            people.change_role(unit, user, role, by)
 
 
 def check_email(email: str) -> str:

@@ -263,7 +263,7 @@ async def test_threat_22_the_first_administrator_is_made_once(accounts: AccountS
     made = (accounts.create_first_admin("root@example.test", PASSWORD) for _ in range(4))
     await asyncio.gather(*made)
     await accounts.create_first_admin("second@example.test", PASSWORD)
-    assert [user.email for user in await accounts.list_users()] == ["root@example.test"]
+    assert [user.email for user in await accounts.people.all()] == ["root@example.test"]
     assert (await accounts.first_admin()).role == Role.ADMIN
 
 

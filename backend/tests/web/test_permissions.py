@@ -41,6 +41,10 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/api/v1/api-tokens"): VIEWER,
     ("DELETE", "/api/v1/api-tokens/{token_id}"): VIEWER,
     ("GET", "/api/v1/users"): ADMIN,
+    ("PATCH", "/api/v1/users/{user_id}"): ADMIN,
+    ("POST", "/api/v1/invitations"): ADMIN,
+    ("GET", "/api/v1/invitations"): ADMIN,
+    ("DELETE", "/api/v1/invitations/{invitation_id}"): ADMIN,
     ("GET", "/api/v1/audit"): ADMIN,
     ("GET", "/api/v1/audit/head"): ADMIN,
     ("GET", "/api/v1/audit/export"): ADMIN,
@@ -108,6 +112,7 @@ IDS = {
     "saved_id": "no-such-command",
     "group_id": "no-such-group",
     "user_id": "4711",
+    "invitation_id": "no-such-invitation",
 }
 BODIES: dict[str, Any] = {"/api/v1/api-tokens": {"name": "mine"}, "/api/v1/enrollment-tokens": {"name": "mine"}}
 
@@ -138,7 +143,8 @@ def test_every_route_of_the_api_asks_for_one_permission_or_is_public() -> None:
         expected = 0 if (method, path) in PUBLIC else 1
         assert len({guard.permission for guard in guards}) == len(guards) == expected, f"{method} {path}"
     login = {("POST", "/api/v1/auth/login"), ("POST", "/api/v1/auth/login/second-factor")}
-    assert login | {("GET", "/api/docs"), ("GET", "/api/openapi.json")} == PUBLIC
+    invited = {("POST", "/api/v1/auth/invitation"), ("POST", "/api/v1/auth/invitation/accept")}
+    assert login | invited | {("GET", "/api/docs"), ("GET", "/api/openapi.json")} == PUBLIC
 
 
 def test_the_table_of_this_test_names_every_route() -> None:
