@@ -1,8 +1,8 @@
 """`make demo`: a server with simulated devices to look at, on a fresh data folder that is gone at the end.
 
-The devices belong to three people, come and go, and answer runs; nothing that they are asked to run is executed. The
-server gets nothing of what is set in `DEPLOYX_*` but `DEPLOYX_PORT`. Invariant: whatever happens, all of it is gone
-afterwards; Ctrl-C is the ordinary end.
+The devices belong to three people, have had a day before now (`past.py`), come and go, and answer runs; nothing that
+they are asked to run is executed. The server gets nothing of what is set in `DEPLOYX_*` but `DEPLOYX_PORT`. Invariant:
+whatever happens, all of it is gone afterwards; Ctrl-C is the ordinary end.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from bootstrap.places import BIN
 from local import terminal
 from local.service import Ended, Service
 from local.stopping import until_asked
+from past import Fleet, live
 
 ADMIN = "admin@example.test"
 OTHERS = {"ada@example.test": 0.3, "grace@example.test": 0.15}
@@ -89,13 +90,16 @@ async def _until_stopped(demo: Demo) -> int:
 async def _work(demo: Demo, running: list[Service]) -> None:
     """Start everything, say how to look at it, and watch. Ends by being cancelled or by raising Ended."""
     terminal.say("Starting the server …")
-    running.append(await Service.start("server", [_SERVER, "serve"], demo.env, demo.folder / "server.log"))
-    url = (await running[0].says(r"server\.started url=(\S+)", START_S))[1]
+    url = await _serve(demo, demo.env, running)
     at = {**demo.env, "DEPLOYX_PORT": url.rpartition(":")[2]}
-    terminal.say(f"{demo.devices} devices are coming …")
-    theirs = {owner: round(demo.devices * share) for owner, share in OTHERS.items()}
-    for number, (owner, count) in enumerate({ADMIN: demo.devices - sum(theirs.values()), **theirs}.items()):
-        running.append(await _devices(demo, at, url, owner, count, number))
+    fleets = await _fleets(demo, at, url)
+    await running.pop().end(PATIENCE_S)
+    terminal.say(f"{demo.devices} devices live through a day …")
+    await live(f"sqlite+aiosqlite:///{demo.folder / 'deployx.db'}", fleets)
+    await _serve(demo, at, running)
+    terminal.say("They are coming …")
+    for number, fleet in enumerate(fleets):
+        running.append(await _devices(demo, at, fleet, number))
     for devices in running[1:]:
         await devices.says(r"agents are there", GATHER_S)
     terminal.say(
@@ -106,16 +110,31 @@ async def _work(demo: Demo, running: list[Service]) -> None:
     await processes.first_of(*(asyncio.create_task(service.watch()) for service in running))
 
 
-async def _devices(demo: Demo, at: Mapping[str, str], url: str, owner: str, count: int, number: int) -> Service:
-    if owner != ADMIN:
-        await _output(at, "create-user", owner, "--generate")
-    uses = ("--max-uses", str(count), "--name", "demonstration")
-    token = await _output(at, "create-enrollment-token", "--owner", owner, *uses)
+async def _serve(demo: Demo, env: Mapping[str, str], running: list[Service]) -> str:
+    """The address of a server that is up."""
+    running.append(await Service.start("server", [_SERVER, "serve"], env, demo.folder / "server.log"))
+    return (await running[-1].says(r"server\.started url=(\S+)", START_S))[1]
+
+
+async def _fleets(demo: Demo, at: Mapping[str, str], url: str) -> list[Fleet]:
+    """The people, and a token of each for their devices."""
+    theirs = {owner: round(demo.devices * share) for owner, share in OTHERS.items()}
+    fleets: list[Fleet] = []
+    for owner, count in {ADMIN: demo.devices - sum(theirs.values()), **theirs}.items():
+        if owner != ADMIN:
+            await _output(at, "create-user", owner, "--generate")
+        uses = ("--max-uses", str(count), "--name", "demonstration")
+        token = await _output(at, "create-enrollment-token", "--owner", owner, *uses)
+        fleets.append(Fleet(url, token, f"demo {len(fleets)}", count))
+    return fleets
+
+
+async def _devices(demo: Demo, at: Mapping[str, str], fleet: Fleet, number: int) -> Service:
     env = {name: value for name, value in at.items() if not name.startswith("DEPLOYX_")}
-    env["DEPLOYX_ENROLLMENT_TOKEN"] = token
-    command = [_SERVER, "sim", "--url", url, "--agents", str(count), "--idle", "--seconds", "0"]
-    command += ["--chaos", "--mishap-every", str(MISHAP_EVERY_S), "--seed", f"demo {number}"]
-    return await Service.start(f"devices of {owner}", command, env, demo.folder / f"devices-{number}.log")
+    env["DEPLOYX_ENROLLMENT_TOKEN"] = fleet.token
+    command = [_SERVER, "sim", "--url", fleet.origin, "--agents", str(fleet.count), "--idle", "--seconds", "0"]
+    command += ["--chaos", "--mishap-every", str(MISHAP_EVERY_S), "--seed", fleet.seed]
+    return await Service.start("devices", command, env, demo.folder / f"devices-{number}.log")
 
 
 async def _output(env: Mapping[str, str], *arguments: str) -> str:
