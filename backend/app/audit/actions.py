@@ -54,6 +54,7 @@ class Action(StrEnum):
     RUN_STARTED = "run.started"
     RUN_CANCELLED = "run.cancelled"
     TASK_CANCELLED = "task.cancelled"
+    RUN_REFUSED = "run.refused"
     OUTPUT_READ = "output.read"
     OUTPUT_DOWNLOADED = "output.downloaded"
     AUDIT_EXPORTED = "audit.exported"

@@ -47,6 +47,8 @@ class Device(Base):
     tags: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     agent_tags: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     """What the agent's settings say; where ``tags`` has the same key, ``tags`` counts."""
+    policy: Mapped[str] = mapped_column(sa.Text, default="")
+    """What it reports of its policy, ``deployx_protocol.policy.PolicyReport`` as JSON; empty if it has none."""
     http_token_hash: Mapped[str] = mapped_column(sa.Text, default="", index=True)
     """SHA-256 of what the newest session authenticates with over HTTP; empty without one."""
     journal_id: Mapped[str] = mapped_column(sa.Text, default="")

@@ -206,6 +206,7 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     for column, value in registration.described().items():
         setattr(device, column, value)
     device.protocol, device.agent_tags = message.protocol, message.tags
+    device.policy = message.policy
     device.journal_id, device.journal_high_water = message.journal_id, message.journal_high_water
     device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
     device.session_epoch += 1

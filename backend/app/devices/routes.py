@@ -10,6 +10,7 @@ from app.accounts.principal import Principal
 from app.devices.claims import Answer, ClaimService
 from app.devices.enrollment import EnrollmentService, NewEnrollmentToken
 from app.devices.models import EnrollmentToken
+from app.devices.policies import DevicePolicy
 from app.devices.repository import Filter
 from app.devices.schemas import (
     Acceptance,
@@ -88,6 +89,10 @@ def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
     @routes.get("/{device_id}", summary="One device", response_model=model_of(DeviceView))
     async def read_device(*, principal: Principal = reader, device_id: DeviceId, response: Response) -> Any:
         return _tagged(response, await service.get(principal, device_id))
+
+    @routes.get("/{device_id}/policy", summary="What a device lets this server do, as it says")
+    async def read_policy(*, principal: Principal = reader, device_id: DeviceId) -> DevicePolicy:
+        return await service.policy(principal, device_id)
 
     @routes.patch("/{device_id}", summary="Rename, tag or hand over a device", response_model=model_of(DeviceView))
     async def change_device(

@@ -15,6 +15,7 @@ from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices import repository
 from app.devices.models import Claim, Device, RefusedKey, StatusEvent
+from app.devices.policies import DevicePolicy, device_policy
 from app.devices.repository import Filter, Row
 from app.devices.scope import Right, Scope
 from app.devices.views import claim_view, device_view
@@ -108,6 +109,13 @@ class DeviceService:
         async with self._db.read() as session:
             scope = await scopes.scope_of(session, principal)
             return self.view(_found(await repository.one(session, scope, device_id)))
+
+    async def policy(self, principal: Principal, device_id: int) -> DevicePolicy:
+        """What one device reports of its policy. Raises NotFound."""
+        async with self._db.read() as session:
+            scope = await scopes.scope_of(session, principal)
+            device = _found(await repository.one(session, scope, device_id))[0]
+        return device_policy(device.policy, self._clock())
 
     async def by_ids(self, ids: Collection[int]) -> list[DeviceView]:
         """Devices whoever's they are: for the publisher, which gives each scope its share."""

@@ -7,6 +7,7 @@ import msgspec
 
 from app.tasks.models import Run
 from deployx_protocol import limits, task_messages
+from deployx_protocol.dsse import Envelope
 from deployx_protocol.task_messages import Script, TaskAssigned
 
 MESSAGE_MAX_BYTES = limits.AGENT_MESSAGE_MAX_BYTES - 1_024
@@ -30,6 +31,7 @@ def message(task_id: str, run: Run, agent_id: str, *, known: bool, now: datetime
         expires_in_s=max(0.0, (run.expires_at - now).total_seconds()),
         output_quota_bytes=run.output_quota_bytes,
         known=known,
+        envelope=_envelope(run),
     )
 
 
@@ -39,6 +41,10 @@ def _script(run: Run) -> Script | None:
     return Script(sha256=run.script_sha256, size=run.script_size, interpreter=run.interpreter, args=run.args)
 
 
+def _envelope(run: Run) -> Envelope | None:
+    return None if run.envelope is None else msgspec.convert(run.envelope, Envelope)
+
+
 def size(value: task_messages.Task) -> int:
     """Of its JSON, in bytes."""
     return len(msgspec.json.encode(value))
@@ -46,7 +52,7 @@ def size(value: task_messages.Task) -> int:
 
 def fits(run: Run) -> bool:
     """Whether a task of ``run`` fits a message, whichever device it is for. JSON may write one byte as six."""
-    request = [run.argv, run.shell, _script(run), run.run_as, run.cwd, run.env]
+    request = [run.argv, run.shell, _script(run), run.run_as, run.cwd, run.env, run.envelope]
     return len(msgspec.json.encode(request)) + _EVERY_DEVICE_BYTES <= MESSAGE_MAX_BYTES
 
 

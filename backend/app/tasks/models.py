@@ -30,6 +30,7 @@ class Run(Base):
         sa.Index("ix_runs_user_id_id", "user_id", "id"),
         sa.Index("ix_runs_created_at", "created_at"),
         sa.UniqueConstraint("user_id", "idempotency_key", name="uq_runs_user_id_idempotency_key"),
+        sa.Index("uq_runs_signed_number", "signed_number", unique=True),
     )
 
     id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
@@ -57,6 +58,11 @@ class Run(Base):
     request_sha256: Mapped[str] = mapped_column(sa.Text, default="")
     """Of the whole request: a key that comes back with another request is refused."""
     output_quota_bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    envelope: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """What operators have signed, as each device gets it; None if nobody has."""
+    signed_by: Mapped[list[dict[str, str]] | None] = mapped_column(Json)
+    signed_number: Mapped[str | None] = mapped_column(sa.Text)
+    """What makes it good for one run alone."""
     created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     expires_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     finished_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.audit.actions import Action, Actor
+from app.audit.actions import SERVER, Action, Actor, numbers
 from app.audit.lately import Lately
 from app.clock import Clock, utcnow
 from app.devices.models import Device
@@ -23,7 +23,7 @@ from app.tasks.rows import LockedTask
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.frames import Frame
 from deployx_protocol.task_messages import OutputSaved, TaskUpdate, UpdateSaved
-from deployx_protocol.tasks import TaskState
+from deployx_protocol.tasks import REFUSED_BY_POLICY, TaskState
 
 _RECORDED_AGAIN_S = 60.0
 
@@ -156,11 +156,23 @@ class _Batch:
         task.output_lost_bytes += len(frame.data) - len(data)
         self._grown[task.id] = task
 
+    def _record_refusals(self, unit: Unit) -> None:
+        """What machines did not let their server do: one entry for each run and reason in this batch."""
+        refused: dict[tuple[str, str], list[LockedTask]] = {}
+        for task in self._moved.values():
+            if task.code in REFUSED_BY_POLICY:
+                refused.setdefault((task.run_id, task.code), []).append(task)
+        for (run_id, code), tasks in sorted(refused.items()):
+            devices = numbers(task.device_id for task in tasks if task.device_id)
+            run = self._runs[run_id]
+            unit.record(SERVER, Action.RUN_REFUSED, run_id, run.title, code=code, why=tasks[0].message, devices=devices)
+
     async def write(self, unit: Unit) -> None:
         """Write what changed."""
         await repository.save_tasks(unit.session, {**self._moved, **self._grown}.values())
         if self._chunks:
             await (await unit.session.connection()).execute(sa.insert(TaskOutput), self._chunks)
+        self._record_refusals(unit)
         await settling.settle(unit, self._moved.values(), self._runs, self._now)
         for device_id in sorted(self._found):
             unit.hint(HintKind.TASKS_FOUND, device_id)

@@ -26,14 +26,16 @@ from app.groups.scopes import scope_of
 from app.hints import HintKind
 from app.ids import new_id
 from app.settings import CONFIRM_ABOVE
+from app.tasks import assignment, signatures, targets
 from app.tasks import runs_repository as repository
-from app.tasks import targets
 from app.tasks.models import Run, Script
 from app.tasks.schemas import LISTED_MAX, RETRIED, RunPreview, RunRequest, Targets
+from app.tasks.signatures import Signed
 from app.tasks.targets import Excluded, Reach, Target
 from app.tasks.views import run_view
 from app.tasks.work import Work, asks_for_something, work_of
 from app.uow import Unit, UnitOfWork
+from deployx_protocol.signed_runs import key_id
 from deployx_protocol.task_messages import RunView
 from deployx_protocol.tasks import TaskState
 
@@ -109,6 +111,7 @@ class RunService:
     async def preview(self, principal: Principal, request: RunRequest) -> RunPreview:
         """Whom a run would reach. What to run may be left out. Raises InvalidInput."""
         work = work_of(request, self._default_quota_bytes) if asks_for_something(request) else None
+        signed = signatures.opened(request.envelope)
         async with self._db.read() as session:
             found = await targets.reach(session, principal, request.targets, self._live_nodes())
         return RunPreview.model_validate(
@@ -117,7 +120,13 @@ class RunService:
                 "online": found.online,
                 "offline": len(found.targets) - found.online,
                 "devices": [
-                    {"id": one.id, "device_name": one.device_name, "status": one.status}
+                    {
+                        "id": one.id,
+                        "device_name": one.device_name,
+                        "status": one.status,
+                        "hostname": one.hostname,
+                        "key_id": key_id(one.public_key),
+                    }
                     for one in found.targets[:LISTED_MAX]
                 ],
                 "excluded_total": len(found.excluded),
@@ -125,7 +134,7 @@ class RunService:
                     {"id": one.id, "device_name": one.device_name, "why": one.why}
                     for one in found.excluded[:LISTED_MAX]
                 ],
-                "warnings": targets.warnings(found, work),
+                "warnings": self._warnings(found, work, signed),
             }
         )
 
@@ -133,13 +142,17 @@ class RunService:
         """A run, committed with all of its tasks. Raises InvalidInput, and Conflict for a key with another request."""
         work = work_of(request, self._default_quota_bytes)
         targets.check(request.targets)
+        signed = signatures.opened(request.envelope)
 
         async def make(unit: Unit) -> Started:
             found = await targets.reach(unit.session, principal, request.targets, self._live_nodes(), lock=True)
             if not found.targets:
                 raise targets.none_matched(found)
-            expires = timedelta(seconds=work.expires_s)
-            run = self._run(principal, demand, expires, selector=request.targets.selector, **_columns(work, _WHAT))
+            expires, said = timedelta(seconds=work.expires_s), signatures.columns(signed, found.targets)
+            if signed:
+                expires = min(expires, await self._check(unit.session, signed, work, found))
+            what = _columns(work, _WHAT) | said
+            run = self._run(principal, demand, expires, selector=request.targets.selector, **what)
             if work.script is not None:
                 await _keep(unit, work, run)
             return await self._save(unit, principal, run, warned(found))
@@ -148,7 +161,7 @@ class RunService:
             return warned(await targets.reach(session, principal, request.targets, self._live_nodes()))
 
         def warned(found: Reach) -> Reach:
-            return replace(found, warnings=targets.warnings(found, work))
+            return replace(found, warnings=self._warnings(found, work, signed))
 
         demand = Demand.of(key, _plain(request))
         return await self._once(principal, demand, make, again)
@@ -174,6 +187,11 @@ class RunService:
                 raise InvalidInput(text, code="no_device_matched")
             if not found.targets:
                 raise targets.none_matched(found)
+            if earlier.envelope is not None:
+                raise InvalidInput(
+                    "A signed run is good for once. To repeat it, sign it anew: `deployx run --sign`.",
+                    code="signed_run",
+                )
             expires = earlier.expires_at - earlier.created_at
             same = _columns(earlier, _WHAT + _SCRIPT)
             run = self._run(principal, demand, expires, retry_of=run_id, **same)
@@ -184,6 +202,19 @@ class RunService:
 
         demand = Demand.of(key, {"retry_of": run_id, "states": sorted(set(states))})
         return await self._once(principal, demand, make, again)
+
+    # ------------------------------------------------------------ what is signed
+
+    async def _check(self, session: AsyncSession, signed: Signed, work: Work, found: Reach) -> timedelta:
+        """How long ``signed`` still holds. Raises InvalidInput, and Conflict if it was used for another run."""
+        now = self._clock()
+        signatures.check(signed, work, found.targets, now)
+        if await repository.with_number(session, signed.run.number):
+            raise Conflict("This signature was used for another run, and is good for once.", code="envelope_used")
+        return signed.run.expires_at - now
+
+    def _warnings(self, found: Reach, work: Work | None, signed: Signed | None) -> list[str]:
+        return targets.warnings(found, work) + signatures.foretold(found.targets, work, signed, self._clock())
 
     # ------------------------------------------------------------ once for each key
 
@@ -247,6 +278,12 @@ class RunService:
         )
 
     async def _save(self, unit: Unit, principal: Principal, run: Run, found: Reach) -> Started:
+        if run.envelope is not None and not assignment.fits(run):
+            raise InvalidInput(
+                "What is signed is too large to be sent to a device; choose fewer devices, or put what is long into a "
+                "script.",
+                code="envelope_too_large",
+            )
         run.total = len(found.targets)
         if run.total > self._confirm_above:
             require_proof(principal, self._clock(), f"A run on {run.total} devices")
@@ -264,6 +301,7 @@ class RunService:
             run_as=run.run_as,
             selector=run.selector,
             retry_of=run.retry_of,
+            signed_by=", ".join(one["key_id"] for one in run.signed_by or ()) or None,
             devices=numbers(target.id for target in found.targets),
         )
         unit.hint(HintKind.RUN, run_id=run.id)

@@ -86,6 +86,11 @@ async def runs(session: AsyncSession, run_ids: Collection[str]) -> list[Run]:
     return found
 
 
+async def with_number(session: AsyncSession, number: str) -> str | None:
+    """The id of the run that a signature was used for."""
+    return await session.scalar(sa.select(Run.id).where(Run.signed_number == number))
+
+
 async def by_key(session: AsyncSession, user_id: int, key: str) -> Run | None:
     """The run that this user started under an idempotency key."""
     return await session.scalar(sa.select(Run).where(Run.user_id == user_id, Run.idempotency_key == key))

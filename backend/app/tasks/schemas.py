@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.accounts.schemas import Input, Line, Timestamp
 from app.wire import model_of
-from deployx_protocol import limits
+from deployx_protocol import dsse, limits
 from deployx_protocol.states import Presence
 from deployx_protocol.task_messages import RunView, TaskView
 from deployx_protocol.tasks import FINAL, TaskState
@@ -68,10 +68,30 @@ class Targets(Input, Described):
     device_ids: list[Annotated[int, Field(ge=1, le=2**31 - 1)]] | None = None
 
 
+class EnvelopeSignature(Input, Described):
+    """A signature, and whose it is."""
+
+    keyid: Annotated[str, Field(max_length=64)]
+    """The start of the SHA-256 of the public key, 32 hexadecimal digits."""
+    sig: Annotated[str, Field(max_length=200)]
+    """Base64."""
+
+
+class SignedEnvelope(Input, Described):
+    """A DSSE envelope around a `SignedRun` (docs/protocol.md), as `deployx run --sign` makes it."""
+
+    payload: Annotated[str, Field(max_length=2 * limits.AGENT_MESSAGE_MAX_BYTES)]
+    """Base64."""
+    payloadType: Annotated[str, Field(max_length=200)]
+    signatures: Annotated[list[EnvelopeSignature], Field(min_length=1, max_length=dsse.SIGNATURES_MAX)]
+
+
 class RunRequest(Action):
     """A run to start, or to preview. A preview may leave out what to run."""
 
     targets: Targets
+    envelope: SignedEnvelope | None = None
+    """For devices that run only what an operator has signed. It has to be about exactly this request."""
 
 
 class TargetDevice(Described):
@@ -80,6 +100,9 @@ class TargetDevice(Described):
     id: int
     device_name: str
     status: Presence
+    hostname: str
+    key_id: str
+    """By what a signature names it: the start of the SHA-256 of its public key."""
 
 
 class ExcludedDevice(Described):
@@ -181,6 +204,14 @@ class OutputPage(Described):
     """Output that was not kept: past the quota, or the device's disk was full. Known once the task is over."""
 
 
+class RunSigner(Described):
+    """Whose signature a run has."""
+
+    key_id: str
+    name: str
+    """As the policies of its devices name the key; empty if none knows it."""
+
+
 def _with(name: str, base: type[BaseModel], doc: str, fields: dict[str, Any]) -> type[BaseModel]:
     required: dict[str, Any] = {field: (kind, ...) for field, kind in fields.items()}
     made: type[BaseModel] = create_model(name, __base__=base, __doc__=doc, **required)
@@ -212,6 +243,7 @@ RUN_DETAIL = _with(
         "user": str,
         "cwd": str,
         "env_names": list[str],
+        "signed_by": list[RunSigner],
         "expires_s": float,
         "output_quota_bytes": int,
         "cancelled_at": str | None,

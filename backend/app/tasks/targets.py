@@ -45,6 +45,10 @@ class Target:
     status: Presence
     platform: str
     owner_id: int | None
+    hostname: str
+    public_key: str
+    policy: str
+    """What it reports of its policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,10 @@ def warnings(found: Reach, work: Work | None) -> list[str]:
 def _query(scope: Scope, *, lock: bool) -> sa.Select[*tuple[Any, ...]]:
     says = [Device.facts[name].as_string() == value for name, value in WATCHES_ONLY.items()]
     judged = (Device.trust, Device.public_key.is_not(None).label("keyed"), sa.and_(*says).label("watches_only"))
+    signed = (Device.hostname, Device.public_key, Device.policy)
     shown = (Device.id, Device.device_name, Device.status, Device.node_id, Device.platform, Device.user_id)
     may_run = scope.holds(Right.RUN).label("may_run")
-    query = scope.limit(sa.select(*shown, *judged, may_run)).order_by(Device.id)
+    query = scope.limit(sa.select(*shown, *judged, *signed, may_run)).order_by(Device.id)
     return query.with_for_update(read=True, key_share=True, of=Device) if lock else query
 
 
@@ -154,7 +159,8 @@ def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
             found.excluded.append(Excluded(row.id, row.device_name, _WATCHES))
         elif row.trust == Trust.TRUSTED and row.keyed:
             status = presence(row.status, row.node_id, live_nodes)
-            found.targets.append(Target(row.id, row.device_name, status, row.platform, row.user_id))
+            signed = row.hostname, row.public_key, row.policy
+            found.targets.append(Target(row.id, row.device_name, status, row.platform, row.user_id, *signed))
         else:
             why = _WHY[Trust.UNVERIFIED] if row.trust == Trust.TRUSTED else _WHY[Trust(row.trust)]
             found.excluded.append(Excluded(row.id, row.device_name, why))

@@ -55,6 +55,7 @@ def request_of(run: Run, script: bytes | None) -> dict[str, Any]:
         "user": run.run_as,
         "cwd": run.cwd,
         "env_names": sorted(run.env),
+        "signed_by": run.signed_by or [],
         "expires_s": (run.expires_at - run.created_at).total_seconds(),
         "output_quota_bytes": run.output_quota_bytes,
         "cancelled_at": iso_or_none(run.cancelled_at),

@@ -63,6 +63,7 @@ CHANGED = {
     "fingerprint": {},
     "facts": {},
     "tags": {"role": "db"},
+    "policy": "other",
     "enrollment_token": "other",
 }
 

@@ -50,6 +50,7 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/api/v1/audit/export"): ADMIN,
     ("GET", "/api/v1/devices"): VIEWER,
     ("GET", "/api/v1/devices/{device_id}"): VIEWER,
+    ("GET", "/api/v1/devices/{device_id}/policy"): VIEWER,
     ("PATCH", "/api/v1/devices/{device_id}"): OPERATOR,
     ("DELETE", "/api/v1/devices/{device_id}"): OPERATOR,
     ("GET", "/api/v1/devices/{device_id}/status-events"): VIEWER,

@@ -88,6 +88,7 @@ const DID = {
   "saved_command.deleted": "deleted the saved command",
   "run.started": "ran",
   "run.cancelled": "called off",
+  "run.refused": "heard devices refuse",
   "task.cancelled": "called off the task on",
   "output.read": "read output of the run",
   "output.downloaded": "downloaded the output of the run",
