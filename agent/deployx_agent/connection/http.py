@@ -1,14 +1,15 @@
 """Requests to the server beside the websocket: scripts, and output that is too large for events.
 
-The standard library's client in a thread: requests are rare, and what it costs is paid by the first of them. One
-connection is kept for the next request, for less time than servers keep theirs.
+The standard library's client in a thread: requests are rare, and what it costs is paid by the first of them. The server
+is not looked up again: of several behind one name, the one that has the websocket is asked. One connection is kept for
+the next request, for less time than servers keep theirs.
 """
 
 import asyncio
 import http.client
 import socket
 from contextlib import suppress
-from ssl import SSLContext
+from ssl import SSLContext, SSLEOFError, SSLZeroReturnError
 from urllib.parse import urlsplit
 
 from deployx_agent.connection.background import in_thread
@@ -21,10 +22,11 @@ _KEPT_S = 4.0
 
 
 class Http:
-    """Requests to ``origin``. Redirects are answers like others: nothing is sent elsewhere."""
+    """Requests to ``origin``, at the address ``peer``. Redirects are answers like others: nothing is sent elsewhere."""
 
-    def __init__(self, origin: str, tls: SSLContext | None) -> None:
+    def __init__(self, origin: str, peer: tuple[str, int], tls: SSLContext | None) -> None:
         self._address = urlsplit(origin)
+        self._peer = peer
         self._tls = tls
         self._closed = False
         self._used: set[http.client.HTTPConnection] = set()
@@ -41,7 +43,7 @@ class Http:
         self._used.add(connection)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                answer = await in_thread(lambda: _ask(connection, method, path, body, headers), "request")
+                answer = await in_thread(lambda: self._ask(connection, method, path, body, headers), "request")
             self._keep(connection)
             return answer
         except TimeoutError:
@@ -62,10 +64,10 @@ class Http:
             _cut(connection)
 
     def _connection(self) -> http.client.HTTPConnection:
-        host, port = self._address.hostname or "", self._address.port
-        if self._tls:
-            return http.client.HTTPSConnection(host, port, timeout=REQUEST_TIMEOUT_S, context=self._tls)
-        return http.client.HTTPConnection(host, port, timeout=REQUEST_TIMEOUT_S)
+        kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
+        connection = kind(self._address.hostname or "", self._address.port)
+        connection.auto_open = 0  # it would look the server up
+        return connection
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         if connection.sock is None:
@@ -84,40 +86,47 @@ class Http:
             self._kept.close()
         self._kept = None
 
+    # -------------------------------------------------------- in the thread
 
-def _ask(
-    connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: dict[str, str]
-) -> Answer:
-    """Runs in the thread. A server may end a kept connection while we write to it: then once more, on a new one."""
-    try:
-        response = _response(connection, method, path, body, headers, was_kept=connection.sock is not None)
-        found = response.read(_ANSWER_MAX_BYTES + 1)
-        if len(found) > _ANSWER_MAX_BYTES:
-            raise ValueError("the answer is too long")
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return Answer(response.status, found)
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _response(
-    connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: dict[str, str], was_kept: bool
-) -> http.client.HTTPResponse:
-    try:
-        connection.request(method, path, body or None, headers)
-        return connection.getresponse()
-    except ConnectionError:  # RemoteDisconnected is one
-        connection.close()
-        if not was_kept:
+    def _ask(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> Answer:
+        try:
+            with self._response(connection, method, path, body, headers) as response:
+                found = response.read(_ANSWER_MAX_BYTES + 1)
+                if len(found) > _ANSWER_MAX_BYTES:
+                    raise ValueError("the answer is too long")
+                if response.length:
+                    raise http.client.IncompleteRead(b"", response.length)
+                return Answer(response.status, found)
+        except BaseException:
+            connection.close()
             raise
-    return _response(connection, method, path, body, headers, was_kept=False)
+
+    def _response(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        """A server may end a kept connection while we write to it: then once more, on a new one."""
+        was_kept = connection.sock is not None
+        try:
+            if not was_kept:
+                self._open(connection)
+            connection.request(method, path, body or None, headers)
+            return connection.getresponse()
+        except (ConnectionError, SSLEOFError, SSLZeroReturnError):  # RemoteDisconnected is a ConnectionError
+            connection.close()
+            if not was_kept or self._closed:
+                raise
+        return self._response(connection, method, path, body, headers)
+
+    def _open(self, connection: http.client.HTTPConnection) -> None:
+        sock = socket.create_connection(self._peer, REQUEST_TIMEOUT_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sock = self._tls.wrap_socket(sock, server_hostname=connection.host) if self._tls else sock
 
 
 def _cut(connection: http.client.HTTPConnection) -> None:
     """End it under the hands of the thread that waits for it; that thread closes it."""
-    connection.auto_open = 0
     if (sock := connection.sock) is not None:
         with suppress(OSError):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not the TLS socket's own: it would pull the rug away

@@ -92,7 +92,7 @@ class SocketIOTransport:
         if self._http is None:
             from deployx_agent.connection.http import Http
 
-            self._http = Http(self._origin, self._tls)
+            self._http = Http(self._origin, self._wire.peer, self._tls)
         answer: Answer = await self._http.request(method, path, bearer, body)
         return answer
 

@@ -65,6 +65,12 @@ class Wire(asyncio.Protocol):
         """Of the socket, as ``getsockname()`` gives it."""
         return self._tcp.get_extra_info("sockname") if self._tcp else None
 
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The server's address and port."""
+        host, port, *_ = self._tcp.get_extra_info("peername") if self._tcp else ("", 0)
+        return host, port
+
     def send(self, message: bytes) -> None:
         """Write a text message; nothing happens on a websocket that has ended."""
         if self._tcp is not None and not self._ended:
