@@ -9,13 +9,11 @@ import httpx2
 import pytest
 
 from app.accounts.permissions import PUBLIC, Role
-from tests.support import rows
 from tests.support.node import Lines, RunningNode, Serve
 from tests.support.openapi import Operation, Wild
-from tests.support.server import Browse, MakePerson, Person
-from tests.support.work import queue
+from tests.support.server import Browse, MakePerson
+from tests.support.stock import ACTION, stock
 
-ACTION = {"command": ["true"]}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "auth/login"): {"email": "nobody@example.test", "password": "wrong"},
     ("post", "auth/login/second-factor"): {"challenge": "wrong", "code": "123456"},
@@ -39,33 +37,6 @@ NOWHERE = "00000000-0000-7000-8000-000000000000"
 REFUSALS = frozenset({400, 401, 403, 404, 405, 409, 412, 413, 415, 416, 422, 429})
 LAST = {"delete": 1, "post": 0, "patch": 0, "get": 0}
 """What is deleted is deleted last, so that the others meet something that is there."""
-
-
-async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) -> dict[str, Any]:
-    """One of each thing that has an id, of this owner; which id each is, by the name of the path parameter."""
-    device = rows.device(owner.id * 10, user_id=owner.id)
-    async with node.db.write() as session:
-        session.add(device)
-    claim = rows.claim(device)
-    async with node.db.write() as session:
-        session.add(claim)
-
-    async def made(path: str, body: Any) -> str:
-        answer = await client.post(f"/api/v1/{path}", json=body)
-        return str(answer.json()["id"]) if answer.is_success else "of-nobody"
-
-    [task_id] = await queue(node.db, [device.id], user_id=owner.id, created_by=owner.email)
-    task = await client.get(f"/api/v1/tasks/{task_id}")
-    sessions = (await client.get("/api/v1/auth/sessions")).json()["items"]
-    return {
-        "device_id": device.id,
-        "claim_id": claim.id,
-        "task_id": task_id,
-        "run_id": task.json()["run_id"],
-        "session_id": sessions[0]["id"],
-        "group_id": await made("groups", {"name": f"of {owner.id}", "selector": "*"}),
-        "saved_id": await made("saved-commands", {"name": f"of {owner.id}", "request": ACTION}),
-    }
 
 
 async def operations(node: RunningNode, client: httpx2.AsyncClient, ids: dict[str, Any]) -> list[Operation]:

@@ -1,0 +1,39 @@
+"""One of each thing that the API has ids of, for walks over all of its operations."""
+
+from typing import Any
+
+import httpx2
+
+from tests.support import rows
+from tests.support.node import RunningNode
+from tests.support.server import Person
+from tests.support.work import queue
+
+ACTION = {"command": ["true"]}
+
+
+async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) -> dict[str, Any]:
+    """One of each thing that has an id, of this owner; which id each is, by the name of the path parameter."""
+    device = rows.device(owner.id * 10, user_id=owner.id)
+    async with node.db.write() as session:
+        session.add(device)
+    claim = rows.claim(device)
+    async with node.db.write() as session:
+        session.add(claim)
+
+    async def made(path: str, body: Any) -> str:
+        answer = await client.post(f"/api/v1/{path}", json=body)
+        return str(answer.json()["id"]) if answer.is_success else "of-nobody"
+
+    [task_id] = await queue(node.db, [device.id], user_id=owner.id, created_by=owner.email)
+    task = await client.get(f"/api/v1/tasks/{task_id}")
+    sessions = (await client.get("/api/v1/auth/sessions")).json()["items"]
+    return {
+        "device_id": device.id,
+        "claim_id": claim.id,
+        "task_id": task_id,
+        "run_id": task.json()["run_id"],
+        "session_id": sessions[0]["id"],
+        "group_id": await made("groups", {"name": f"of {owner.id}", "selector": "*"}),
+        "saved_id": await made("saved-commands", {"name": f"of {owner.id}", "request": ACTION}),
+    }
