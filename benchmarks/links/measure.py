@@ -1,0 +1,94 @@
+"""One server under one crowd: what it takes, as the kernel accounts for it."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from delivery.report import p99
+from footprint.kernel import cpu_ms, memory
+from links.crowd import Crowd
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+START_S = 30.0
+FAN_OUTS = 3
+SERVERS: dict[str, tuple[str | Path, ...]] = {
+    "DeployX": (sys.executable, HERE / "own_server.py"),
+    "python-socketio": (sys.executable, HERE / "library_server.py"),
+    "node socket.io": ("node", HERE / "node_server.mjs", ROOT / "frontend" / "package.json"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one server with so many agents."""
+
+    server: str
+    agents: int
+    registered_per_s: float
+    registration_us: float
+    """CPU of the server for a handshake, CONNECT and a registration."""
+    agent_kib: float
+    """Resident memory for each agent."""
+    heartbeat_us: float
+    heartbeat_p99_ms: float
+    event_us: float
+    """CPU of the server for an event to an agent, the agent's event back, and the acknowledgement of that."""
+    events_per_s: float
+    event_p99_ms: float
+
+
+@contextlib.asynccontextmanager
+async def _served(command: tuple[str | Path, ...]) -> AsyncIterator[tuple[int, str]]:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=HERE.parent)
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), START_S)
+        if not line:
+            raise RuntimeError(f"{command[1]} did not start")
+        yield process.pid, line.decode().strip()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def measure(server: str, agents: int, spread_s: float) -> Figures:
+    """Start ``server``, let ``agents`` come, beat within ``spread_s`` and answer.
+
+    Raises TimeoutError when it does not keep up at all.
+    """
+    async with _served(SERVERS[server]) as (pid, url):
+        warm = Crowd(url)
+        await warm.come(20)
+        await warm.fan_out()
+        await warm.leave()
+        await asyncio.sleep(1)
+        crowd = Crowd(url)
+        empty, before = memory(pid).rss, cpu_ms(pid)
+        came_s = await crowd.come(agents)
+        registration_us = (cpu_ms(pid) - before) / agents * 1000
+        await asyncio.sleep(1)
+        agent_kib = (memory(pid).rss - empty) / agents / 1024
+        before = cpu_ms(pid)
+        beats = await crowd.heartbeats(spread_s)
+        heartbeat_us = (cpu_ms(pid) - before) / agents * 1000
+        before = cpu_ms(pid)
+        events = [await crowd.fan_out() for _ in range(FAN_OUTS)]
+        event_us = (cpu_ms(pid) - before) / agents / FAN_OUTS * 1000
+        best = min(events, key=max)
+        await crowd.leave()
+    return Figures(
+        server,
+        agents,
+        agents / came_s,
+        registration_us,
+        agent_kib,
+        heartbeat_us,
+        p99(beats) * 1000,
+        event_us,
+        agents / max(best),
+        p99(best) * 1000,
+    )
