@@ -10,8 +10,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in; the answer sets the session cookie */
+        /**
+         * Sign in; the answer sets the session cookie
+         * @description Where there is a second factor the answer is the problem `second_factor_required`, with a `challenge` for the second step.
+         */
         post: operations["login_api_v1_auth_login_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/login/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The second step of signing in; the answer sets the session cookie */
+        post: operations["second_factor_api_v1_auth_login_second_factor_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -97,6 +117,92 @@ export interface paths {
         put?: never;
         /** Change your password; your other sessions end */
         post: operations["change_password_api_v1_auth_password_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show again that it is you; it counts for five minutes */
+        post: operations["prove_api_v1_auth_proof_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/two-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether you sign in with a second factor */
+        get: operations["read_two_factor_api_v1_auth_two_factor_get"];
+        put?: never;
+        /** Begin to set up an authenticator; its secret is shown this once */
+        post: operations["begin_two_factor_api_v1_auth_two_factor_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/two-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turn it on, with a code; your other sessions end */
+        post: operations["confirm_two_factor_api_v1_auth_two_factor_confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/two-factor/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make other recovery codes; those until now are no good any more */
+        post: operations["renew_recovery_codes_api_v1_auth_two_factor_recovery_codes_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/two-factor/off": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in with the password alone; your other sessions end */
+        post: operations["turn_off_two_factor_api_v1_auth_two_factor_off_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -246,6 +352,23 @@ export interface paths {
         head?: never;
         /** Rename, tag or hand over a device */
         patch: operations["change_device_api_v1_devices__device_id__patch"];
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a device lets this server do, as it says */
+        get: operations["read_policy_api_v1_devices__device_id__policy_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/devices/{device_id}/status-events": {
@@ -525,6 +648,95 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/groups/{group_id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** With whom a group is shared */
+        get: operations["list_members_api_v1_groups__group_id__members_get"];
+        /**
+         * Share a group with somebody, or give a member another role
+         * @description They see those devices of the group that belong to its owner, from now on. An operator may also run commands on them, if their account may. Administrators share anyone's groups.
+         */
+        put: operations["put_member_api_v1_groups__group_id__members_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group_id}/members/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Share a group no longer with somebody */
+        delete: operations["remove_member_api_v1_groups__group_id__members__user_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Groups of others that are shared with you */
+        get: operations["list_shares_api_v1_shares_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/shares/{group_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Leave a group that is shared with you */
+        delete: operations["leave_group_api_v1_shares__group_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why you see a device, what you may do, and who else sees it */
+        get: operations["read_access_api_v1_devices__device_id__access_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -706,7 +918,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A device's tasks of your runs, newest first */
+        /**
+         * A device's tasks, newest first: of your runs; if it is your device, of everyone's
+         * @description Of a run that somebody else started, the owner of a device is told that, by whom, and how it ended there; `run_title` is empty and `readable` false, because what it was and what it printed stay with whoever started it.
+         */
         get: operations["list_device_tasks_api_v1_devices__device_id__tasks_get"];
         put?: never;
         post?: never;
@@ -823,6 +1038,24 @@ export interface components {
              * @default false
              */
             merge_history: boolean;
+        };
+        /**
+         * AccessView
+         * @description Whose device it is, through which groups you see it, what you may do with it, and who else sees it.
+         */
+        AccessView: {
+            /** Owner */
+            owner: string | null;
+            /** Own */
+            own: boolean;
+            /** May Run */
+            may_run: boolean;
+            /** May Change */
+            may_change: boolean;
+            /** Through */
+            through: components["schemas"]["ThroughView"][];
+            /** Members */
+            members: components["schemas"]["ThroughView"][];
         };
         /**
          * Action
@@ -1004,6 +1237,14 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * CodeInput
+         * @description A code of an authenticator.
+         */
+        CodeInput: {
+            /** Code */
+            code: string;
+        };
+        /**
          * Counts
          * @description How many devices there are, by what they are now. The last three count trust, whatever the status.
          */
@@ -1036,6 +1277,43 @@ export interface components {
             } | null;
             /** User Id */
             user_id?: number | null;
+        };
+        /**
+         * DevicePolicy
+         * @description What a device lets this server do, as it said when it registered.
+         */
+        DevicePolicy: {
+            /**
+             * There
+             * @description Whether it has a policy at all; without one it does whatever it is told.
+             */
+            there: boolean;
+            /** File */
+            file: string;
+            /**
+             * Sha256
+             * @description Of the file; empty if it could not be read.
+             */
+            sha256: string;
+            /**
+             * Error
+             * @description Why it cannot be used; then nothing runs there.
+             */
+            error: string;
+            /**
+             * Stop
+             * @description The file by which somebody there has stopped all work.
+             */
+            stop: string;
+            /**
+             * May
+             * @description What the server may do, a sentence each that goes on from *The server may*.
+             */
+            may: string[];
+            /** May Not */
+            may_not: string[];
+            /** Operators */
+            operators: components["schemas"]["PolicyOperator"][];
         };
         /**
          * DeviceStatus
@@ -1101,6 +1379,8 @@ export interface components {
             run_title: string;
             /** Created By */
             created_by: string;
+            /** Readable */
+            readable: boolean;
         };
         /**
          * DeviceTaskPage
@@ -1276,6 +1556,22 @@ export interface components {
             revoked_at: string | null;
         };
         /**
+         * EnvelopeSignature
+         * @description A signature, and whose it is.
+         */
+        EnvelopeSignature: {
+            /**
+             * Keyid
+             * @description The start of the SHA-256 of the public key, 32 hexadecimal digits.
+             */
+            keyid: string;
+            /**
+             * Sig
+             * @description Base64.
+             */
+            sig: string;
+        };
+        /**
          * ExcludedDevice
          * @description A device that was asked for and gets no task.
          */
@@ -1318,6 +1614,8 @@ export interface components {
             selector: string | null;
             /** Total */
             total: number;
+            /** Members */
+            members: number;
             /**
              * Created At
              * Format: date-time
@@ -1348,7 +1646,7 @@ export interface components {
         };
         /**
          * GroupView
-         * @description A group of yours. ``total`` counts its devices that you may see.
+         * @description A group of yours. ``total`` counts its devices that you may see, ``members`` with how many users it is shared.
          */
         GroupView: {
             /** Id */
@@ -1359,6 +1657,8 @@ export interface components {
             selector: string | null;
             /** Total */
             total: number;
+            /** Members */
+            members: number;
             /**
              * Created At
              * Format: date-time
@@ -1374,6 +1674,45 @@ export interface components {
             email: string;
             /** Password */
             password: string;
+        };
+        /**
+         * MemberInput
+         * @description With whom to share a group, and what they may do with its devices.
+         */
+        MemberInput: {
+            /** Email */
+            email: string;
+            role: components["schemas"]["MemberRole"];
+        };
+        /**
+         * MemberList
+         * @description The members of a group, by address.
+         */
+        MemberList: {
+            /** Items */
+            items: components["schemas"]["MemberView"][];
+        };
+        /**
+         * MemberRole
+         * @description What a member of a group may do with its devices, as far as their own role allows it as well.
+         * @enum {string}
+         */
+        MemberRole: "viewer" | "operator";
+        /**
+         * MemberView
+         * @description Somebody with whom a group is shared.
+         */
+        MemberView: {
+            /** User Id */
+            user_id: number;
+            /** Email */
+            email: string;
+            role: components["schemas"]["MemberRole"];
+            /**
+             * Added At
+             * Format: date-time
+             */
+            added_at: string;
         };
         /**
          * NewEnrollmentTokenView
@@ -1525,11 +1864,51 @@ export interface components {
             new: string;
         };
         /**
+         * PolicyOperator
+         * @description Somebody whose signature counts there.
+         */
+        PolicyOperator: {
+            /** Name */
+            name: string;
+            /** Key Id */
+            key_id: string;
+            /** Until */
+            until: string | null;
+        };
+        /**
          * Presence
          * @description What people are shown: a status, or ``unknown`` while a restarted server waits for its agents to return.
          * @enum {string}
          */
         Presence: "online" | "offline" | "unknown";
+        /**
+         * ProofInput
+         * @description The password, or, where there is a second factor, a code.
+         */
+        ProofInput: {
+            /** Password */
+            password?: string | null;
+            /** Code */
+            code?: string | null;
+        };
+        /**
+         * QrView
+         * @description A QR code: ``path`` is that of an SVG whose view box is a square of ``size``.
+         */
+        QrView: {
+            /** Size */
+            size: number;
+            /** Path */
+            path: string;
+        };
+        /**
+         * RecoveryCodes
+         * @description Each is good once, instead of a code. They are shown this once.
+         */
+        RecoveryCodes: {
+            /** Codes */
+            codes: string[];
+        };
         /**
          * Retry
          * @description Which tasks to repeat.
@@ -1609,6 +1988,8 @@ export interface components {
             cwd: string;
             /** Env Names */
             env_names: string[];
+            /** Signed By */
+            signed_by: components["schemas"]["RunSigner"][];
             /** Expires S */
             expires_s: number;
             /** Output Quota Bytes */
@@ -1717,6 +2098,21 @@ export interface components {
              */
             output_quota_bytes?: number | null;
             targets: components["schemas"]["Targets"];
+            /** @description For devices that run only what an operator has signed. It has to be about exactly this request. */
+            envelope?: components["schemas"]["SignedEnvelope"] | null;
+        };
+        /**
+         * RunSigner
+         * @description Whose signature a run has.
+         */
+        RunSigner: {
+            /** Key Id */
+            key_id: string;
+            /**
+             * Name
+             * @description As the policies of its devices name the key; empty if none knows it.
+             */
+            name: string;
         };
         /**
          * RunStarted
@@ -1850,6 +2246,16 @@ export interface components {
             created_at: string;
         };
         /**
+         * SecondFactor
+         * @description The second step of signing in.
+         */
+        SecondFactor: {
+            /** Challenge */
+            challenge: string;
+            /** Code */
+            code: string;
+        };
+        /**
          * SelectorCheck
          * @description What a selector reaches now, and the names of the first 50 devices; or why it cannot be used.
          */
@@ -1926,6 +2332,44 @@ export interface components {
             current: boolean;
         };
         /**
+         * SharedGroup
+         * @description A group of somebody else that is shared with you. ``total`` counts the devices that you see through it.
+         */
+        SharedGroup: {
+            /** Group Id */
+            group_id: string;
+            /** Name */
+            name: string;
+            /** Owner */
+            owner: string;
+            role: components["schemas"]["MemberRole"];
+            /** Total */
+            total: number;
+        };
+        /**
+         * SharedGroupList
+         * @description What is shared with you, in the order in which it was.
+         */
+        SharedGroupList: {
+            /** Items */
+            items: components["schemas"]["SharedGroup"][];
+        };
+        /**
+         * SignedEnvelope
+         * @description A DSSE envelope around a `SignedRun` (docs/protocol.md), as `deployx run --sign` makes it.
+         */
+        SignedEnvelope: {
+            /**
+             * Payload
+             * @description Base64.
+             */
+            payload: string;
+            /** Payloadtype */
+            payloadType: string;
+            /** Signatures */
+            signatures: components["schemas"]["EnvelopeSignature"][];
+        };
+        /**
          * StatusCause
          * @description Why a status changed; ``CAUSE_TEXT`` is how people read it.
          * @enum {string}
@@ -1970,6 +2414,13 @@ export interface components {
             /** Device Name */
             device_name: string;
             status: components["schemas"]["Presence"];
+            /** Hostname */
+            hostname: string;
+            /**
+             * Key Id
+             * @description By what a signature names it: the start of the SHA-256 of its public key.
+             */
+            key_id: string;
         };
         /**
          * Targets
@@ -2050,6 +2501,21 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * ThroughView
+         * @description A group through which somebody, ``email``, sees a device.
+         */
+        ThroughView: {
+            /** Group Id */
+            group_id: string;
+            /** Name */
+            name: string;
+            /** User Id */
+            user_id: number;
+            /** Email */
+            email: string;
+            role: components["schemas"]["MemberRole"];
+        };
+        /**
          * TokenInput
          * @description An API token to make.
          */
@@ -2102,6 +2568,39 @@ export interface components {
          * @enum {string}
          */
         Trust: "pending" | "trusted" | "unverified" | "quarantined";
+        /**
+         * TwoFactorOff
+         * @description Both are needed.
+         */
+        TwoFactorOff: {
+            /** Password */
+            password: string;
+            /** Code */
+            code: string;
+        };
+        /**
+         * TwoFactorSetup
+         * @description What an authenticator has to be told. It is shown this once.
+         */
+        TwoFactorSetup: {
+            /** Secret */
+            secret: string;
+            /** Uri */
+            uri: string;
+            qr: components["schemas"]["QrView"];
+        };
+        /**
+         * TwoFactorView
+         * @description How one's second factor is. ``since`` is null while there is none.
+         */
+        TwoFactorView: {
+            /** Since */
+            since: string | null;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Recovery Codes Left */
+            recovery_codes_left: number;
+        };
         /**
          * UserList
          * @description Everyone.
@@ -2172,6 +2671,16 @@ export interface components {
              * @default null
              */
             position: number | null;
+            /**
+             * Challenge
+             * @default null
+             */
+            challenge: string | null;
+            /**
+             * Expires In S
+             * @default null
+             */
+            expires_in_s: number | null;
         };
     };
     responses: never;
@@ -2192,6 +2701,48 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    second_factor_api_v1_auth_login_second_factor_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactor"];
             };
         };
         responses: {
@@ -2384,6 +2935,242 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PasswordInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    prove_api_v1_auth_proof_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_two_factor_api_v1_auth_two_factor_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TwoFactorView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_two_factor_api_v1_auth_two_factor_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TwoFactorSetup"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_two_factor_api_v1_auth_two_factor_confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    renew_recovery_codes_api_v1_auth_two_factor_recovery_codes_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    turn_off_two_factor_api_v1_auth_two_factor_off_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TwoFactorOff"];
             };
         };
         responses: {
@@ -2857,6 +3644,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_policy_api_v1_devices__device_id__policy_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DevicePolicy"];
                 };
             };
             /** @description The request cannot be answered */
@@ -3711,6 +4538,245 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SelectorWords"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_members_api_v1_groups__group_id__members_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_member_api_v1_groups__group_id__members_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_member_api_v1_groups__group_id__members__user_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_shares_api_v1_shares_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedGroupList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave_group_api_v1_shares__group_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_access_api_v1_devices__device_id__access_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessView"];
                 };
             };
             /** @description The request cannot be answered */

@@ -4,6 +4,8 @@
 import createClient from "openapi-fetch";
 import { problemFrom, unreachable } from "./problem";
 
+const SIGNING_IN = "/api/v1/auth/login";
+
 /** @type {() => void} */
 let signedOut = () => {};
 
@@ -12,8 +14,32 @@ export function onSignedOut(listener) {
   signedOut = listener;
 }
 
+/** @type {() => Promise<boolean>} */
+let proven = async () => false;
+
+/** @param {() => Promise<boolean>} asker asks whoever sits there to show again that it is them; whether they did */
+export function onProofNeeded(asker) {
+  proven = asker;
+  return () => (proven = async () => false);
+}
+
+/** Sends a request, and sends it again once its user has proven what it needs. @param {Request} request */
+async function send(request) {
+  const again = request.clone();
+  const response = await fetch(request);
+  if (response.status !== 403 || (await codeOf(response.clone())) !== "proof_required") return response;
+  return (await proven()) ? fetch(again) : response;
+}
+
+/** @param {Response} response */
+const codeOf = async (response) => (await response.json().catch(() => null))?.code;
+
 /** @type {ReturnType<typeof createClient<import("./api-schema").paths>>} */
-export const api = createClient({ baseUrl: globalThis.location?.origin ?? "", credentials: "same-origin" });
+export const api = createClient({
+  baseUrl: globalThis.location?.origin ?? "",
+  credentials: "same-origin",
+  fetch: send,
+});
 
 /**
  * The data of an answer, or a thrown `Problem`.
@@ -31,7 +57,7 @@ export async function ask(request) {
   }
   const { response } = answer;
   if (!response.ok) {
-    if (response.status === 401 && !response.url.endsWith("/auth/login")) signedOut();
+    if (response.status === 401 && !new URL(response.url).pathname.startsWith(SIGNING_IN)) signedOut();
     throw problemFrom(response, answer.error);
   }
   return /** @type {T} */ (answer.data);

@@ -6,6 +6,7 @@ const WHAT_TO_DO = /** @type {Record<string, string>} */ ({
   forbidden: "Ask an administrator for the right to do this.",
   not_found: "It may have been deleted. Go back to the list.",
   too_many_attempts: "Wait before you try again.",
+  proof_required: "Do it again, and show that it is you when you are asked.",
   precondition_failed: "Someone else changed it meanwhile. Look at the new values, then try again.",
 });
 
@@ -20,9 +21,9 @@ function adviceFor(status) {
 
 export class Problem extends Error {
   /**
-   * @param {{ status: number, code: string, title: string, detail: string, requestId?: string, retryAfterS?: number, position?: number }} from
+   * @param {{ status: number, code: string, title: string, detail: string, requestId?: string, retryAfterS?: number, position?: number, challenge?: string }} from
    */
-  constructor({ status, code, title, detail, requestId, retryAfterS, position }) {
+  constructor({ status, code, title, detail, requestId, retryAfterS, position, challenge }) {
     super(detail || title);
     this.name = "Problem";
     this.status = status;
@@ -33,6 +34,8 @@ export class Problem extends Error {
     this.retryAfterS = retryAfterS;
     /** Of a selector: which of its characters is wrong, from 1. */
     this.position = position;
+    /** Of a sign-in whose second step is to follow. */
+    this.challenge = challenge;
   }
 
   /** One sentence. */
@@ -69,6 +72,7 @@ export function problemFrom(response, body) {
     detail: [text(said.detail), ...fieldErrors(said.errors)].filter(Boolean).join(" "),
     requestId: text(said.request_id) || response.headers.get("x-request-id") || undefined,
     retryAfterS: retryAfterS > 0 ? retryAfterS : undefined,
+    challenge: text(said.challenge) || undefined,
   });
 }
 

@@ -5,6 +5,7 @@ import { Password, Sessions } from "../features/settings/Account";
 import { ApiTokens } from "../features/settings/ApiTokens";
 import { EnrollmentTokens } from "../features/settings/EnrollmentTokens";
 import { Appearance, NoticeSetting } from "../features/settings/Preferences";
+import { TwoFactor } from "../features/settings/TwoFactor";
 
 export function Settings() {
   const me = useMe();
@@ -19,6 +20,9 @@ export function Settings() {
       </Section>
       <Section title="Password">
         <Password />
+      </Section>
+      <Section title="Two-factor sign-in">
+        <TwoFactor />
       </Section>
       <Section title="Where you are signed in">
         <Sessions />

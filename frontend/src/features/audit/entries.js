@@ -59,9 +59,15 @@ export const KINDS = [
 const DID = {
   "user.signed_in": "signed in",
   "user.sign_in_refused": "was refused to sign in",
+  "user.code_refused": "was refused with a wrong code",
+  "user.proven": "showed again that it is them",
   "user.signed_out": "signed out",
   "user.session_ended": "ended another session",
   "user.password_changed": "changed the password",
+  "user.two_factor_enabled": "turned on two-factor sign-in",
+  "user.two_factor_disabled": "turned off two-factor sign-in",
+  "user.two_factor_reset": "reset the second factor of",
+  "user.recovery_codes_made": "made other recovery codes",
   "user.created": "made the user",
   "user.password_reset": "reset the password of",
   "user.disabled": "shut out",
@@ -99,8 +105,13 @@ const OWN = new Set([
   "user.signed_in",
   "user.signed_out",
   "user.sign_in_refused",
+  "user.code_refused",
+  "user.proven",
   "user.session_ended",
   "user.password_changed",
+  "user.two_factor_enabled",
+  "user.two_factor_disabled",
+  "user.recovery_codes_made",
 ]);
 
 /** Who did it, as people say it. @param {Entry} entry */

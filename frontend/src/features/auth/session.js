@@ -3,6 +3,8 @@ import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { forgetEverything } from "../../live";
 import { api, ask } from "../../lib/api";
 
+/** @typedef {import("../../lib/api-schema").components["schemas"]["UserView"]} Me */
+
 export const meQuery = queryOptions({
   queryKey: ["me"],
   queryFn: () => ask(api.GET("/api/v1/auth/me")),
@@ -17,6 +19,10 @@ export const useMayAct = () => useMe()?.role !== "viewer";
 
 /** @param {string} email @param {string} password */
 export const signIn = (email, password) => ask(api.POST("/api/v1/auth/login", { body: { email, password } }));
+
+/** The second step, where there is a second factor. @param {string} challenge @param {string} code */
+export const signInWithCode = (challenge, code) =>
+  ask(api.POST("/api/v1/auth/login/second-factor", { body: { challenge, code } }));
 
 /** Ends the session here and on the server; also where the server cannot be reached, nothing stays on the screen. */
 export function useSignOut() {

@@ -1,5 +1,6 @@
 /** What surrounds every page of a signed-in user. */
 import { Outlet } from "@tanstack/react-router";
+import { ProofHost } from "../auth/ProofHost";
 import { LinkBanner } from "./LinkBanner";
 import { PaletteHost } from "./PaletteHost";
 import { Rail } from "./Rail";
@@ -25,6 +26,7 @@ export function Frame() {
       <PaletteHost />
       <ShortcutHelp />
       <Toasts />
+      <ProofHost />
     </div>
   );
 }
