@@ -1,6 +1,6 @@
 """The least that python-socketio and aiohttp can do: connect, send the specification's five fields, stay connected.
 
-What our agent costs beyond this is what we added to the libraries.
+It is what an agent would cost at least that is built on them; ours is not, and does more.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ _LIBC = ctypes.CDLL(None)  # loaded before the fork: the child may only make the
 
 @contextlib.asynccontextmanager
 async def running(
-    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path
+    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path, patience_s: float = _PATIENCE_S
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """``command`` with both its outputs in one pipe; at the end it is asked, then made, to end."""
     process = await asyncio.create_subprocess_exec(
@@ -37,15 +37,22 @@ async def running(
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.communicate(), _PATIENCE_S)
+                await asyncio.wait_for(process.communicate(), patience_s)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Ours, without any setting of DeployX but these (``state_dir="…"``)."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYX_")}
+    """Ours, without any setting of DeployX but these (``state_dir="…"``).
+
+    Nor without bytecode: compiling everything at each start would be what is measured.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DEPLOYX_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return inherited | {f"DEPLOYX_{name.upper()}": value for name, value in settings.items()}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VERSION = "3008.4"
-_INSTALL_S = 600.0
+_INSTALL_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -29,14 +30,30 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def deployx(folder: Path) -> AsyncIterator[str]:
-    """The origin of a server on SQLite that lets every agent register."""
+async def deployx(folder: Path, *, tls: bool = False) -> AsyncIterator[str]:
+    """The origin of a server on SQLite that lets every agent register; with ``tls`` it has a certificate of its own."""
     folder.mkdir(parents=True)
     port = free_port()
-    env = children.environment(port=str(port), data_dir=str(folder), enrollment="approval")
+    settings = {"port": str(port), "data_dir": str(folder), "enrollment": "approval"}
+    if tls:
+        _make_certificate(folder)
+        settings |= {"tls_certificate": str(certificate(folder)), "tls_key": str(folder / "key.pem")}
     command = (Path(sys.executable).parent / "deployx-server", "serve")
+    env = children.environment(**settings)
     async with children.running(command, env, folder) as process, _listening(process, port):
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+
+
+def certificate(folder: Path) -> Path:
+    """What a client of the server in ``folder`` has to trust."""
+    return folder / "certificate.pem"
+
+
+def _make_certificate(folder: Path) -> None:
+    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
+    name = ("-subj", "/CN=deployx-benchmark", "-addext", "subjectAltName=IP:127.0.0.1")
+    made = ("-keyout", folder / "key.pem", "-out", certificate(folder))
+    subprocess.run(("openssl", "req", *kind, *name, *made), check=True, capture_output=True, timeout=60)
 
 
 @contextlib.asynccontextmanager

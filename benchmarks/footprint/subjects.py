@@ -1,4 +1,4 @@
-"""What is measured: our agent, a bare client of the same libraries, a Salt minion; each starts as on a new machine."""
+"""What is measured: our agent, a bare client of common libraries, a Salt minion; each starts as on a new machine."""
 
 import asyncio
 import sys
@@ -11,7 +11,12 @@ from footprint import children, kernel
 from footprint.kernel import Memory
 from footprint.servers import Master
 
-_REGISTER_S = 120.0
+_REGISTER_S = 60.0
+_PATIENCE_S = 3.0
+
+
+class NotMeasured(Exception):
+    """There is no figure; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,16 @@ class Figures:
 
 
 async def measure(subject: Subject, folder: Path, settle_s: float) -> Figures:
-    """Start it in ``folder``, time it, let it idle, weigh it, end it."""
+    """Start it in ``folder``, time it, let it idle, weigh it, end it. Raises NotMeasured."""
     folder.mkdir()
     start = subject.start(folder)
     env = children.environment(**start.settings)
     started = time.perf_counter()
-    async with children.running(start.command, env, folder) as process:
-        await children.said(process, start.registered, _REGISTER_S)
+    async with children.running(start.command, env, folder, _PATIENCE_S) as process:
+        try:
+            await children.said(process, start.registered, _REGISTER_S)
+        except RuntimeError as error:
+            raise NotMeasured(f"{subject.title} did not register: {error}") from None
         registered_ms = (time.perf_counter() - started) * 1000
         cpu_ms = kernel.cpu_ms(process.pid)
         reading = asyncio.ensure_future(children.drained(process))
@@ -61,14 +69,15 @@ async def measure(subject: Subject, folder: Path, settle_s: float) -> Figures:
     return Figures(registered_ms, cpu_ms, weighed)
 
 
-def agent(origin: str) -> Subject:
-    """Ours, as its service starts it."""
+def agent(origin: str, ca_file: Path | None = None) -> Subject:
+    """Ours, as its service starts it; over TLS, ``ca_file`` is the authority that it trusts."""
 
     def start(folder: Path) -> Start:
         settings = {"server_url": origin, "state_dir": str(folder), "machine_id": folder.name}
+        settings |= {"ca_file": str(ca_file)} if ca_file else {}
         return Start((sys.executable, "-m", "deployx_agent", "run"), "[INFO] Registration successful", settings)
 
-    return Subject("DeployX agent", "agent", start)
+    return Subject("DeployX agent, TLS", "agent-tls", start) if ca_file else Subject("DeployX agent", "agent", start)
 
 
 def bare_client(origin: str) -> Subject:

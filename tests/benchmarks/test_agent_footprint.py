@@ -24,9 +24,11 @@ def test_it_registers_with_a_real_server_and_prints_a_row_for_each() -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"^DeployX agent +\d+\.\d +\d+\.\d +1 +\d+ +\d+ \(\d+ – \d+\)$", ended.stdout, re.MULTILINE)
+    assert re.search(r"^DeployX agent, TLS +\d+\.\d", ended.stdout, re.MULTILINE)
     assert re.search(r"^bare python-socketio \+ aiohttp client +\d+\.\d", ended.stdout, re.MULTILINE)
     assert "Salt minion: not measured, left out by --no-salt" in ended.stdout
-    assert re.search(r"^Goal RSS ≤ 60 MiB: met .* Goal ≤ 600 ms: (met|missed)", ended.stdout, re.MULTILINE)
+    assert re.search(r"^Goal RSS ≤ 36 MiB: met .* Goal ≤ 300 ms: (met|missed)", ended.stdout, re.MULTILINE)
+    assert "DeployX agent, TLS, round 1 of 1 …" in ended.stderr
 
 
 def test_a_family_is_weighed_with_its_children() -> None:
@@ -47,14 +49,17 @@ def test_a_family_is_weighed_with_its_children() -> None:
 def test_medians_and_goals() -> None:
     subject = Subject("ours", "ours", lambda _folder: pytest.fail("nothing is started"))
     runs = [
-        Figures(ms, 100.0, kernel.Memory(size << 20, size << 19, 1)) for ms, size in ((500, 50), (900, 70), (550, 58))
+        Figures(ms, 100.0, kernel.Memory(size << 20, size << 19, 1)) for ms, size in ((250, 30), (450, 50), (290, 36))
     ]
     assert report.table([(subject, runs)]).splitlines()[1].split() == [
-        *("ours", "58.0", "29.0", "1", "100", "550", "(500", "–", "900)"),
+        *("ours", "36.0", "18.0", "1", "100", "290", "(250", "–", "450)"),
     ]
-    assert report.verdict((subject, runs)) == "Goal RSS ≤ 60 MiB: met (58.0). Goal ≤ 600 ms: met (550)."
-    assert "RSS ≤ 60 MiB: missed (70.0)" in report.verdict((subject, runs[1:2]))
-    assert "600 ms: missed (900)" in report.verdict((subject, runs[1:2]))
+    assert report.verdict((subject, runs)) == (
+        "Goal RSS ≤ 36 MiB: met (36.0). Goal PSS ≤ 24 MiB: met (18.0). Goal ≤ 300 ms: met (290)."
+    )
+    assert report.verdict((subject, runs[1:2])) == (
+        "Goal RSS ≤ 36 MiB: missed (50.0). Goal PSS ≤ 24 MiB: missed (25.0). Goal ≤ 300 ms: missed (450)."
+    )
 
 
 def test_salt_that_cannot_be_installed_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
