@@ -25,6 +25,7 @@ class Mutation:
 SECURITY = "backend/tests/security"
 DEVICES = "backend/tests/devices"
 REALTIME = "backend/tests/realtime"
+TOO_EARLY = f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched"
 ACCOUNTS = "backend/tests/accounts/test_service.py"
 
 MUTATIONS = (
@@ -36,24 +37,31 @@ MUTATIONS = (
         f"{REALTIME}/test_seed_client.py::test_threat_01_nothing_but_a_registration_is_dispatched_before_it",
     ),
     Mutation(
-        "01 events are taken before CONNECT",
+        "01 agents' events are taken before CONNECT",
+        "backend/app/realtime/agentlink/connection.py",
+        "            case packets.Event(name, args, ack_id) if self.entered:",
+        "            case packets.Event(name, args, ack_id):",
+        f"{TOO_EARLY}_before_the_connection_is_asked_for",
+    ),
+    Mutation(
+        "01 dashboards' events are taken before CONNECT",
         "backend/app/realtime/link.py",
         "        if not connected:",
         "        if False:",
-        f"{REALTIME}/test_seed_client.py::test_threat_01_an_event_before_connect_cuts_the_transport",
+        f"{TOO_EARLY}_before_the_connection_is_asked_for",
     ),
     Mutation(
         "01 a cancelled admission counts as one",
         "backend/app/realtime/link.py",
         'raise Refusal("unavailable") from None',
         "return",
-        f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched_after_the_connection_failed",
+        f"{TOO_EARLY}_after_the_connection_failed_over_single_requests",
     ),
     Mutation(
         "02 reserved names are events like others",
-        "backend/app/realtime/link.py",
-        "if name in events.RESERVED:",
-        "if name in ():",
+        "protocol/deployx_protocol/packets.py",
+        "    if name in events.RESERVED:",
+        "    if name in ():",
         f"{REALTIME}/test_seed_client.py::test_threat_02_an_event_with_a_reserved_name_calls_no_handler",
     ),
     Mutation(

@@ -13,11 +13,17 @@ PASSWORD = "correct horse battery"
 START_S = 60.0
 
 
+def bare_environment(home: Path) -> dict[str, str]:
+    """For a program that is to know nothing of whoever runs the tests, but where its code is."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**kept, "HOME": str(home)}
+
+
 class RealServer:
     """`deployx-server` on a SQLite database of its own, with one operator."""
 
     def __init__(self, folder: Path) -> None:
-        self._env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DEPLOYX_DATA_DIR": str(folder)}
+        self._env = {**bare_environment(folder), "DEPLOYX_DATA_DIR": str(folder)}
         self._process: subprocess.Popen[str] | None = None
         self._log = folder / "server.log"
         self.url = ""

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.databases("sqlite")
 AGENTS, DASHBOARDS = "/socket.io/", "/ui/socket.io/"
 GATEWAYS: dict[str, Any] = {AGENTS: AgentGateway, DASHBOARDS: DashboardGateway}
 EVENTS = {AGENTS: (events.AGENT_REGISTER, *sorted(events.FROM_AGENT)), DASHBOARDS: tuple(sorted(events.FROM_DASHBOARD))}
+ERRORS = [Refusal("no"), RuntimeError("a bug"), TimeoutError(), asyncio.CancelledError()]
 
 
 @dataclass
@@ -109,7 +110,41 @@ async def test_threat_01_nothing_is_dispatched_while_the_connection_is_pending(
 
 
 @pytest.mark.parametrize("path", [AGENTS, DASHBOARDS])
-@pytest.mark.parametrize("error", [Refusal("no"), RuntimeError("a bug"), TimeoutError(), asyncio.CancelledError()])
+async def test_threat_01_nothing_is_dispatched_before_the_connection_is_asked_for(
+    path: str, serve: Serve, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.shut(monkeypatch, path)
+    node = await serve(enrollment="approval")
+    for name in EVENTS[path]:
+        async with RawLink.opened(node.url, path) as link:
+            await link.send(an_event(name, Machine()))
+            if not door.received:
+                assert await link.event_or_end() is None
+    assert door.received == []
+    assert not door.asked.is_set()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_threat_01_nothing_is_dispatched_after_the_connection_failed_over_single_requests(
+    error: BaseException, serve: Serve, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    door.shut(monkeypatch, AGENTS, fail)
+    node = await serve(enrollment="approval")
+    async with polling(node) as waiting:
+        door.decided.set()
+        await waiting.post("40")
+        for name in EVENTS[AGENTS]:
+            await waiting.post(an_event(name, Machine()))
+    assert door.asked.is_set()
+    assert door.received == []
+    assert await node.devices() == []
+
+
+@pytest.mark.parametrize("path", [AGENTS, DASHBOARDS])
+@pytest.mark.parametrize("error", ERRORS)
 async def test_threat_01_nothing_is_dispatched_after_the_connection_failed(
     path: str, error: BaseException, serve: Serve, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
