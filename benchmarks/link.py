@@ -53,8 +53,8 @@ def _ratios(found: Sequence[Figures]) -> str:
     ours, *others = found
     lines = [
         f"Beside {other.server}, for the same CPU: "
-        f"{other.registration_us / ours.registration_us:.2f} × the registrations, {other.heartbeat_us / ours.heartbeat_us:.2f} × the heartbeats, "
-        f"{other.event_us / ours.event_us:.2f} × the "
+        f"{other.registration_us / ours.registration_us:.2f} × the registrations, "
+        f"{other.heartbeat_us / ours.heartbeat_us:.2f} × the heartbeats, {other.event_us / ours.event_us:.2f} × the "
         f"events; {ours.agent_kib / other.agent_kib:.2f} × the memory."
         for other in others
     ]

@@ -105,6 +105,7 @@ class Http(HttpToolsProtocol):
         if self._agents and self._agents.wants(self.url):
             self.connections.discard(self)
             self._agents.take(self.transport, self.scope)
+            self.parser = self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # or they stay for long
         else:
             super().handle_websocket_upgrade()
 
