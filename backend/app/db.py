@@ -52,9 +52,7 @@ class UtcTimestamp(sa.types.TypeDecorator[datetime]):
         """To the database: UTC; SQLite keeps no zone, so it is dropped there."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("naive datetime")
-        value = value.astimezone(UTC)
+        value = _in_utc(value)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
@@ -62,6 +60,17 @@ class UtcTimestamp(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def sqlite_moment(value: datetime) -> str:
+    """A moment as it stands in a ``UtcTimestamp`` column of SQLite."""
+    return _in_utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("naive datetime")
+    return value.astimezone(UTC)
 
 
 class _Values(sa.types.TypeDecorator[Any]):

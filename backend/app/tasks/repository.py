@@ -5,13 +5,16 @@ PostgreSQL never wait for each other in a circle. The runs come before their tas
 changes its run's ``rev`` as well (``settling.py``).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import among
+from app.db import UtcTimestamp, among, sqlite_moment
 from app.devices.models import Device
 from app.tasks import rows
 from app.tasks.models import Run
@@ -162,7 +165,7 @@ _SAVE = (
     .values(
         {
             **{name: sa.bindparam(f"b_{name}", type_=_TASKS[name].type) for name in rows.MOVABLE},
-            "rev": _TASKS.rev + 1,
+            "rev": _TASKS.rev + sa.literal_column("1"),
         }
     )
 )
@@ -170,9 +173,44 @@ _SAVE = (
 
 async def save_tasks(session: AsyncSession, tasks: Iterable[LockedTask]) -> None:
     """Write what was changed on ``tasks``, which this transaction has locked; their ``rev`` grows by one."""
-    changed = [{"b_id": task.id, **{f"b_{name}": getattr(task, name) for name in rows.MOVABLE}} for task in tasks]
-    if changed:
-        await (await session.connection()).execute(_SAVE, changed)
+    listed = list(tasks)
+    if listed:
+        connection = await session.connection()
+        save = _save(connection.dialect)
+        await connection.exec_driver_sql(save.text, save.rows(listed))
+
+
+@dataclass(frozen=True)
+class _Save:
+    """``_SAVE`` as one database takes it. Its parameters are made here: twenty of them for each of hundreds of tasks
+    are most of what the library would do in such a transaction."""
+
+    text: str
+    names: Sequence[str]
+    moments: Sequence[int] = ()
+    """Which of them are moments that have to be written as this database keeps them."""
+
+    def rows(self, tasks: Sequence[LockedTask]) -> list[Any]:
+        """The parameters, one row for each task."""
+        read = attrgetter(*self.names)
+        if not self.moments:
+            return [read(task) for task in tasks]
+        made = []
+        for task in tasks:
+            row = list(read(task))
+            for place in self.moments:
+                if row[place] is not None:
+                    row[place] = sqlite_moment(row[place])
+            made.append(tuple(row))
+        return made
+
+
+@lru_cache(maxsize=8)
+def _save(dialect: sa.Dialect) -> _Save:
+    compiled = _SAVE.compile(dialect=dialect)
+    names = [name.removeprefix("b_") for name in compiled.positiontup or ()]
+    moments = [place for place, name in enumerate(names) if isinstance(_TASKS[name].type, UtcTimestamp)]
+    return _Save(str(compiled), names, moments if dialect.name == "sqlite" else ())
 
 
 # ---------------------------------------------------------------- places
