@@ -177,19 +177,20 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await loop.start()
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(supervised("presence", loop.run)),
-                group.create_task(supervised("tasks", work.run)),
-                group.create_task(supervised("publisher", publisher.run)),
-                group.create_task(supervised("run_publisher", run_publisher.run)),
-                group.create_task(supervised("dashboards", dashboards.watch_sessions)),
-                group.create_task(supervised("housekeeping", housekeeping.run)),
-            ]
-            yield
-            await drain()
-            for task in tasks:
-                task.cancel()
+        with counted.collector_watched():
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(supervised("presence", loop.run)),
+                    group.create_task(supervised("tasks", work.run)),
+                    group.create_task(supervised("publisher", publisher.run)),
+                    group.create_task(supervised("run_publisher", run_publisher.run)),
+                    group.create_task(supervised("dashboards", dashboards.watch_sessions)),
+                    group.create_task(supervised("housekeeping", housekeeping.run)),
+                ]
+                yield
+                await drain()
+                for task in tasks:
+                    task.cancel()
         await agent_links.shutdown()
         await dashboard_server.shutdown()
         accounts.close()

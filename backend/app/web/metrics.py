@@ -4,6 +4,11 @@
 it is weak, and behind a proxy every visitor seems to come from this machine, so the address proves nothing.
 """
 
+import contextlib
+import gc
+import time
+from collections.abc import Iterator
+
 from fastapi import APIRouter, Depends
 from prometheus_client import (
     CollectorRegistry,
@@ -35,6 +40,12 @@ class Metrics:
         self.http_seconds = Histogram(
             "deployx_http_request_seconds", "Time to answer an HTTP request", registry=self.registry
         )
+        self.gc_pauses = Histogram(
+            "deployx_gc_pause_seconds",
+            "Pauses of the garbage collector",
+            registry=self.registry,
+            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2),
+        )
         self.agent_connections = self._gauge("agent_connections", "Agent connections by state", "state")
         self.dashboard_connections = self._gauge("dashboard_connections", "Dashboards connected")
         self.registrations = self._counter("registrations", "Answers to agent_register", "outcome")
@@ -48,6 +59,24 @@ class Metrics:
         self.tasks_reaped = self._counter("tasks_reaped", "Tasks ended by their deadline", "state")
         self.link_refused = self._counter("link_refused", "Packets of agents that break the protocol", "why")
         self.database_errors = self._counter("database_errors", "Times that the database did not answer")
+
+    @contextlib.contextmanager
+    def collector_watched(self) -> Iterator[None]:
+        """Within it, each pause that the garbage collector makes is measured: everyone waits for it."""
+        began = 0.0
+
+        def turn(phase: str, _info: dict[str, int]) -> None:
+            nonlocal began
+            if phase == "start":
+                began = time.perf_counter()
+            else:
+                self.gc_pauses.observe(time.perf_counter() - began)
+
+        gc.callbacks.append(turn)
+        try:
+            yield
+        finally:
+            gc.callbacks.remove(turn)
 
     def came_online(self) -> None:
         """A device registered that was not online."""
