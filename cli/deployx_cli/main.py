@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deployx_cli import __version__, audit, completing, devices, login, output, run_commands, sim
+from deployx_cli import __version__, audit, completing, devices, key_commands, login, output, run_commands, sim
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
@@ -144,6 +144,7 @@ def devices_command(
 
 app.add_typer(run_commands.app)
 app.add_typer(audit.app, name="audit")
+app.add_typer(key_commands.app, name="key")
 
 
 @app.command(

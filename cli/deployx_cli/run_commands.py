@@ -1,11 +1,12 @@
 """The commands about runs and groups, their options and their pages of help."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deployx_cli import completing, output, running, safe
+from deployx_cli import completing, output, running, safe, signing
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.request import Asked, request_of
 from deployx_cli.running import Form
@@ -61,6 +62,7 @@ class Ended(StrEnum):
     "`deployx run --on '*' -- ls -l /etc`\n\n"
     "`deployx run --script patch.sh --interpreter bash --on 'os=Debian*' --timeout 20m -- --dry-run`\n\n"
     "`deployx run 'cat /etc/hosts' --on name=web-1 --raw > hosts`\n\n"
+    "`deployx run reboot --on role=web --sign ada`\n\n"
     "`deployx run hostname --on '*' --json | jq -r '.tasks[] | select(.exit_code == 0).stdout'`\n\n" + EXITS,
 )
 def run_command(
@@ -100,6 +102,14 @@ def run_command(
     as_json: AsJson = False,
     raw: RawBytes = False,
     no_wait: NoWait = False,
+    sign: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Sign it with this key, for machines that ask for that; repeatable."),
+    ] = None,
+    save: Annotated[
+        str, typer.Option(metavar="FILE", help="Start nothing; keep the signed run for somebody else to sign as well.")
+    ] = "",
+    signed: Annotated[str, typer.Option(metavar="FILE", help="Start the run that was kept in this file.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many devices there are.")] = False,
     insecure_http: InsecureHttp = False,
 ) -> None:
@@ -108,7 +118,17 @@ def run_command(
     Whom it reaches and whom it leaves out stands on stderr, and so does the progress; what the devices print to stdout
     comes to stdout, each line behind the name of its device if there are several. A device that is offline gets the run
     when it returns, until it expires. Above 20 devices somebody at a terminal is asked first.
+
+    A signed run is for exactly the devices that it reaches when it is signed, 500 at most, and is good for once.
     """
+    if signed:
+        if on or words or script or sign or save:
+            raise typer.BadParameter("--signed starts what is in the file, and takes nothing else")
+        request = signing.load(Path(signed))
+        with connected(insecure_http) as api:
+            raise typer.Exit(running.run(Work(api), request, Form(as_json=as_json, raw=raw), wait=not no_wait, yes=yes))
+    if save and not sign:
+        raise typer.BadParameter("--save goes with --sign")
     if not on:
         raise typer.BadParameter("Say on which devices, as in --on 'platform=linux', or --on '*' for all")
     form = Form(as_json=as_json, raw=raw)
@@ -127,6 +147,11 @@ def run_command(
     )
     request = request_of(asked)
     with connected(insecure_http) as api:
+        if sign:
+            request = signing.signed(Work(api), request, sign, yes=yes)
+        if save:
+            signing.save(Path(save), request)
+            raise typer.Exit
         raise typer.Exit(running.run(Work(api), request, form, wait=not no_wait, yes=yes))
 
 

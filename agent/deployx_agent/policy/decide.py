@@ -115,9 +115,8 @@ def _verifies(operator: Operator, signed: bytes, signature: bytes) -> bool:
 def _too_few(policy: Policy, signers: Sequence[Operator], valid: Sequence[Operator]) -> str:
     expired = [one.name for one in signers if one not in valid]
     late = f"; the key of {', '.join(expired)} has expired" if expired else ""
-    return (
-        f"It has {len(valid)} good signatures of operators that this machine knows, and needs {policy.threshold}{late}"
-    )
+    needs = "a signature" if policy.threshold == 1 else f"{policy.threshold} signatures"
+    return f"It needs {needs} of operators that this machine knows, and has {len(valid) or 'none'}{late}"
 
 
 def _misused(run: SignedRun, task: Task, machine: Machine, now: datetime) -> str:

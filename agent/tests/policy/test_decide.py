@@ -219,4 +219,4 @@ def test_threat_03_a_payload_with_any_bit_changed_is_refused(data: st.DataObject
     changed = msgspec.structs.replace(ENVELOPE, payload=base64.b64encode(body).decode())
     verdict = judge(carrying(changed))
     assert isinstance(verdict, Refusal)
-    assert "0 good signatures" in verdict.message
+    assert "and has none" in verdict.message

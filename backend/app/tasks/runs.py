@@ -181,17 +181,17 @@ class RunService:
             earlier = await repository.run(unit.session, scope, run_id)
             if earlier is None:
                 raise NotFound("There is no such run.")
+            if earlier.envelope is not None:
+                raise InvalidInput(
+                    "A signed run is good for once. To repeat it, sign it anew: `deployx run --sign`.",
+                    code="signed_run",
+                )
             found = await self._repeated(unit.session, scope, run_id, states, lock=True)
             if not found.targets and not found.excluded:
                 text = f"No task of this run is {' or '.join(states)}; there is nothing to repeat."
                 raise InvalidInput(text, code="no_device_matched")
             if not found.targets:
                 raise targets.none_matched(found)
-            if earlier.envelope is not None:
-                raise InvalidInput(
-                    "A signed run is good for once. To repeat it, sign it anew: `deployx run --sign`.",
-                    code="signed_run",
-                )
             expires = earlier.expires_at - earlier.created_at
             same = _columns(earlier, _WHAT + _SCRIPT)
             run = self._run(principal, demand, expires, retry_of=run_id, **same)

@@ -138,7 +138,8 @@ def _unsigned(policy: Policy, signed: Signed | None, now: datetime) -> str:
     count = len(known.intersection(signed.key_ids))
     if count >= policy.threshold:
         return ""
-    return f"its policy asks for {policy.threshold} signatures of operators that it knows, and this has {count}."
+    needs = "a signature" if policy.threshold == 1 else f"{policy.threshold} signatures"
+    return f"its policy asks for {needs} of operators that it knows, and this has {count or 'none'}."
 
 
 def _some(names: Sequence[str]) -> str:

@@ -219,10 +219,10 @@ async def test_a_device_gets_the_envelope_and_what_it_refuses_is_recorded(
     request = body([device], EVE)
     made = await client.post(RUNS, json=request)
     assert made.status_code == 202, made.text
-    assert "this has 0" in made.json()["warnings"][0]
+    assert "this has none" in made.json()["warnings"][0]
     [task] = await peer.assigned()
     assert task["envelope"] == request["envelope"]
-    why = "It has 0 good signatures of operators that this machine knows, and needs 1."
+    why = "It needs a signature of operators that this machine knows, and has none."
     await peer.report(task["task_id"], "failed", code="policy_signature", message=why)
     row = await in_state(node.db, task["task_id"], "failed")
     assert (row.code, row.message) == ("policy_signature", why)
