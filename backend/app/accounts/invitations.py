@@ -22,6 +22,7 @@ from app.accounts.models import Invitation, User
 from app.accounts.passwords import Passwords, check_password
 from app.accounts.permissions import Permission, Role, granted
 from app.accounts.principal import Principal
+from app.accounts.proof import require_proof
 from app.audit.actions import Action, Actor, ActorKind
 from app.clock import Clock
 from app.db import Database
@@ -71,8 +72,10 @@ class Invitations:
     async def create(self, principal: Principal, email: str, role: Role, expires_in_s: int) -> tuple[Invited, str]:
         """An invitation for ``email``, which is checked, and its link, which is kept nowhere.
 
-        It replaces one that this address had. Raises Conflict.
+        It replaces one that this address had. Raises Conflict, and ProofRequired for an administrator.
         """
+        if role is Role.ADMIN:
+            require_proof(principal, self._clock(), "Inviting an administrator")
         token = tokens.INVITATION_PREFIX + tokens.new_secret()
         now = self._clock()
         row = Invitation(

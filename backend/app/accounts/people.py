@@ -12,6 +12,7 @@ from app.accounts import repository
 from app.accounts.models import User
 from app.accounts.permissions import Role
 from app.accounts.principal import Principal
+from app.accounts.proof import require_proof
 from app.audit.actions import Action, Actor
 from app.clock import Clock
 from app.db import Database
@@ -40,7 +41,8 @@ class People:
     ) -> User:
         """Give somebody another role, shut them out, or let them in again.
 
-        Raises NotFound, and Conflict (``last_administrator``) rather than leave nobody who could undo it.
+        Raises NotFound, ProofRequired for another administrator, and Conflict (``last_administrator``) rather than
+        leave nobody who could undo it.
         """
         async with self._uow.begin() as unit:
             admins = await _lock_admins(unit.session)
@@ -51,6 +53,8 @@ class People:
             if admins == {user.id} and not stays:
                 text = f"{user.email} is the only administrator who can sign in; make another one first."
                 raise Conflict(text, code="last_administrator")
+            if stays and user.id not in admins:
+                require_proof(principal, self._clock(), "Adding an administrator")
             if role is not None and role != user.role:
                 change_role(unit, user, role, principal.actor)
             if disabled is True and user.disabled_at is None:

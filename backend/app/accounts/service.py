@@ -16,7 +16,7 @@ from app.accounts import people, repository
 from app.accounts.codes import Codes
 from app.accounts.hashing import secret_hash
 from app.accounts.invitations import KEPT_FOR, Invitations
-from app.accounts.models import ApiToken, Invitation, Session, SignInChallenge, User
+from app.accounts.models import ApiToken, Factor, Invitation, Session, SignInChallenge, User
 from app.accounts.own import OwnAccount
 from app.accounts.passwords import Passwords, check_password
 from app.accounts.people import People
@@ -27,7 +27,7 @@ from app.accounts.sealing import Sealer
 from app.accounts.second_step import CHALLENGE_S, SecondStep
 from app.accounts.sessions import Browser, open_session
 from app.accounts.throttle import SignInThrottle
-from app.accounts.two_factor import TwoFactor
+from app.accounts.two_factor import SETTING_UP, TwoFactor
 from app.audit.actions import SERVER, Action, Actor, ActorKind
 from app.audit.notes import Notes
 from app.clock import Clock, utcnow
@@ -183,6 +183,7 @@ class AccountService:
         sessions = await delete_where(self._db, Session, Session.expires_at <= now)
         sessions += await delete_where(self._db, Invitation, Invitation.expires_at <= now - KEPT_FOR)
         await delete_where(self._db, SignInChallenge, SignInChallenge.expires_at <= now)
+        await delete_where(self._db, Factor, Factor.confirmed_at.is_(None), Factor.created_at <= now - SETTING_UP)
         return sessions + await delete_where(self._db, ApiToken, ApiToken.expires_at <= now)
 
     async def record_refused(self, principal: Principal, permission: Permission, what: str) -> None:

@@ -23,7 +23,7 @@ from app.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthentica
 from app.hints import HintKind
 from app.uow import Unit, UnitOfWork
 
-_SETTING_UP = timedelta(hours=1)
+SETTING_UP = timedelta(hours=1)
 
 log = structlog.get_logger()
 
@@ -93,7 +93,7 @@ class TwoFactor:
         made = new_recovery_codes()
         async with self._uow.begin() as unit:
             await _lock(unit, principal)
-            factor = await factors.awaited(unit.session, principal.user_id, self._clock() - _SETTING_UP)
+            factor = await factors.awaited(unit.session, principal.user_id, self._clock() - SETTING_UP)
             if factor is None:
                 raise NotFound("Nothing is being set up; begin again.")
             if not await self._codes.takes(unit, factor, plain(code)):

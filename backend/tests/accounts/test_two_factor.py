@@ -127,13 +127,25 @@ async def test_it_counts_only_once_a_code_was_seen(
 
 
 async def test_what_was_begun_an_hour_ago_is_over(
-    accounts: AccountService, clock: ManualClock, person: MakePerson
+    accounts: AccountService, clock: ManualClock, person: MakePerson, db: Database
 ) -> None:
     owner = Owner(accounts, clock, await person())
     owner.secret = (await accounts.two_factor.begin(await owner.principal())).secret
     clock.advance(minutes=61)
     with pytest.raises(NotFound):
         await accounts.two_factor.confirm(await owner.principal(), owner.code())
+    await accounts.prune()
+    async with db.read() as session:
+        assert list(await session.scalars(sa.select(Factor))) == []
+
+
+async def test_what_is_over_is_removed_and_what_counts_stays(ada: Owner, db: Database) -> None:
+    await ada.challenge()
+    ada.clock.advance(minutes=61)
+    await ada.accounts.prune()
+    async with db.read() as session:
+        assert len(list(await session.scalars(sa.select(Factor)))) == 1
+        assert list(await session.scalars(sa.select(SignInChallenge))) == []
 
 
 async def test_only_sealed_secrets_and_hashes_are_stored(ada: Owner, db: Database) -> None:

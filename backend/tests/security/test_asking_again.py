@@ -85,6 +85,27 @@ async def test_threat_15_a_session_that_was_left_open_reaches_few_devices_and_ma
     assert (await here.post(TOKENS, json={"name": "mine"})).status_code == 201
 
 
+async def test_threat_15_a_session_that_was_left_open_makes_no_administrator(
+    serve: Serve, browse: Browse, person: MakePerson, db: Database
+) -> None:
+    node = await serve()
+    here = browse(node, (await person()).browser)
+    bob = await person("bob@example.test", Role.VIEWER)
+    await grow_old(db)
+    user, invitations = f"/api/v1/users/{bob.id}", "/api/v1/invitations"
+    eve = {"email": "eve@example.test", "role": "admin"}
+    assert told(await here.patch(user, json={"role": "admin"})) == ASKED
+    assert told(await here.post(invitations, json=eve)) == ASKED
+    assert (await here.post(invitations, json={**eve, "role": "operator"})).status_code == 201
+    assert (await here.patch(user, json={"role": "operator"})).json()["role"] == "operator"
+    await here.post(PROOF, json={"password": PASSWORD})
+    assert (await here.patch(user, json={"role": "admin"})).json()["role"] == "admin"
+    assert (await here.patch(user, json={"disabled": True})).status_code == 200
+    assert (await here.post(invitations, json=eve)).status_code == 201
+    await grow_old(db)
+    assert told(await here.patch(user, json={"disabled": False})) == ASKED
+
+
 async def test_a_run_that_is_repeated_asks_as_the_first_did(
     serve: Serve, browse: Browse, person: MakePerson, db: Database
 ) -> None:
