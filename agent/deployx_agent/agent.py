@@ -6,7 +6,6 @@ machine that is not enrolled leaves no traces. What connects is imported last: a
 
 import asyncio
 import gc
-import os
 import signal
 import sys
 from contextlib import suppress
@@ -56,19 +55,10 @@ def run(settings: Settings, log: Log) -> int:
             machine_id=identity.machine.machine_id,
             last_pong=None,
         )
-        _hear_of_children_by_descriptor()
         try:
             return asyncio.run(_keep(settings, server, registrar, engine, status, log))
         finally:
-            engine.store.close()
-
-
-def _hear_of_children_by_descriptor() -> None:
-    """As Python 3.12 does where the system can: 3.11 would wait for each child in a thread of its own."""
-    if (3, 11) <= sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
-        with suppress(OSError):
-            os.close(os.pidfd_open(os.getpid()))
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+            engine.close()
 
 
 def _server(settings: Settings, log: Log) -> str:

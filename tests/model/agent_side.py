@@ -77,11 +77,11 @@ class AgentProcess(Process):
 
     def release(self) -> None:
         """The journal's lock goes with the process."""
-        self.engine.store.close()
+        self.engine.close()
 
     def bury(self) -> None:
         """What waits is not to be started while the rest is unwound."""
-        self.engine._start_more = lambda: None  # type: ignore[method-assign]
+        self.engine.turns.start_more = lambda: None  # type: ignore[method-assign]
         super().bury()
 
     async def closed(self) -> None:

@@ -54,9 +54,8 @@ class Child:
         self.printed = 0
         self.ran = False
         self.began = 0.0
-        self.status: int | None = None
+        self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """What it ended with."""
-        self._over = asyncio.Event()
         self._hear: Callable[[int, bytes], None] | None = None
 
     # ------------------------------------------------------------ from the agent
@@ -76,12 +75,6 @@ class Child:
             self.ran = True
             self._machine.executed[self.task_id] += 1
 
-    async def wait(self) -> int:
-        """Until it is over."""
-        await self._over.wait()
-        assert self.status is not None
-        return self.status
-
     async def end(self) -> None:
         """It obeys."""
         self.is_over(KILLED)
@@ -90,14 +83,15 @@ class Child:
         """Until it is over; who was not let go is, now that the latch is closed."""
         if not self.ran and not self.agent.dead:
             self.is_over(NEVER_RAN)
-        return await self.wait()
+        await asyncio.wait([self.over])
+        return self.over.result()
 
     # ------------------------------------------------------------ from the model
 
     @property
     def runs(self) -> bool:
         """Whether it executes the task now."""
-        return self.ran and self.status is None
+        return self.ran and not self.over.done()
 
     def print(self) -> bool:
         """Print the next piece; False when there is none left."""
@@ -118,9 +112,8 @@ class Child:
 
     def is_over(self, status: int) -> None:
         """It has ended."""
-        if self.status is None:
-            self.status = status
-            self._over.set()
+        if not self.over.done():
+            self.over.set_result(status)
 
 
 @dataclass
@@ -182,7 +175,8 @@ class Processes:
 def seams(machine: Machine) -> dict[str, Any]:
     """What of `deployx_agent.tasks` is replaced by ``machine``: as little as starts, reads and ends programs."""
 
-    async def start(command: Command) -> Child:
-        return machine.start(command)
-
-    return {"deployx_agent.tasks.child.start": start, "deployx_agent.tasks.recovery.processes": Processes(machine)}
+    return {
+        "deployx_agent.tasks.child.start": machine.start,
+        "deployx_agent.tasks.recovery.processes": Processes(machine),
+        "deployx_agent.tasks.spare.Spare.make": lambda _: None,
+    }

@@ -90,7 +90,13 @@ def sends_again_to_a_new_journal(_right: Any, *_: Any) -> None:
 # ---------------------------------------------------------------- the agent
 
 
-@plant(Store, "started")
+@plant(Store, "received")
+async def starts_at_once_and_does_not_say_so(right: Any, self: Any, tasks: Any, _started: Any) -> Any:
+    """A task is journalled as one that waits, and is executed."""
+    return await right(self, tasks, {})
+
+
+@plant(Store, "started", seed=11)
 async def executes_before_it_is_journalled(_right: Any, *_: Any) -> None:
     """The start is not remembered."""
 

@@ -89,6 +89,14 @@ def _again(_self: Any, claimants: Any) -> bool:
     return any(claimant.again for claimant in claimants)
 
 
+def _some_wait(_self: Any, tasks: Any, started: Any) -> bool:
+    return len(tasks) > len(started)
+
+
+def _some_start(_self: Any, _tasks: Any, started: Any) -> bool:
+    return bool(started)
+
+
 def _told(*states: str) -> Callable[..., bool]:
     """An acknowledgement of one of these states."""
     return lambda _self, message: any(update.state in states for update in message.updates)
@@ -172,7 +180,12 @@ AGENT = {
     "registration: before it is stored": Point(_STORE, When.BEFORE),
     "registration: stored, before it is confirmed": Point(_STORE, When.AFTER),
     "received: before the journal": Point(_JOURNAL + "received", When.BEFORE),
-    "received: journalled, before the receipt": Point(_JOURNAL + "received", When.AFTER),
+    "received: journalled, before the receipt": Point(
+        _JOURNAL + "received", When.AFTER, _some_wait, ends=_KILLED, holds=True
+    ),
+    "received: journalled with its start, before anybody knows": Point(
+        _JOURNAL + "received", When.AFTER, _some_start, ends=_KILLED
+    ),
     "receipt: before it is sent": Point(
         _SEND, When.BEFORE, _event("task_updates", "accepted"), ends=_EITHER, holds=True
     ),

@@ -81,14 +81,20 @@ def prepare(task: Task, script: Path | None, user: User | None, owner: str) -> C
 
     Raises CannotStart.
     """
-    env = _environment(task, user) | {LEADER_VARIABLE: owner}
-    cwd = _folder(task, env)
+    env = _environment(task.env, user, owner) | {TASK_VARIABLE: task.task_id}
+    cwd = _folder(task.cwd, env)
     argv = _words(task, script)
     missing = TaskCode.INTERPRETER_NOT_FOUND if task.script else TaskCode.COMMAND_NOT_FOUND
     found = _program(argv[0], cwd, env, missing)
     if argv[0].startswith("-"):
         argv = [found, *argv[1:]]
     return Command(argv, cwd, env, user, _options(user))
+
+
+def plain(owner: str) -> Command:
+    """What every task is started with that asks for nothing of its own, but for its command and its id."""
+    env = _environment({}, None, owner)
+    return Command([], _folder("", env), env)
 
 
 def _words(task: Task, script: Path | None) -> list[str]:
@@ -108,8 +114,8 @@ def _words(task: Task, script: Path | None) -> list[str]:
     return task.argv
 
 
-def _environment(task: Task, user: User | None) -> dict[str, str]:
-    for name in task.env:
+def _environment(own: dict[str, str], user: User | None, agent: str) -> dict[str, str]:
+    for name in own:
         if not _NAME.fullmatch(name):
             raise CannotStart(
                 TaskCode.START_FAILED,
@@ -127,7 +133,7 @@ def _environment(task: Task, user: User | None) -> dict[str, str]:
             "SHELL": owner.shell or "/bin/sh",
             "LANG": os.environ.get("LANG") or "C.UTF-8",
         }
-    return {**base, **task.env, TASK_VARIABLE: task.task_id}
+    return {**base, **own, LEADER_VARIABLE: agent}
 
 
 def _own_user() -> User:
@@ -140,11 +146,11 @@ def _own_user() -> User:
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 
-def _folder(task: Task, env: dict[str, str]) -> str:
+def _folder(wanted: str, env: dict[str, str]) -> str:
     home = env.get("HOME") or env.get("SYSTEMDRIVE", "/")
-    if not task.cwd:
+    if not wanted:
         return home if Path(home).is_dir() else "/"
-    cwd = Path(home) / task.cwd
+    cwd = Path(home) / wanted
     if not cwd.is_dir():
         raise CannotStart(TaskCode.CWD_NOT_FOUND, f"There is no folder {str(cwd)!r} on this machine.")
     return str(cwd)

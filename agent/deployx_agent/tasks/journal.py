@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +47,11 @@ CREATE TABLE numbers (
 ) WITHOUT ROWID;
 """
 """What came to the format later. An older agent passes it over."""
+
+
+Group = tuple[int, str]
+"""A process group, and what identifies its leader, see ``processes.identify``."""
+_NONE: Mapping[str, Group] = {}
 
 
 class Stage(StrEnum):
@@ -110,11 +115,17 @@ class Journal:
             taken = self._database.execute("SELECT task_id FROM numbers WHERE number = ?", (number,)).fetchone()
         return bool(taken[0] == task_id)
 
-    def received(self, tasks: Iterable[tuple[str, bytes]]) -> None:
-        """Remember new tasks, all or none. Like all that follows: durable when it returns, raises sqlite3.Error."""
-        rows = [(task_id, Stage.RECEIVED, time.time(), task) for task_id, task in tasks]
+    def received(self, tasks: Iterable[tuple[str, bytes]], started: Mapping[str, Group] = _NONE) -> None:
+        """Remember new tasks, all or none; of those that start at once, the group as well. Like all that follows:
+        durable when it returns, raises sqlite3.Error."""
+        now, rows = time.time(), []
+        for task_id, task in tasks:
+            stage = Stage.STARTED if task_id in started else Stage.RECEIVED
+            rows.append((task_id, stage, now, task, *started.get(task_id, (None, None))))
         with self._transaction():
-            self._database.executemany("INSERT INTO tasks (task_id, stage, at, task) VALUES (?, ?, ?, ?)", rows)
+            self._database.executemany(
+                "INSERT INTO tasks (task_id, stage, at, task, pgid, mark) VALUES (?, ?, ?, ?, ?, ?)", rows
+            )
         self.high_water += len(rows)
 
     def refused(self, task_id: str, result: bytes) -> None:

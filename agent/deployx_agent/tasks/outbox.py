@@ -74,6 +74,8 @@ class Outbox:
         """Set while the server has acknowledged everything."""
         self.emptied.set()
         self._wake = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._wake_posts = asyncio.Event()
 
     # ------------------------------------------------------------ what happens here
@@ -91,7 +93,7 @@ class Outbox:
         self.emptied.clear()
         if entry.over:
             self.has_output(entry)
-        self._wake.set()
+        self._wake_at(entry.report_at)
 
     def has_output(self, entry: Entry) -> None:
         """There is more output of ``entry``."""
@@ -99,7 +101,8 @@ class Outbox:
             self._outputs[entry.task_id] = entry
             self.emptied.clear()
             self._wake.set()
-            self._wake_posts.set()
+            if entry.spool.size > limits.OUTPUT_PREVIEW_BYTES:
+                self._wake_posts.set()
 
     # ------------------------------------------------------------ what the server says
 
@@ -130,8 +133,9 @@ class Outbox:
         entry.sent_offset = max(entry.sent_offset, offset) if offset >= before else offset
         entry.output_at = clock() + REPEAT_S
         self._settle(entry)
-        self._wake.set()
-        self._wake_posts.set()
+        if entry.spool.unsaved:
+            self._wake.set()
+            self._wake_posts.set()
 
     def _settle(self, entry: Entry) -> None:
         if entry.unknown:
@@ -168,12 +172,29 @@ class Outbox:
             due = [entry for entry in self._reports.values() if entry.report_at <= now]
             for start in range(0, len(due), _UPDATES_PER_MESSAGE):
                 await self._report(connection.link, due[start : start + _UPDATES_PER_MESSAGE], now)
-            await _wait(self._wake, self._next(now))
+            self._wake_for_next()
+            await self._wake.wait()
 
-    def _next(self, now: float) -> float | None:
+    def _wake_for_next(self) -> None:
+        """Have the sender go on when the next thing is due, if there is any."""
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
         times = [entry.report_at for entry in self._reports.values()]
         times += [e.output_at for e in self._outputs.values() if e.sent_offset > e.spool.saved_offset]
-        return max(min(times) - now, 0.0) if times else None
+        if times:
+            self._wake_at(min(times))
+
+    def _wake_at(self, at: float) -> None:
+        """Have the sender go on then. Most of what is due later is settled before, and costs it nothing."""
+        now = clock()
+        if at <= now:
+            self._wake.set()
+        elif self._alarm is None or at < self._alarm_at:
+            if self._alarm:
+                self._alarm.cancel()
+            self._alarm_at = at
+            self._alarm = asyncio.get_running_loop().call_later(at - now, self._wake_for_next)
 
     async def _report(self, link: Link, entries: list[Entry], now: float) -> None:
         updates = []

@@ -1,9 +1,9 @@
-"""Reads what a child prints, from both pipes at once, into its spool.
+"""Reads what a child prints much of, from both pipes at once, into its spool.
 
-One thread a task. It reads only as fast as the spool takes it: a child that prints faster than the disk waits on its
-pipe. What comes within `GATHER_S` on one stream is one chunk; when the streams take turns, each turn is a chunk, so
-that their order can be read again, up to `TURNS_MAX` in that time. Between two writes to different pipes that come
-closer together than a read takes, nobody can tell the order.
+One thread a task, from the moment at which `listening` hands it over. It reads only as fast as the spool takes it: a
+child that prints faster than the disk waits on its pipe. What comes within `GATHER_S` on one stream is one chunk; when
+the streams take turns, each turn is a chunk, so that their order can be read again, up to `TURNS_MAX` in that time.
+Between two writes to different pipes that come closer together than a read takes, nobody can tell the order.
 
 Invariant: the thread ends: at the end of both pipes, or, since a grandchild may hold them open for ever, `GRACE_S`
 after the child's own end.
@@ -14,12 +14,12 @@ import queue
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from deployx_agent.tasks.spool import Spool
 from deployx_protocol.limits import CHUNK_MAX_BYTES
-from deployx_protocol.task_messages import STDERR, STDOUT
+from deployx_protocol.task_messages import STDOUT
 
 GATHER_S = 0.1
 GRACE_S = 2.0
@@ -27,10 +27,18 @@ TURNS_MAX = 50
 
 
 class Collector:
-    """Fills ``spool`` from two pipes; ``on_output`` is called, in the collecting thread, when there is more."""
+    """Fills ``spool``, after what was ``heard`` before, from ``pipes`` (each with its stream). ``on_output`` is called,
+    in the collecting thread, when there is more."""
 
-    def __init__(self, stdout: int, stderr: int, spool: Spool, on_output: Callable[[], None]) -> None:
-        self._source = _Source(stdout, stderr)
+    def __init__(
+        self,
+        pipes: Mapping[int, int],
+        spool: Spool,
+        on_output: Callable[[], None],
+        heard: Iterable[tuple[int, bytes]] = (),
+    ) -> None:
+        self._source = _Source(pipes)
+        self._heard = heard
         self._spool = spool
         self._on_output = on_output
         self._give_up: float | None = None
@@ -48,6 +56,9 @@ class Collector:
     def run(self) -> None:
         """Read until there is nothing more to come. The pipes are closed after this."""
         try:
+            for stream, data in self._heard:
+                self._take(stream, data)
+            self._flush()
             while self._source.open:
                 self._read()
         finally:
@@ -103,14 +114,14 @@ class Collector:
 
 
 class _PollSource:
-    """Both pipes under one ``poll``."""
+    """All pipes under one ``poll``."""
 
-    def __init__(self, stdout: int, stderr: int) -> None:
-        self._streams = {stdout: STDOUT, stderr: STDERR}
+    def __init__(self, pipes: Mapping[int, int]) -> None:
+        self._streams = dict(pipes)
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         self._poll = select.poll()
-        for descriptor in (stdout, stderr, self._woken):
+        for descriptor in (*pipes, self._woken):
             self._poll.register(descriptor, select.POLLIN)
         self._lock = threading.Lock()
 
@@ -156,10 +167,10 @@ class _PollSource:
 class _ThreadSource:
     """Windows cannot wait for pipes: a thread reads each of them, a few reads ahead."""
 
-    def __init__(self, stdout: int, stderr: int) -> None:
+    def __init__(self, pipes: Mapping[int, int]) -> None:
         self._queue: queue.Queue[tuple[int, bytes]] = queue.Queue(8)
-        self._left = {STDOUT, STDERR}
-        for stream, descriptor in ((STDOUT, stdout), (STDERR, stderr)):
+        self._left = set(pipes.values())
+        for descriptor, stream in pipes.items():
             threading.Thread(target=self._pump, args=(stream, descriptor), daemon=True).start()
 
     @property
@@ -194,3 +205,11 @@ class _ThreadSource:
 
 
 _Source = _ThreadSource if os.name == "nt" else _PollSource
+
+
+def at_hand(descriptors: Iterable[int]) -> list[int]:
+    """Which of these pipes can be read without waiting, or have ended. Not on Windows."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(0)]

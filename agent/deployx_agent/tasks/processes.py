@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from deployx_protocol.variables import PREFIX
@@ -110,7 +111,8 @@ def _signal(pgid: int, name: str) -> None:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name: state, ppid, pgrp, session … starttime is [19]."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - for each start, at half the cost
+            return file.read().rpartition(b")")[2].decode().split()
     except OSError:
         return []
 
@@ -130,7 +132,9 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
+@cache
 def _boot_id() -> str:
+    """Read once: no process outlives the boot that it was started in."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

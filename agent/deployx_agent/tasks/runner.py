@@ -1,15 +1,11 @@
-"""Runs one task from its start to its verdict: journalled before it is let go, ended in time, judged by its end."""
+"""Sees one task from its start to its verdict: ended in time or when someone says so, judged by its end."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 
-from deployx_agent.tasks import child as children
 from deployx_agent.tasks.child import Child
-from deployx_agent.tasks.command import Command
+from deployx_agent.tasks.latch import complaint
 from deployx_agent.tasks.spool import Spool
 from deployx_protocol.tasks import TaskCode, TaskState
 
@@ -19,26 +15,24 @@ class Control:
 
     def __init__(self) -> None:
         self.ending: Ending | None = None
-        self._said: asyncio.Event | None = None
+        self._said: asyncio.Future[None] | None = None
 
     def end(self, state: TaskState, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
         """End it, and report it as ``state``."""
         if self.ending is None:
             self.ending = Ending(state, code, message)
-            self.said.set()
+            self.said.set_result(None)
 
     @property
-    def said(self) -> asyncio.Event:
-        """Set once there is an ending. Made when it is first waited for: of tasks that only wait there are many."""
+    def said(self) -> "asyncio.Future[None]":
+        """Done once there is an ending. Made when it is first waited for: of tasks that only wait there are many."""
         if self._said is None:
-            self._said = asyncio.Event()
+            self._said = asyncio.get_running_loop().create_future()
         return self._said
 
     async def wait(self, at_most_s: float) -> None:
         """Wait for ``end``."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(at_most_s):
-                await self.said.wait()
+        await asyncio.wait([self.said], timeout=at_most_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +47,10 @@ class Ending:
     duration_s: float | None = None
 
 
-Journalled = Callable[[int, str], Awaitable[None]]
-"""Given the process group and its leader's mark: returns once they are durable, or raises what the disk said."""
-
-
-async def run(
-    command: Command,
-    timeout_s: float,
-    spool: Spool,
-    control: Control,
-    journalled: Journalled,
-    on_output: Callable[[], None],
-    threads: Executor,
-) -> Ending:
-    """Start ``command`` and see it to its end. Raises CannotStart; whatever ``journalled`` raises, nothing has run."""
-    child = await children.start(command)
-    child.listen(spool, on_output, threads)
+async def see_through(child: Child, timeout_s: float, spool: Spool, control: Control) -> Ending:
+    """Let ``child`` go, unless someone has ended it, and see it to its end. What it prints is in ``spool`` by then."""
+    began = time.monotonic()
     try:
-        await journalled(child.pid, child.mark)
-        began = time.monotonic()
         if control.ending is None:
             child.let_go()
         ended = await _until_over(child, timeout_s, control)
@@ -85,26 +64,18 @@ async def run(
 
 async def _until_over(child: Child, timeout_s: float, control: Control) -> Ending | None:
     """Wait for the child; end its group when the time is up or someone says so. None: it ended by itself."""
-    over = asyncio.ensure_future(child.wait())
-    told = asyncio.ensure_future(control.said.wait())
-    try:
-        await asyncio.wait((over, told), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if over.done():
-            return None
-        if not told.done():
-            control.end(TaskState.TIMED_OUT)
-        await child.end()
-        return control.ending
-    finally:
-        over.cancel()
-        told.cancel()
-        await asyncio.gather(over, told, return_exceptions=True)
+    await asyncio.wait((child.over, control.said), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    if child.over.done():
+        return None
+    control.end(TaskState.TIMED_OUT)
+    await child.end()
+    return control.ending
 
 
 def _judge(status: int, ended: Ending | None, duration_s: float, spool: Spool) -> Ending:
     exit_code, number = (status, None) if status >= 0 else (None, -status)
-    if ended is None and status in (126, 127) and (complaint := children.complaint(spool.stderr_head)):
+    if ended is None and status in (126, 127) and (said := complaint(spool.stderr_head)):
         code = TaskCode.COMMAND_NOT_FOUND if status == 127 else TaskCode.NOT_PERMITTED
-        return Ending(TaskState.FAILED, code, f"The command cannot be started: {complaint}.", exit_code)
+        return Ending(TaskState.FAILED, code, f"The command cannot be started: {said}.", exit_code)
     ended = ended or Ending(TaskState.SUCCEEDED if status == 0 else TaskState.FAILED)
     return Ending(ended.state, ended.code, ended.message, exit_code, number, duration_s)

@@ -18,6 +18,8 @@ from deployx_protocol.task_messages import STDERR, STDOUT
 
 JOURNAL_RESERVE_BYTES = 4 * 1024 * 1024
 """Room on the disk that output leaves to the journal."""
+HELD_MAX_BYTES = 1_024
+"""What is held in memory, of tasks that printed no more; there may be ten thousand of them."""
 INLINE_MAX_BYTES = 65_536
 """A spool of at most this size is written into the journal with the result: one sync instead of three."""
 _HEAD_BYTES = 512
@@ -36,6 +38,7 @@ class Spool:
         self._descriptor = -1
         self._unchecked_bytes = _CHECK_EVERY_BYTES
         self._full = False
+        self._held = b""
         self._hashes = {STDOUT: hashlib.sha256(), STDERR: hashlib.sha256()}
         self.kept = {STDOUT: 0, STDERR: 0}
         """Bytes of each stream that are in the spool."""
@@ -60,6 +63,16 @@ class Spool:
             kept = b""
         self.lost_bytes += len(data) - len(kept)
 
+    def hold(self, stream: int, data: bytes) -> None:
+        """The same for all that a task printed, if it is little: it stays in memory, for it goes into the journal with
+        the result."""
+        kept = data[: max(self._quota_bytes - sum(self.kept.values()), 0)]
+        if kept:
+            raw = frames.encode(Frame(self.chunks, stream, kept))
+            self._held += raw
+            self._count(stream, kept, len(raw))
+        self.lost_bytes += len(data) - len(kept)
+
     def _write(self, stream: int, data: bytes) -> bool:
         if not self._has_room(len(data)):
             return False
@@ -73,9 +86,7 @@ class Spool:
         except OSError:  # the disk is full or broken; half a frame is written over by the next
             self._full = True
             return False
-        self._count(stream, data)
-        self.chunks += 1
-        self.size += len(raw)
+        self._count(stream, data, len(raw))
         return True
 
     def _has_room(self, size: int) -> bool:
@@ -85,9 +96,11 @@ class Spool:
             self._full = shutil.disk_usage(self._path.parent).free < JOURNAL_RESERVE_BYTES
         return not self._full
 
-    def _count(self, stream: int, data: bytes) -> None:
+    def _count(self, stream: int, data: bytes, size: int) -> None:
         self._hashes[stream].update(data)
         self.kept[stream] += len(data)
+        self.chunks += 1
+        self.size += size
         if stream == STDERR and len(self.stderr_head) < _HEAD_BYTES:
             self.stderr_head = (self.stderr_head + data)[:_HEAD_BYTES]
 
@@ -161,6 +174,9 @@ class Spool:
 
     def remove(self) -> None:
         """Forget it all."""
+        if self._held:
+            self._held = b""
+            return
         self._close()
         with suppress(FileNotFoundError, NotADirectoryError):
             self._path.unlink()
@@ -169,6 +185,8 @@ class Spool:
         size = min(limit, self.size - offset)
         if size <= 0:
             return b""
+        if self._held:
+            return self._held[offset : offset + size]
         with self._closing:
             if self._descriptor >= 0:
                 return _pread(self._descriptor, size, offset)
@@ -184,10 +202,8 @@ class Spool:
                 stream, seq = raw[at], int.from_bytes(raw[at + 1 : at + 5], "big")
                 if seq != self.chunks or stream not in self.kept:
                     break
-                self._count(stream, raw[at + HEADER_BYTES : end])
-                self.chunks += 1
+                self._count(stream, raw[at + HEADER_BYTES : end], end - at)
                 passed = end
-            self.size += passed
             if not passed:
                 break
         self._close()

@@ -7,7 +7,7 @@ output) happens in others.
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log
 from deployx_agent.tasks import recovery
 from deployx_agent.tasks.entry import Entry
-from deployx_agent.tasks.journal import Journal, Row
+from deployx_agent.tasks.journal import Group, Journal, Row
 from deployx_agent.tasks.script_cache import ScriptCache
 from deployx_agent.tasks.spool import INLINE_MAX_BYTES, Spool
 from deployx_protocol.task_messages import Task, TaskUpdate
@@ -41,8 +41,8 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             why = getattr(error, "strerror", None) or error
             raise ConfigError(f"The journal of tasks in {folder} cannot be opened ({why}). Make room for it.") from None
-        self.threads = ThreadPoolExecutor(parallel + 1, "output")
-        """For what a task does beside the loop: one each, and one more."""
+        self.threads = ThreadPoolExecutor(2 * parallel + 1, "output")
+        """For what a task does beside the loop (its output, its end where no descriptor tells of it), and one more."""
         self._disk = ThreadPoolExecutor(1, "journal")
 
     @property
@@ -93,9 +93,19 @@ class Store:
         """Whether the number of something signed is this task's, now and for good. Raises DiskError."""
         return await self._in_order(self._journal.take_number, number, task_id, expires_at)
 
-    async def received(self, tasks: list[Task]) -> None:
-        """Durable when it returns, like all that follows. Raises DiskError."""
-        await self._in_order(self._journal.received, [(task.task_id, msgspec.json.encode(task)) for task in tasks])
+    async def received(self, tasks: Sequence[Task], started: Mapping[str, Group]) -> list[Entry]:
+        """Remember the new ones among ``tasks``, with the groups of those that start at once; what is known of the
+        others, which may be closed. Durable when it returns, like all that follows. Raises DiskError."""
+        rows = await self._in_order(self._receive, tasks, started)
+        return [recovery.restore(self.folder, row) for row in rows]
+
+    def _receive(self, tasks: Sequence[Task], started: Mapping[str, Group]) -> list[Row]:
+        known = [row for task in tasks if (row := self._journal.find(task.task_id))]
+        ids = {row.task_id for row in known}
+        new = [(task.task_id, msgspec.json.encode(task)) for task in tasks if task.task_id not in ids]
+        if new:
+            self._journal.received(new, started)
+        return known
 
     async def refused(self, final: TaskUpdate) -> None:
         """A task that is over without having been received. Raises DiskError."""

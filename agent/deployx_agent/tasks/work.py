@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from deployx_agent.connection.transport import RequestError
 from deployx_agent.logs import Log
+from deployx_agent.tasks import child as children
 from deployx_agent.tasks import command, runner, scripts
-from deployx_agent.tasks.command import CannotStart
+from deployx_agent.tasks.child import Child
+from deployx_agent.tasks.command import CannotStart, Command
 from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.outbox import Connection
 from deployx_agent.tasks.runner import Ending
+from deployx_agent.tasks.spare import Spare
 from deployx_agent.tasks.store import DiskError, Store
 from deployx_protocol.task_messages import Script, Task
 from deployx_protocol.tasks import TaskCode, TaskState
@@ -22,7 +25,7 @@ _NEVER = (403, 404, 410)
 
 
 class Worker:
-    """Does tasks, one call each. ``on_started`` and ``on_output`` are told of progress, in the loop.
+    """Does tasks, one call each. ``on_output`` is told, in the loop, when there is more in a spool.
 
     ``guarded`` says how a task ends if it may not start now, whatever held when it was taken.
     """
@@ -31,22 +34,47 @@ class Worker:
         self,
         store: Store,
         connection: Callable[[], Connection | None],
-        on_started: Callable[[Entry, int], None],
         on_output: Callable[[Entry], None],
         guarded: Callable[[Task], Awaitable[Ending | None]],
         log: Log,
     ) -> None:
         self._store = store
         self._connection = connection
-        self._on_started = on_started
         self._on_output = on_output
         self._guarded = guarded
         self._log = log
+        self._spare = Spare(store.owner)
 
-    async def do(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
-        """Do it, while ``beside`` run too; how it ended. It never raises: whatever happens, a task has an end."""
+    def begin(self, entry: Entry, beside: Iterable[Entry]) -> Child | None:
+        """A child for a task that is being taken, while ``beside`` run: to journal it with the task saves a sync.
+
+        None for a script, which is fetched first, and for what cannot start: those are taken, and then done in full."""
+        task = entry.task
+        if task is None or task.script:
+            return None
         try:
-            return await self._attempt(entry, beside)
+            user = command.user_of(task)
+            return self._child(entry, command.prepare(task, None, user, self._store.owner), beside)
+        except (CannotStart, DiskError):
+            return None
+
+    async def do(
+        self,
+        entry: Entry,
+        beside: Iterable[Entry],
+        on_started: Callable[[Entry, int], None],
+        child: Child | None = None,
+    ) -> Ending:
+        """Do it, while ``beside`` run too, with a ``child`` that is in the journal or one to be made; how it ended.
+
+        ``on_started`` is given the process group. It never raises: whatever happens, a task has an end."""
+        try:
+            made = child or await self._start(entry, beside)
+            if isinstance(made, Ending):
+                return made
+            on_started(entry, made.pid)
+            timeout_s = entry.task.timeout_s if entry.task else 0.0
+            return await runner.see_through(made, timeout_s, entry.spool, entry.control)
         except CannotStart as why:
             return Ending(TaskState.FAILED, why.code, str(why))
         except DiskError as error:
@@ -59,11 +87,19 @@ class Worker:
             if entry.task is None or entry.task.script:
                 await self._store.in_thread(scripts.remove, self._store.folder, entry.task_id)
 
-    async def _attempt(self, entry: Entry, beside: Iterable[Entry]) -> Ending:
+    def rest(self) -> None:
+        """Nothing runs: make ready for what may come."""
+        self._spare.make()
+
+    def close(self) -> None:
+        """Nothing will come."""
+        self._spare.discard()
+
+    async def _start(self, entry: Entry, beside: Iterable[Entry]) -> Child | Ending:
+        """A child that is in the journal, or how the task ends without one. Raises CannotStart, DiskError."""
         task = entry.task = entry.task or await self._store.task(entry.task_id)
         if refusal := await self._guarded(task):
             return refusal
-        entry.spool = self._store.spool(task)
         user, path = command.user_of(task), None
         if task.script:
             body = await self._fetch(entry, task.script)
@@ -71,24 +107,31 @@ class Worker:
                 return body
             path = scripts.place(self._store.folder, entry.task_id, task.script, body, user)
         prepared = command.prepare(task, path, user, self._store.owner)
-        self._check_room([entry, *beside])
         if entry.control.ending:
             return entry.control.ending
+        child, journalled = self._child(entry, prepared, beside), False
+        try:
+            await self._store.started(entry.task_id, child.pid, child.mark)
+            journalled = True
+        except DiskError as error:
+            raise _no_room(f"The agent's journal cannot be written ({error}); make room on its disk.") from None
+        finally:
+            if not journalled:
+                await child.finish()
+        return child
+
+    def _child(self, entry: Entry, prepared: Command, beside: Iterable[Entry]) -> Child:
         loop = asyncio.get_running_loop()
 
         def on_output() -> None:
             loop.call_soon_threadsafe(self._on_output, entry)
 
-        async def journalled(pgid: int, mark: str) -> None:
-            try:
-                await self._store.started(entry.task_id, pgid, mark)
-            except DiskError as error:
-                raise _no_room(f"The agent's journal cannot be written ({error}); make room on its disk.") from None
-            self._on_started(entry, pgid)
-
-        return await runner.run(
-            prepared, task.timeout_s, entry.spool, entry.control, journalled, on_output, self._store.threads
-        )
+        if entry.task:
+            entry.spool = self._store.spool(entry.task)
+        self._check_room([entry, *beside])
+        child = self._spare.take(prepared) or children.start(prepared)
+        child.listen(entry.spool, on_output, self._store.threads)
+        return child
 
     def _check_room(self, entries: Iterable[Entry]) -> None:
         output = sum(max(e.task.output_quota_bytes - e.spool.size, 0) for e in entries if e.task)

@@ -28,14 +28,14 @@ async def test_fault_13b_each_step_is_on_the_disk_before_it_is_said_or_done(
     await peer.assign(task)
     await peer.ended(task.task_id)
     await peer.do("echo", "little")
+    await peer.do(script=peer.script(b"true", "sh", args=("of-a-script",)))
     os.kill(read_json(state_dir / "status.json")["pid"], signal.SIGTERM)  # strace itself takes no notice of one
     await agent.end()
 
-    much, little = _split(_steps(trace.read_text()))
+    much, little, script = _split(_steps(trace.read_text()))
     assert [step for step in much if not step.startswith("said")] == [
-        "journal synced",  # received
         "latch made",
-        "journal synced",  # started
+        "journal synced",  # received, and started
         "program started",
         "spool synced",
         "folder synced",
@@ -45,21 +45,35 @@ async def test_fault_13b_each_step_is_on_the_disk_before_it_is_said_or_done(
     assert said, "it was said while it ran"
     assert min(said) > much.index("journal synced")
     assert "said succeeded" not in much
-    assert [step for step in little if not step.startswith("said")] == [
-        *("journal synced", "latch made", "journal synced", "program started", "journal synced"),
-    ], "with little output one sync is enough for the end"
+    assert _done(little) == ["journal synced", "program started", "journal synced"], "little output needs one sync"
+    assert _done(script) == [
+        "journal synced",  # received
+        "script asked for",
+        "journal synced",  # started
+        "program started",
+        "journal synced",
+    ]
 
 
-def _split(steps: list[str]) -> tuple[list[str], list[str]]:
-    """What came before each of two ends was reported."""
-    steps = [step for step, _ in itertools.groupby(steps[steps.index("journal synced") :])]
-    first = steps.index("said succeeded")
-    second = steps.index("said succeeded", first + 1)
-    return steps[:first], steps[first + 1 : second]
+def _done(steps: list[str]) -> list[str]:
+    """Without what is said, and without latches, which may be made in advance."""
+    return [step for step in steps if not step.startswith("said") and step != "latch made"]
+
+
+def _split(steps: list[str]) -> list[list[str]]:
+    """What came before each of three ends was reported."""
+    steps = [step for step, _ in itertools.groupby(steps[steps.index("latch made") :])]
+    parts = []
+    for _ in range(3):
+        end = steps.index("said succeeded")
+        parts.append(steps[:end])
+        steps = steps[end + 1 :]
+    return parts
 
 
 def _steps(trace: str) -> list[str]:
-    """The trace in words. A sync and a start are named when they have returned, which may be on a line of its own."""
+    """The trace in words. A sync and a program's start are named when they have returned, which may be on a line of its
+    own."""
     steps: list[str] = []
     syncing: dict[str, str] = {}
     becoming: dict[str, str] = {}
@@ -73,12 +87,13 @@ def _steps(trace: str) -> list[str]:
         if "sync" in call and call.endswith("= 0") and thread in syncing:
             steps.append(f"{syncing.pop(thread)} synced")
         if call.startswith("execve(") and '"deployx-agent"' in call:
-            becoming[thread] = "latch made"
-        elif call.startswith("execve(") and re.search("the-marker|little", call):
+            steps.append("latch made")  # when it returns, the agent may have gone on
+        elif call.startswith("execve(") and re.search("the-marker|little|of-a-script", call):
             becoming[thread] = "program started"
         if "execve" in call and call.endswith("= 0") and thread in becoming:
             steps.append(becoming.pop(thread))
         elif call.startswith("sendto("):
+            steps += ["script asked for"] if "GET /api/agent/v1/scripts/" in call else []
             message = _unmasked(call)
             steps += ["said " + state.decode().split('"')[3] for state in STATES if state in message]
     return steps

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployx_agent.tasks.engine import ENTRIES_MAX
+from deployx_agent.tasks.orders import ENTRIES_MAX
 from deployx_protocol.tasks import TaskState
 from tests.support.memory import resident_mib
 from tests.support.task_peer import Ready, TaskPeer

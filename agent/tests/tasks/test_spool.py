@@ -75,6 +75,21 @@ def _upto(raw: bytes, seq: int) -> list[Frame]:
     return [frame for frame in frames.decode(raw) if frame.seq <= seq]
 
 
+def test_the_little_that_is_held_reads_the_same_and_makes_no_file(tmp_path: Path) -> None:
+    chunks = [(STDOUT, b"a" * 10), (STDERR, b"b" * 5), (STDOUT, b"c" * 10)]
+    held, kept = Spool(tmp_path / "held", 20), written(tmp_path / "kept", chunks, 20)
+    for stream, data in chunks:
+        held.hold(stream, data)
+    assert (held.kept, held.lost_bytes, held.chunks, held.digest) == (kept.kept, 5, 3, kept.digest)
+    assert held.stderr_head == kept.stderr_head
+    assert held.seal() == kept.seal() == held.read(0, 1 << 20)
+    for spool in (held, kept):
+        spool.saved(2)
+    assert held.read(held.saved_offset, 100) == kept.read(kept.saved_offset, 100)
+    held.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
 def test_nothing_printed_makes_no_file(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "out", 100)
     assert (spool.seal(), spool.unsaved, list(tmp_path.iterdir())) == (b"", False, [])

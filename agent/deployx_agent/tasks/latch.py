@@ -1,0 +1,94 @@
+"""The latch: a child that already leads its process group and waits for one line before it becomes the task's program.
+
+It is `/bin/sh`, reading from a pipe that this agent alone can write to. A killed agent closes the pipe, and the shell
+ends without having started anything; a line that comes only in part counts as none. So a program runs only if its
+process group is in the journal, by which a later agent can end it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+from deployx_agent.tasks import processes
+from deployx_agent.tasks.command import CannotStart, Command
+from deployx_agent.tasks.processes import LEADER_VARIABLE
+from deployx_protocol.tasks import TaskCode
+
+OWN_COMMAND = b'exec "$@" </dev/null'
+"""The line that makes the latch what it was started with."""
+_NAME = "deployx-agent"
+_LINE = "DEPLOYX_LATCH"  # a shell variable that no task names, so none is lost
+_LATCH = f'read -r {_LINE} || exit 126; export {LEADER_VARIABLE}="$$@${LEADER_VARIABLE}"; eval "${_LINE}"'
+_SHELL_COMPLAINS = re.compile(rf"{_NAME}: (?:line )?\d+: (?:exec: )?(.*)")
+_WINDOWS_LATCH = (
+    "import subprocess, sys\n"
+    "sys.stdin.readline() or sys.exit(126)\n"
+    "sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL))"
+)
+_UMASK = 0o022
+
+
+class Latch:
+    """A process behind the latch. ``stdout`` and ``stderr`` are the ends to read from; who takes them closes them."""
+
+    def __init__(self, command: Command) -> None:
+        """Raises CannotStart."""
+        pairs = [os.pipe() for _ in range(3)]
+        (latch_out, self._line), (self.stdout, stdout_in), (self.stderr, stderr_in) = pairs
+        try:
+            self.process = _popen(command, latch_out, stdout_in, stderr_in)
+        except (OSError, ValueError) as error:
+            self.shut()
+            self.discard_output()
+            raise _cannot_start(error, command) from None
+        finally:
+            for descriptor in (latch_out, stdout_in, stderr_in):
+                os.close(descriptor)
+        self.pid = self.process.pid
+        self.mark = processes.identify(self.pid)
+
+    def open(self, line: bytes) -> None:
+        """Have it do what ``line`` says."""
+        with suppress(BrokenPipeError):
+            os.write(self._line, line + b"\n")
+        self.shut()
+
+    def shut(self) -> None:
+        """A child that was not let go ends without having started anything."""
+        if self._line >= 0:
+            os.close(self._line)
+            self._line = -1
+
+    def discard_output(self) -> None:
+        """Nobody will read what it prints."""
+        os.close(self.stdout)
+        os.close(self.stderr)
+
+
+def _popen(command: Command, stdin: int, stdout: int, stderr: int) -> "subprocess.Popen[bytes]":
+    options: dict[str, Any] = {"cwd": command.cwd, "env": command.env, **command.options}
+    if sys.platform == "win32":
+        program = [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH]
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    else:
+        program = ["/bin/sh", "-c", _LATCH, _NAME]
+        options |= {"start_new_session": True, "umask": _UMASK}
+    return subprocess.Popen([*program, *command.argv], stdin=stdin, stdout=stdout, stderr=stderr, **options)  # noqa: S603
+
+
+def complaint(stderr_head: bytes) -> str:
+    """What the latch said when it could not become the program; empty when the program itself has spoken."""
+    found = _SHELL_COMPLAINS.fullmatch(stderr_head.decode("utf-8", "replace").strip())
+    return found[1] if found else ""
+
+
+def _cannot_start(error: OSError | ValueError, command: Command) -> CannotStart:
+    why = getattr(error, "strerror", None) or str(error)
+    if getattr(error, "filename", None) == command.cwd:
+        code = TaskCode.NOT_PERMITTED if isinstance(error, PermissionError) else TaskCode.CWD_NOT_FOUND
+        return CannotStart(code, f"The folder {command.cwd!r} cannot be entered ({why}).")
+    code = TaskCode.NOT_PERMITTED if isinstance(error, PermissionError) else TaskCode.START_FAILED
+    return CannotStart(code, f"The command cannot be started ({why}).")

@@ -1,0 +1,106 @@
+"""The latch that waits for the next task: what it serves, that nothing differs by it, and how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deployx_protocol.task_messages import STDERR
+from deployx_protocol.tasks import TaskState
+from tests.support.agent_process import AgentProcess
+from tests.support.task_peer import Ready, TaskPeer
+
+_SEES = (
+    "import json, os, sys; print(json.dumps({'words': sys.argv[1:], 'env': dict(os.environ), 'cwd': os.getcwd(),"
+    " 'input': sys.stdin.read(), 'files': sorted(os.listdir('/proc/self/fd')), 'mask': os.umask(0),"
+    " 'leads': os.getsid(0) == os.getpid(), 'pid': os.getpid()}))"
+)
+HARD_WORDS = ["it's", "$HOME `id`", '"', "\\", "a  b", "*", "", "-n", "; exit 3", "''", "#"]
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """What ``condition`` says as soon as that is something."""
+    async with asyncio.timeout(60):
+        while not (found := condition()):
+            await asyncio.sleep(0.02)
+    return found
+
+
+def waiting(agent: AgentProcess) -> list[int]:
+    """The shells of this agent that wait behind a latch."""
+    path = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
+    children = [int(pid) for pid in path.read_text().split()]
+    return [pid for pid in children if b"DEPLOYX_LATCH" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def spare(peer: TaskPeer, ready: Ready) -> tuple[AgentProcess, int]:
+    """An agent that has had a task, and the process that waits for the next one."""
+    agent = await ready()
+    assert waiting(agent) == [], "who never gets a task has none"
+    await peer.do("true")
+    return agent, (await until(lambda: waiting(agent)))[0]
+
+
+async def sees(peer: TaskPeer, *words: str, **fields: Any) -> dict[str, Any]:
+    """What a program sees that is run like this."""
+    end = await peer.do(sys.executable, "-c", _SEES, *words, **fields)
+    assert end.state is TaskState.SUCCEEDED, peer.printed(end.task_id, STDERR)
+    seen = json.loads(peer.printed(end.task_id))
+    assert isinstance(seen, dict)
+    assert seen["env"]["DEPLOYX_TASK_ID"] == end.task_id
+    assert seen["env"]["DEPLOYX_TASK_LEADER"].startswith(f"{seen['pid']}@/")
+    return seen
+
+
+async def test_a_task_sees_no_difference(peer: TaskPeer, ready: Ready) -> None:
+    agent, pid = await spare(peer, ready)
+    served = await sees(peer, *HARD_WORDS)
+    assert served["pid"] == pid, "it was not started for this task"
+    await until(lambda: waiting(agent))
+    made = await sees(peer, *HARD_WORDS, "ünd\nmehr")
+    assert made["pid"] > pid, "what is not plain has a latch of its own"
+    assert (served["words"], made["words"]) == (HARD_WORDS, [*HARD_WORDS, "ünd\nmehr"])
+    for seen in (served, made):
+        del seen["words"], seen["pid"], seen["env"]["DEPLOYX_TASK_ID"], seen["env"]["DEPLOYX_TASK_LEADER"]
+    assert served == made
+
+
+async def test_what_wants_something_of_its_own_has_a_latch_of_its_own(
+    peer: TaskPeer, ready: Ready, tmp_path: Path
+) -> None:
+    agent, pid = await spare(peer, ready)
+    assert (await sees(peer, env={"go": "on"}))["env"]["go"] == "on"
+    assert (await sees(peer, cwd=str(tmp_path)))["cwd"] == str(tmp_path)
+    assert waiting(agent) == [pid], "it still waits"
+    cannot = await peer.do("no-such-thing")
+    assert (cannot.code, waiting(agent)) == ("command_not_found", [pid])
+    scripted = await peer.do(script=peer.script(b"echo $$", "sh"))
+    assert peer.printed(scripted.task_id) == f"{pid}\n".encode()
+
+
+async def test_one_that_somebody_has_ended_is_replaced(peer: TaskPeer, ready: Ready) -> None:
+    _, pid = await spare(peer, ready)
+    os.kill(pid, signal.SIGKILL)
+    await until(partial(_is_over, pid))
+    end = await peer.do("echo", "hi")
+    assert (end.state, peer.printed(end.task_id)) == (TaskState.SUCCEEDED, b"hi\n")
+
+
+async def test_it_ends_with_its_agent(peer: TaskPeer, ready: Ready) -> None:
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        agent, pid = await spare(peer, ready)
+        await agent.end(number)
+        await until(partial(_is_over, pid))
+        assert "bug" not in agent.log
+
+
+def _is_over(pid: int) -> bool:
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
