@@ -11,6 +11,8 @@ from tests.support.server_process import Operator, ServerProcess
 
 AGENTS = range(50)
 STAYED_AWAY = range(5)
+GRACE_S = 60
+"""Longer than all of them need to return to a server that was killed, on a machine that is busy with other tests."""
 
 
 async def assert_in_step(server: ServerProcess, operator: Operator, ids: list[int]) -> None:
@@ -22,7 +24,6 @@ async def assert_in_step(server: ServerProcess, operator: Operator, ids: list[in
     assert said == {row.id: (row.status, row.status_detail) for row in rows}
 
 
-@pytest.mark.serial
 @pytest.mark.timeout(600)
 async def test_fifty_agents_through_kill_of_either_side(
     database_url: str,
@@ -31,7 +32,7 @@ async def test_fifty_agents_through_kill_of_either_side(
     operate: Operate,
     watch_server: WatchServer,
 ) -> None:
-    server = await start_server(database_url, presence_grace=8)
+    server = await start_server(database_url, presence_grace=GRACE_S)
     operator = await operate(server)
     dashboard = await watch_server(server, operator.person.token)
     token = await operator.enrollment_token(max_uses=len(AGENTS))

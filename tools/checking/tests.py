@@ -29,11 +29,10 @@ def dashboard_step(env: Mapping[str, str], reports: Path) -> Step:
 
 
 def python_steps(env: Mapping[str, str], reports: Path) -> tuple[Step, Step]:
-    """pytest twice: three workers to two cores, and then, beside nothing else, one test at a time."""
-    # Most tests wait for a timer or for another process most of the time.
+    """pytest twice: two workers to a core, and then, beside nothing else, one test at a time."""
+    # Most tests wait for a timer or for another process half of the time.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = str(max(2, cores * 3 // 2))
-    beside = ["-n", workers, "--dist", "loadgroup"]
+    beside = ["-n", str(cores * 2), "--dist", "loadgroup"]
     return (
         _pytest("Python tests", "not soak and not serial", beside, env, reports / "parallel.xml"),
         _pytest("Python tests, one at a time", "serial and not soak", [], env, reports / "serial.xml"),

@@ -20,8 +20,8 @@ from tests.support.returning import Returning
 
 AGENTS = 24
 BACK_S = 10
-
-pytestmark = pytest.mark.serial
+WITHIN_S = 60
+"""Where it is not the time that is tested: a machine that is busy with other tests is no failure."""
 
 
 @pytest.fixture
@@ -100,6 +100,7 @@ async def _true(node: RunningNode, present: list[Returning], gone: list[Machine]
     await eventually(is_true, within_s=within_s, what="a true status of every device")
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("immediate", [False, True], ids=["stopped", "crashed"])
 async def test_fault_04_a_database_outage_leaves_no_wrong_status(
     immediate: bool, own_postgres: PostgresServer, tmp_path: Path, lines: Lines
@@ -114,6 +115,7 @@ async def test_fault_04_a_database_outage_leaves_no_wrong_status(
 
 
 @pytest.mark.soak
+@pytest.mark.serial
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("immediate", [False, True], ids=["stopped", "crashed"])
 async def test_fault_04_thirty_seconds(immediate: bool, own_postgres: PostgresServer, tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ async def test_a_heartbeat_during_an_outage_is_not_lost(own_postgres: PostgresSe
             row = await node.device(peer.machine.agent_id)
             return bool(row.last_seen and before.last_seen and row.last_seen > before.last_seen)
 
-        await eventually(seen, within_s=BACK_S, what="last_seen")
+        await eventually(seen, within_s=WITHIN_S, what="last_seen")
         await peer.close()
 
 
@@ -152,7 +154,7 @@ async def test_a_registration_during_an_outage_is_answered_as_retryable(
             assert (await peer.register())[1]["code"] == "server_unavailable"
         assert peer.open
         own_postgres.start()
-        await eventually(lambda: _registers(peer), within_s=BACK_S, what="a registration")
+        await eventually(lambda: _registers(peer), within_s=WITHIN_S, what="a registration")
         await peer.close()
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
-import pytest
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
@@ -22,6 +21,8 @@ from tests.support.sqlite_lock import locked
 
 RUNS = "/api/v1/runs"
 DEVICES = 20
+WITHIN_S = 60.0
+"""Long: a machine that is busy with other tests is no failure."""
 
 
 async def client_of(node: RunningNode) -> httpx2.AsyncClient:
@@ -36,7 +37,6 @@ async def client_of(node: RunningNode) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=node.url, headers={"authorization": f"Bearer {token}"}, timeout=60)
 
 
-@pytest.mark.serial
 async def test_fault_04_no_run_is_promised_that_is_not_there_when_the_database_is_back(tmp_path: Path) -> None:
     answers: Counter[int] = Counter()
     promised: list[str] = []
@@ -64,12 +64,12 @@ async def test_fault_04_no_run_is_promised_that_is_not_there_when_the_database_i
             async with asyncio.TaskGroup() as group:
                 for key in range(4):
                     group.create_task(demand(key))
-                await eventually(lambda: answers[202] >= 5, what="runs to be started")
+                await eventually(lambda: answers[202] >= 5, within_s=WITHIN_S, what="runs to be started")
                 await asyncio.to_thread(cluster.stop, immediate=True)
-                await eventually(lambda: answers[503] >= 5, what="runs to be refused")
+                await eventually(lambda: answers[503] >= 5, within_s=WITHIN_S, what="runs to be refused")
                 cluster.start()
                 again = answers[202] + 5
-                await eventually(lambda: answers[202] >= again, what="runs to be started again")
+                await eventually(lambda: answers[202] >= again, within_s=WITHIN_S, what="runs to be started again")
                 stopping = True
             counts = sa.select(Task.run_id, sa.func.count().label("tasks")).group_by(Task.run_id)
             async with node.db.read() as session:
