@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from app.accounts.models import User
+from app.accounts.models import Factor, User
 from app.accounts.permissions import Role
+from app.accounts.sealing import KEY_FILE
 from app.db import Database
 from app.errors import Unavailable
 from app.settings import Settings
@@ -58,6 +59,7 @@ class DatabaseFacts:
     server_time: datetime | None = None
     durable: bool = True
     administrators: int = 0
+    second_factors: int = 0
 
 
 def _good(what: str) -> Finding:
@@ -152,6 +154,14 @@ def secrets(settings: Settings, environ: Mapping[str, str], database: DatabaseFa
     for name, value in sorted(environ.items()):
         if name.startswith("DEPLOYX_") and name.endswith("_FILE") and value:
             yield from _private(Path(value), f"The secret in {value}")
+    key = settings.data_dir.absolute() / KEY_FILE
+    if key.exists():
+        yield from _private(key, f"The key in {key}")
+    elif database.second_factors and not settings.secret_key.get_secret_value():
+        yield _bad(
+            f"{key} is gone: nobody signs in with an authenticator any more, only with recovery codes.",
+            "Bring it back from a backup, or run deployx-server reset-two-factor for each who has one.",
+        )
     if environ.get("DEPLOYX_DATABASE_URL") and make_url(settings.database_url).password:
         yield _doubtful(
             "The database's password is in the environment, which other programs of this user can read.",
@@ -238,11 +248,12 @@ async def ask_database(settings: Settings) -> DatabaseFacts:
         async with db.read() as session:
             admins = sa.select(sa.func.count()).where(User.role == Role.ADMIN, User.disabled_at.is_(None))
             administrators = await session.scalar(admins) or 0
+            sealed = await session.scalar(sa.select(sa.func.count()).select_from(Factor)) or 0
             if settings.is_sqlite:
-                return DatabaseFacts(administrators=administrators)
+                return DatabaseFacts(administrators=administrators, second_factors=sealed)
             now = await session.scalar(sa.text("SELECT clock_timestamp()"))
             asked = [await session.scalar(sa.text(f"SHOW {name}")) for name in ("synchronous_commit", "fsync")]
-            return DatabaseFacts("", now, "off" not in asked, administrators)
+            return DatabaseFacts("", now, "off" not in asked, administrators, sealed)
     except Unavailable as error:
         reason = getattr(error.__cause__, "orig", None) or error.__cause__ or error
         return DatabaseFacts(problem=f"It says: {str(reason).partition(chr(10))[0]}")

@@ -7,10 +7,12 @@ import pytest
 import sqlalchemy as sa
 from fastapi.routing import iter_route_contexts
 
+from app.accounts import totp
 from app.accounts.permissions import Role
 from app.accounts.service import AccountService
 from app.audit.actions import Action, Actor
 from app.audit.models import AuditEntry
+from app.clock import utcnow
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
@@ -19,7 +21,7 @@ from deployx_protocol.states import Trust
 from tests.support import rows
 from tests.support.machines import Machine, MakeAgent
 from tests.support.node import RunningNode, Serve
-from tests.support.server import PASSWORD, Browse, MakePerson
+from tests.support.server import PASSWORD, Browse, MakePerson, Person
 from tests.support.work import queue
 
 # One database: nothing here depends on which it is.
@@ -28,9 +30,14 @@ pytestmark = pytest.mark.databases("sqlite")
 A = Action
 CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "auth/login"): A.USER_SIGNED_IN,
+    ("POST", "auth/login/second-factor"): A.USER_SIGNED_IN,
     ("POST", "auth/logout"): A.USER_SIGNED_OUT,
     ("DELETE", "auth/sessions/{session_id}"): A.USER_SESSION_ENDED,
     ("POST", "auth/password"): A.USER_PASSWORD_CHANGED,
+    ("POST", "auth/proof"): A.USER_PROVEN,
+    ("POST", "auth/two-factor/confirm"): A.TWO_FACTOR_ENABLED,
+    ("POST", "auth/two-factor/recovery-codes"): A.RECOVERY_CODES_MADE,
+    ("POST", "auth/two-factor/off"): A.TWO_FACTOR_DISABLED,
     ("POST", "api-tokens"): A.API_TOKEN_CREATED,
     ("DELETE", "api-tokens/{token_id}"): A.API_TOKEN_DELETED,
     ("PATCH", "devices/{device_id}"): A.DEVICE_CHANGED,
@@ -53,7 +60,8 @@ CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "saved-commands"): A.SAVED_COMMAND_CREATED,
     ("DELETE", "saved-commands/{saved_id}"): A.SAVED_COMMAND_DELETED,
 }
-CHANGES_NOTHING = {("POST", "runs/preview")}
+CHANGES_NOTHING = {("POST", "runs/preview"), ("POST", "auth/two-factor")}
+"""Nothing that counts: what is begun there counts when it is confirmed."""
 
 
 def test_every_route_that_changes_something_is_in_the_table() -> None:
@@ -112,6 +120,7 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     await walk.did(browse(node, ada.browser), "DELETE", "auth/sessions/{session_id}", session_id=other)
     passwords = {"current": PASSWORD, "new": "quite another password"}
     await walk.did(browse(node, ada.browser), "POST", "auth/password", passwords)
+    recovery_codes = await _second_factor(node, walk, browse, ada, passwords["new"])
     await walk.did(browse(node, ada.browser), "POST", "auth/logout")
     token, entry = await walk.did(client, "POST", "api-tokens", {"name": "mine", "expires_in_s": 60})
     assert (entry.object_id, entry.object_name, entry.details) == (
@@ -156,8 +165,26 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     assert walk.seen == set(CHANGES)
 
     everything = "".join(entry.details + entry.object_name + entry.via for entry in await entries(node))
-    for secret in (ada.token, ada.cookie, PASSWORD, token["token"], "hunter2"):
+    for secret in (ada.token, ada.cookie, PASSWORD, token["token"], "hunter2", *recovery_codes):
         assert secret not in everything
+
+
+async def _second_factor(node: RunningNode, walk: Walk, browse: Browse, ada: Person, password: str) -> list[str]:
+    """From the first code to the last; the recovery codes."""
+    here = browse(node, ada.browser)
+    secret = (await here.post("/api/v1/auth/two-factor")).json()["secret"]
+    first = totp.code_at(secret, totp.step_of(utcnow()))
+    made, entry = await walk.did(here, "POST", "auth/two-factor/confirm", {"code": first})
+    assert entry.details == '{"sessions_ended":0}'
+    step = await browse(node).post("/api/v1/auth/login", json={"email": ada.email, "password": password})
+    answer = {"challenge": step.json()["challenge"], "code": made["codes"][0]}
+    _, entry = await walk.did(browse(node), "POST", "auth/login/second-factor", answer)
+    assert '"second_factor":"recovery code"' in entry.details
+    _, entry = await walk.did(here, "POST", "auth/proof", {"code": made["codes"][1]})
+    assert entry.details == '{"second_factor":"recovery code"}'
+    renewed, _ = await walk.did(here, "POST", "auth/two-factor/recovery-codes")
+    await walk.did(here, "POST", "auth/two-factor/off", {"password": password, "code": renewed["codes"][0]})
+    return [*made["codes"], *renewed["codes"], secret]
 
 
 async def entries(node: RunningNode) -> list[AuditEntry]:

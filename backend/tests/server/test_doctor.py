@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app import doctor
+from app.accounts.sealing import KEY_FILE
 from app.doctor import DatabaseFacts, Finding, Verdict
 from app.settings import Settings
 from tests.support.server import PASSWORD
@@ -73,6 +74,19 @@ def test_secrets(tmp_path: Path) -> None:
     shown = Settings(database_url="postgresql://a:b@c/d")
     told = " ".join(bad(doctor.secrets(shown, {"DEPLOYX_DATABASE_URL": "x"}, WELL), Verdict.DOUBTFUL))
     assert "in the environment" in told
+
+
+def test_the_key_of_what_is_sealed(tmp_path: Path) -> None:
+    settings, used = Settings(data_dir=tmp_path), DatabaseFacts(administrators=1, second_factors=2)
+    assert "only with recovery codes" in bad(doctor.secrets(settings, {}, used))[0]
+    given = Settings(data_dir=tmp_path, secret_key=SecretStr("k" * 32))
+    assert bad(doctor.secrets(given, {}, used)) == bad(doctor.secrets(settings, {}, WELL)) == []
+    key = tmp_path / KEY_FILE
+    key.write_text("k" * 64)
+    key.chmod(0o640)
+    assert "open to other users (mode 0640)" in bad(doctor.secrets(settings, {}, used))[0]
+    key.chmod(0o600)
+    assert bad(doctor.secrets(settings, {}, used)) == []
 
 
 def test_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
