@@ -134,7 +134,7 @@ class Follower:
 
 def _deleted(task: Task) -> bool:
     """Whether what it printed is there no more."""
-    return bool(task["output_deleted_at"])
+    return bool(task.get("output_deleted_at"))  # a server before retention does not say, and deletes nothing
 
 
 def _missing(task: Task) -> Iterator[str]:

@@ -8,7 +8,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deployx_cli import __version__, audit, completing, devices, key_commands, login, output, run_commands, sim
+from deployx_cli import (
+    __version__,
+    audit,
+    completing,
+    devices,
+    key_commands,
+    login,
+    output,
+    parameters,
+    run_commands,
+    sim,
+)
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
@@ -162,6 +173,7 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `deployx devices | head` ends without a word
     completing.prepare_bash(os.environ)
+    parameters.load_when_needed()
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="deployx", standalone_mode=False))
     except CommandError as error:

@@ -182,6 +182,14 @@ def test_output_that_was_deleted_is_said(server: Any, deployx: Any) -> None:
     assert len(paths(server, "/output")) == 1
 
 
+def test_a_server_that_knows_no_retention_is_understood(server: Any, deployx: Any) -> None:
+    older = task(1)
+    del older["output_deleted_at"]
+    server.answer = Fake([older])
+    done = ask(deployx, server, "output", RUN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
+
+
 def test_nobody_reached_is_a_failure(server: Any, deployx: Any) -> None:
     server.answer = Fake([task(1)], total=0)
     done = ask(deployx, server, "run", "uptime", "--on", "*")
