@@ -1,6 +1,5 @@
 """The same on python-socketio and uvicorn's websockets, with the collector set as for ours. Prints its address."""
 
-import asyncio
 import gc
 import socket
 from typing import Any
@@ -68,7 +67,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

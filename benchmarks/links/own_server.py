@@ -1,6 +1,5 @@
 """DeployX's link for agents with nothing behind it, in the HTTP server of the product. Prints its address."""
 
-import asyncio
 import gc
 import socket
 from collections.abc import Mapping
@@ -77,7 +76,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
