@@ -203,7 +203,7 @@ FOR_AGENTS = [
 ]
 
 
-async def test_no_body_is_read_before_it_is_known_who_sends_it(
+async def test_threat_20_no_body_is_read_before_it_is_known_who_sends_it(
     serve: Serve, browse: Browse, person: MakePerson
 ) -> None:
     node = await serve()
