@@ -111,7 +111,7 @@ def among(column: sa.ColumnElement[Any], name: str) -> Among:
 @compiles(Among, "sqlite")
 def _among_sqlite(element: Among, compiler: Any, **options: Any) -> str:
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - the compiler wrote both
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # nosec B608 - the compiler wrote both
 
 
 @compiles(Among, "postgresql")

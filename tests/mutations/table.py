@@ -26,6 +26,7 @@ SECURITY = "backend/tests/security"
 DEVICES = "backend/tests/devices"
 REALTIME = "backend/tests/realtime"
 TOO_EARLY = f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched"
+POLICY = "agent/tests/policy/test_decide.py"
 ACCOUNTS = "backend/tests/accounts/test_service.py"
 
 MUTATIONS = (
@@ -65,6 +66,20 @@ MUTATIONS = (
         f"{REALTIME}/test_seed_client.py::test_threat_02_an_event_with_a_reserved_name_calls_no_handler",
     ),
     Mutation(
+        "03 anybody's signature is an operator's",
+        "agent/deployx_agent/policy/decide.py",
+        "        VerifyKey(bytes.fromhex(operator.key)).verify(signed, signature)",
+        "        pass",
+        f"{POLICY}::test_threat_03_only_keys_of_the_policy_count_and_each_once",
+    ),
+    Mutation(
+        "03 what is asked for need not be what was signed",
+        "agent/deployx_agent/policy/decide.py",
+        "    if run.asked() != asked_of(task):",
+        "    if False:",
+        f"{POLICY}::test_threat_03_another_task_under_a_signature_is_refused",
+    ),
+    Mutation(
         "04 tasks go to devices that nobody accepted",
         "backend/app/tasks/repository.py",
         "        _DEVICES.trust == Trust.TRUSTED,",
@@ -73,9 +88,9 @@ MUTATIONS = (
     ),
     Mutation(
         "05 a repeated task is a new one",
-        "agent/deployx_agent/tasks/engine.py",
-        "        entry = await self._known(task.task_id)",
-        "        entry = None",
+        "agent/deployx_agent/tasks/orders.py",
+        "            entry = await self._known(task.task_id)",
+        "            entry = None",
         "agent/tests/tasks/test_crash.py::test_threat_05_a_repeat_is_never_run_again",
     ),
     Mutation(
@@ -149,6 +164,13 @@ MUTATIONS = (
         f"{DEVICES}/test_routes.py::test_threat_12_what_is_somebody_elses_does_not_exist",
     ),
     Mutation(
+        "12 whoever sees a shared device runs on it",
+        "backend/app/devices/scope.py",
+        "        shared = (share.condition for share in self.shares if share.role.right >= right)",
+        "        shared = (share.condition for share in self.shares)",
+        "backend/tests/sharing/test_attacks.py::test_threat_12_a_viewer_runs_nothing_on_what_is_shared",
+    ),
+    Mutation(
         "13 an agent may report any task",
         "backend/app/tasks/reports.py",
         "            if task is None or task.device_id != item.device_id:",
@@ -170,11 +192,26 @@ MUTATIONS = (
         f"{ACCOUNTS}::test_threat_14_guessing_is_throttled_and_the_owner_signs_in_from_elsewhere",
     ),
     Mutation(
+        "14 a code may be used again",
+        "backend/app/accounts/factors.py",
+        "    newer = sa.update(Factor).where(Factor.id == factor_id, Factor.last_step < step)",
+        "    newer = sa.update(Factor).where(Factor.id == factor_id)",
+        "backend/tests/accounts/test_two_factor.py::test_threat_14_a_code_is_taken_once",
+    ),
+    Mutation(
         "15 a dashboard outlives its session",
         "backend/app/realtime/dashboards.py",
         "                if viewer.proof not in alive:",
         "                if False:",
         f"{REALTIME}/test_dashboards_end.py::test_threat_15_only_the_one_who_signed_out_is_cut",
+    ),
+    Mutation(
+        "15 an open session reaches as far as it likes",
+        "backend/app/accounts/proof.py",
+        "    if principal.session_id is None:\n        return\n    if principal.proven_at",
+        "    if True:\n        return\n    if principal.proven_at",
+        f"{SECURITY}/test_asking_again.py"
+        "::test_threat_15_a_session_that_was_left_open_reaches_few_devices_and_makes_no_token",
     ),
     Mutation(
         "16 lists are sorted by any column",

@@ -73,6 +73,7 @@ RIGHT = {
         "await session.execute(sa.select(Device).where(Device.id == device_id))",
         'database.execute("SELECT x FROM tasks WHERE id = ?", (task_id,))',
         'runner.execute("a" "b")',
+        'safe.text(", ".join(names))',
     ],
     "shell": ["subprocess.run(command, shell=False)", "Work(shell=True)", "asyncio.create_subprocess_exec(*command)"],
     "arguments": ['subprocess.run(["ls", folder])', "subprocess.run(command)", 'runner.run("ls")'],

@@ -12,8 +12,15 @@ _PUBLIC = {
     "backend/app/web/spa.py": "the dashboard's own files",
     "backend/app/web/docs.py": "the description of the API",
 }
-_PUBLIC_FUNCTIONS = {("backend/app/accounts/routes.py", "login")}
-_SQL = frozenset({"text", "execute", "executemany", "executescript", "exec_driver_sql", "scalar", "scalars"})
+_PUBLIC_FUNCTIONS = {
+    ("backend/app/accounts/routes.py", "login"),
+    ("backend/app/accounts/routes.py", "second_factor"),
+    ("backend/app/accounts/people_routes.py", "look_at_invitation"),
+    ("backend/app/accounts/people_routes.py", "accept_invitation"),
+}
+"""They show another secret: a password, a code, an invitation."""
+_SQL = frozenset({"execute", "executemany", "executescript", "exec_driver_sql", "scalar", "scalars"})
+_TEXTS = frozenset({"text", "sa.text", "sqlalchemy.text"})
 _SPAWNS = frozenset({"run", "Popen", "call", "check_call", "check_output"})
 _SECRET = re.compile(
     r"(?:^|_)(?:tokens?|secrets?|passwords?|passphrases?|cookies?|signatures?|otp|totp|codes_left|recovery_codes?)$",
@@ -42,7 +49,8 @@ def routes(file: str, tree: ast.Module) -> Broken:
 def sql(_file: str, tree: ast.Module) -> Broken:
     """SQL is never put together from text."""
     for call in _calls(tree):
-        if _last(call.func) in _SQL and call.args and _built(call.args[0]):
+        takes_sql = _last(call.func) in _SQL or _dotted(call.func) in _TEXTS
+        if takes_sql and call.args and _built(call.args[0]):
             yield call.args[0].lineno, "SQL is put together from text: bind what changes"
 
 

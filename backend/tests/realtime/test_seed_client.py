@@ -138,6 +138,14 @@ async def test_threat_01_nothing_but_a_registration_is_dispatched_before_it(serv
     assert (await client.call(events.PING))["error"]["code"] == "not_registered"
 
 
+@pytest.fixture
+def much_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a connection soon is then not the deadline to register; by `usefixtures`, so that it is before the
+    server."""
+    monkeypatch.setattr("deployx_protocol.limits.REGISTER_DEADLINE_S", 600.0)
+
+
+@pytest.mark.usefixtures("much_time")
 async def test_threat_01_an_event_before_connect_cuts_the_transport(serve: Serve) -> None:
     node = await serve(enrollment="approval")
     async with RawLink.opened(node.url) as link:
@@ -163,6 +171,7 @@ async def test_threat_01_the_deadline_ends_a_connection_that_does_not_register(
     assert (await registered.call(events.PING))["ok"]
 
 
+@pytest.mark.usefixtures("much_time")
 @pytest.mark.parametrize("name", ["connect", "disconnect", "connect_error", "*"])
 async def test_threat_02_an_event_with_a_reserved_name_calls_no_handler(
     name: str, serve: Serve, agent: MakeAgent
@@ -179,6 +188,7 @@ async def test_threat_02_an_event_with_a_reserved_name_calls_no_handler(
     assert (await node.device(device.machine.agent_id)).session_epoch == before.session_epoch
 
 
+@pytest.mark.usefixtures("much_time")
 @pytest.mark.parametrize("message", [b"\x04bytes", '451-["agent_register",{"_placeholder":true,"num":0}]', "40"])
 async def test_threat_02_binary_packets_and_a_second_connect_are_refused(message: str | bytes, serve: Serve) -> None:
     node = await serve(enrollment="approval")
