@@ -6,6 +6,7 @@ import { useDevice, useLoaded } from "../../live";
 import { DeviceHeader } from "./DeviceHeader";
 import { Facts } from "./Facts";
 import { History } from "./History";
+import { Policy } from "./Policy";
 import { Timeline } from "./Timeline";
 import classes from "./Device.module.css";
 
@@ -60,6 +61,7 @@ function Known({ device, onGone }) {
           <h3 className={classes.source}>Came and went</h3>
           <History device={device} first={RECENT} />
           <Facts device={device} />
+          <Policy device={device} />
         </Tabs.Panel>
         <Tabs.Panel value="runs" className={classes.tab}>
           <Suspense fallback={<Skeleton height={120} />}>

@@ -18,6 +18,8 @@ import { RETRIED, countIn, unfinished } from "./states";
 import { preciseDuration } from "./took";
 import classes from "./RunHeader.module.css";
 
+const SIGN_ANEW = "A signed run is good for once. To repeat it, sign it anew: deployx run --sign.";
+
 /** @param {{ run: import("./api").RunDetail }} props */
 export function RunHeader({ run }) {
   const [shown, setShown] = useState(false);
@@ -41,6 +43,7 @@ export function RunHeader({ run }) {
         )}
         {" · "}
         {run.created_by} · <Time at={run.created_at} />
+        {run.signed_by.length > 0 && ` · signed by ${signersOf(run)}`}
         {run.retry_of && (
           <>
             {" · "}
@@ -66,6 +69,10 @@ export function RunHeader({ run }) {
   );
 }
 
+/** Who has signed it: by the names that its devices have for the keys. @param {import("./api").RunDetail} run */
+const signersOf = ({ signed_by }) =>
+  signed_by.map(({ name, key_id }) => (name ? `${name} (key ${key_id})` : `the key ${key_id}`)).join(", ");
+
 /** @param {{ run: import("./api").RunDetail, left: number }} props */
 function Actions({ run, left }) {
   const off = useActOff();
@@ -88,7 +95,7 @@ function Actions({ run, left }) {
       )}
       {bad > 0 && (
         <OffButton
-          off={off}
+          off={off ?? (run.signed_by.length ? SIGN_ANEW : null)}
           size="compact-md"
           variant="default"
           leftSection={<Icon name="sync" size={14} />}
