@@ -1,7 +1,7 @@
 """What somebody typed as the parameter that a command takes, without pydantic where there is nothing to check.
 
 typer hands every value to pydantic, and loading that is the largest part of what a short command costs. A text is what
-it is, and an option that was not given is None.
+it is, and an option that was not given is its default.
 
 Invariant: whatever is neither goes typer's way, which is loaded then.
 """
@@ -18,7 +18,7 @@ class _WhenNeeded(RuntimeParam):
     descriptor: TypeDescriptor
 
     def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
-        if self.annotation is str and type(value) is str:
+        if type(value) is self.annotation:  # a text, or a default: a number that was typed is still a text here
             return value
         if self.annotation == list[str] and all(type(one) is str for one in value):
             return list(value)

@@ -29,6 +29,13 @@ def test_a_run_loads_no_pydantic_and_sends_what_was_typed(server: Any, deployx: 
     assert (asked.body["timeout_s"], asked.body["targets"]) == (5, {"selector": "role=web"})
 
 
+def test_defaults_are_not_checked(server: Any, deployx: Any) -> None:
+    done = deployx("runs", DEPLOYX_URL=server.url, DEPLOYX_TOKEN="dxp_test", PYTHONPROFILEIMPORTTIME="1")
+    assert "deployx_cli.main" in done.stderr
+    assert "pydantic" not in done.stderr
+    assert "limit=20" in server.requests[0].path
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
