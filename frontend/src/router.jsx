@@ -34,6 +34,12 @@ const signIn = createRoute({
   component: lazyRouteComponent(() => import("./pages/SignIn"), "SignIn"),
 });
 
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitation",
+  component: lazyRouteComponent(() => import("./pages/Invitation"), "Invitation"),
+});
+
 const frame = createRoute({
   getParentRoute: () => root,
   id: "frame",
@@ -114,6 +120,7 @@ const nowhere = createRoute({ getParentRoute: () => frame, path: "$", component:
 
 const tree = root.addChildren([
   signIn,
+  invitation,
   frame.addChildren([dashboard.addChildren([list, device, addDevice]), runs, newRun, run, audit, settings, nowhere]),
 ]);
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from app.accounts.auth import Auth, address_of
 from app.accounts.invitations import Invitations
 from app.accounts.people import People
-from app.accounts.permissions import Permission
+from app.accounts.permissions import Permission, Role
 from app.accounts.principal import Principal
 from app.accounts.schemas import (
     InvitationAnswer,
@@ -78,7 +78,7 @@ def _invited_routes(service: Invitations, auth: Auth) -> APIRouter:
     async def look_at_invitation(body: InvitationToken, request: Request) -> InvitedView:
         auth.check_login(request)
         row = await service.look(body.token)
-        return InvitedView(email=row.email, role=row.role, expires_at=row.expires_at)
+        return InvitedView(email=row.email, role=Role(row.role), expires_at=row.expires_at)
 
     @routes.post("/accept", status_code=201, summary="Become a user; then sign in")
     async def accept_invitation(body: InvitationAnswer, request: Request) -> UserView:

@@ -99,7 +99,7 @@ async def test_threat_12_a_former_member_finds_nothing_on_any_route(how: str, ho
     run = (await eve.post("/api/v1/runs", json={**RUN, "targets": {"device_ids": [device.id]}})).json()
     [task] = (await eve.get(f"/api/v1/runs/{run['id']}/tasks")).json()["items"]
     assert (await eve.get(f"/api/v1/tasks/{task['id']}/output")).status_code == 200
-    ends = {
+    ends: dict[str, tuple[str, str, dict[str, object] | None]] = {
         "removed": ("DELETE", f"/api/v1/groups/{group}/members/{house.eve.id}", None),
         "left": ("DELETE", f"/api/v1/shares/{group}", None),
         "deleted": ("DELETE", f"/api/v1/groups/{group}", None),

@@ -1,6 +1,8 @@
 /** Settings: what programs and machines sign in with, and what this browser remembers. */
 import { Page, Section } from "../components/Page";
 import { useMayAct, useMe } from "../features/auth/session";
+import { InvitationList } from "../features/people/InvitationList";
+import { PersonList } from "../features/people/PersonList";
 import { Password, Sessions } from "../features/settings/Account";
 import { ApiTokens } from "../features/settings/ApiTokens";
 import { EnrollmentTokens } from "../features/settings/EnrollmentTokens";
@@ -34,6 +36,16 @@ export function Settings() {
         <Section title="Enrolment tokens">
           <EnrollmentTokens />
         </Section>
+      )}
+      {me?.role === "admin" && (
+        <>
+          <Section title="People" id="people">
+            <PersonList />
+          </Section>
+          <Section title="Invitations" id="invitations">
+            <InvitationList />
+          </Section>
+        </>
       )}
     </Page>
   );

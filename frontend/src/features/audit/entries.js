@@ -42,6 +42,7 @@ export function exportUrl(filter) {
 export const KINDS = [
   { value: "", label: "Everything" },
   { value: "user", label: "People and sign-ins" },
+  { value: "invitation", label: "Invitations" },
   { value: "request", label: "Refused requests" },
   { value: "device", label: "Devices" },
   { value: "claim", label: "Claims" },
@@ -90,6 +91,13 @@ const DID = {
   "group.created": "made the group",
   "group.changed": "changed the group",
   "group.deleted": "deleted the group",
+  "group.member_added": "shared the group",
+  "group.member_changed": "gave a member another role in the group",
+  "group.member_removed": "stopped to share the group",
+  "group.left": "left the group",
+  "invitation.created": "invited",
+  "invitation.revoked": "revoked the invitation of",
+  "invitation.accepted": "accepted the invitation",
   "saved_command.created": "saved the command",
   "saved_command.deleted": "deleted the saved command",
   "run.started": "ran",
@@ -112,6 +120,7 @@ const OWN = new Set([
   "user.two_factor_enabled",
   "user.two_factor_disabled",
   "user.recovery_codes_made",
+  "invitation.accepted",
 ]);
 
 /** Who did it, as people say it. @param {Entry} entry */

@@ -10,11 +10,21 @@ import { ProblemBox } from "../../components/ProblemBox";
 import { acceptDevice, deleteDevice, rejectDevice } from "../devices/actions";
 import { useActOff } from "../devices/useActOff";
 import { DeleteWords } from "../devices/words";
+import { useAccess } from "./Access";
+import { useDeviceOff } from "./useDeviceOff";
 import classes from "./Device.module.css";
+
+/** @param {import("../../live/rows").Device} device @param {ReturnType<typeof useAccess>} access */
+function runOff(device, access) {
+  if (device.trust !== "trusted") return "Only a trusted device is given work.";
+  return access && !access.may_run ? "It is shared with you to look at, not to run on." : null;
+}
 
 /** @param {{ device: import("../../live/rows").Device, onGone: () => void }} props */
 export function DeviceActions({ device, onGone }) {
-  const off = useActOff();
+  const acting = useActOff();
+  const off = useDeviceOff(device);
+  const access = useAccess(device.id);
   const navigate = useNavigate();
   const [asking, setAsking] = useState(false);
   const accept = useMutation({ mutationFn: () => acceptDevice(device) });
@@ -41,7 +51,7 @@ export function DeviceActions({ device, onGone }) {
           </>
         )}
         <OffButton
-          off={off ?? (device.trust === "trusted" ? null : "Only a trusted device is given work.")}
+          off={acting ?? runOff(device, access)}
           size="compact-sm"
           variant="default"
           leftSection={<Icon name="play" size={14} />}

@@ -9,10 +9,11 @@ import { usePending } from "../../live";
 import { rename } from "../devices/actions";
 import { STATES } from "../devices/states";
 import { StateMark } from "../devices/StateMark";
-import { useActOff } from "../devices/useActOff";
+import { Access } from "./Access";
 import { DeviceActions } from "./DeviceActions";
 import { Owner } from "./Owner";
 import { TagEditor } from "./TagEditor";
+import { useDeviceOff } from "./useDeviceOff";
 import classes from "./Device.module.css";
 
 const NAME_MAX = 128;
@@ -34,13 +35,14 @@ export function DeviceHeader({ device, onGone }) {
         <Owner device={device} />
         <DeviceActions device={device} onGone={onGone} />
       </div>
+      <Access device={device} />
     </header>
   );
 }
 
 /** @param {{ device: Device }} props */
 function Name({ device }) {
-  const off = useActOff();
+  const off = useDeviceOff(device);
   const pending = usePending(device.id);
   const [before, setBefore] = useState(/** @type {string | null} */ (null));
   const change = useMutation({

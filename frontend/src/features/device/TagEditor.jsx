@@ -7,12 +7,12 @@ import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { changeTags } from "../devices/actions";
 import { fromAgent, parseTag } from "../devices/tags";
-import { useActOff } from "../devices/useActOff";
+import { useDeviceOff } from "./useDeviceOff";
 import classes from "./Device.module.css";
 
 /** @param {{ device: import("../../live/rows").Device }} props */
 export function TagEditor({ device }) {
-  const off = useActOff();
+  const off = useDeviceOff(device);
   const [text, setText] = useState(/** @type {string | null} */ (null));
   const [problem, setProblem] = useState("");
   const change = useMutation({

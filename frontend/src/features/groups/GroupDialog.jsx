@@ -46,7 +46,7 @@ function Form({ ids, onDone }) {
     >
       <Stack gap="md">
         <span className="muted">
-          A group is a name that only you have. Run on it with <code>group=name</code>, here and on the command line.
+          A group is a name for devices. Run on it with <code>group=name</code>, here and on the command line.
         </span>
         {groups.error && <ProblemBox error={groups.error} what="Your groups are not known." />}
         {fixed.length > 0 && (

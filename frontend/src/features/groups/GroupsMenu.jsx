@@ -1,4 +1,4 @@
-/** The groups there are: take one, rename it, forget it, keep what is described or picked now as another. */
+/** The groups there are: take one, rename it, share it, forget it, keep what is described or picked now as another. */
 import { useRef, useState } from "react";
 import { ActionIcon, Button, Popover, TextInput } from "@mantine/core";
 import { Icon } from "../../components/Icon";
@@ -6,6 +6,8 @@ import { InlineEdit } from "../../components/InlineEdit";
 import { ProblemBox } from "../../components/ProblemBox";
 import { plural } from "../../lib/text";
 import { NAME_MAX, changeGroup, createGroup, deleteGroup } from "./api";
+import { SharedWith } from "./SharedWith";
+import { SharedWithMe } from "./SharedWithMe";
 import { useGroupChange, useGroups } from "./useGroups";
 import classes from "./GroupsMenu.module.css";
 
@@ -33,6 +35,7 @@ export function GroupsMenu({ members, onTake }) {
           }}
           onForgotten={() => field.current?.focus()} // the button that was pressed goes with its row
         />
+        <SharedWithMe />
         <Keep field={field} members={members} />
       </Popover.Dropdown>
     </Popover>
@@ -65,7 +68,8 @@ function List(acts) {
 
 /** @param {Acts & { group: import("./api").Group }} props */
 function Row({ group, onTake, onForgotten }) {
-  const { id, name, selector, total } = group;
+  const { id, name, selector, total, members } = group;
+  const [sharing, setSharing] = useState(false);
   const rename = useGroupChange((/** @type {string} */ text) => changeGroup(id, { name: text }));
   const forget = useGroupChange(() => deleteGroup(id), onForgotten);
   const error = rename.error ?? forget.error;
@@ -76,10 +80,20 @@ function Row({ group, onTake, onForgotten }) {
           <button type="button" className={classes.take} onClick={() => onTake(name)}>
             <span className="cut">{name}</span>
             <span className={classes.what}>
-              {plural(total, "device")} · {selector === null ? "picked" : <span className="mono">{selector}</span>}
+              {plural(total, "device")} · {members > 0 && `shared with ${members} · `}
+              {selector === null ? "picked" : <span className="mono">{selector}</span>}
             </span>
           </button>
         </InlineEdit>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label={`Share the group ${name}`}
+          aria-expanded={sharing}
+          onClick={() => setSharing(!sharing)}
+        >
+          <Icon name="person" />
+        </ActionIcon>
         <ActionIcon
           variant="subtle"
           color="gray"
@@ -90,6 +104,7 @@ function Row({ group, onTake, onForgotten }) {
           <Icon name="trash" />
         </ActionIcon>
       </div>
+      {sharing && <SharedWith group={group} />}
       {error && <ProblemBox error={error} what="The group stays as it was." />}
     </li>
   );

@@ -36,14 +36,18 @@ export default function DeviceTasks({ device }) {
       <ol className={classes.list} data-testid="device-tasks">
         {tasks.map((task) => (
           <li key={task.id} className={classes.row}>
-            <Link
-              to="/runs/$runId"
-              params={{ runId: task.run_id }}
-              search={{ task: task.id }}
-              className={classes.title}
-            >
-              {task.run_title}
-            </Link>
+            {task.readable ? (
+              <Link
+                to="/runs/$runId"
+                params={{ runId: task.run_id }}
+                search={{ task: task.id }}
+                className={classes.title}
+              >
+                {task.run_title}
+              </Link>
+            ) : (
+              <span className={classes.theirs}>A run of {task.created_by}</span>
+            )}
             <TaskMark state={task.state} />
             <span className={classes.why}>{readable([task.reason, task.next_event].filter(Boolean).join(" · "))}</span>
             <span className="muted">
