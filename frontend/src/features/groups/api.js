@@ -17,8 +17,8 @@ export const NAME_MAX = 100;
 
 /** @type {{ value: MemberRole, label: string }[]} */
 export const MEMBER_ROLES = [
-  { value: "viewer", label: "looks" },
-  { value: "operator", label: "looks and runs" },
+  { value: "viewer", label: "viewer" },
+  { value: "operator", label: "operator" },
 ];
 
 export const listGroups = () => ask(api.GET("/api/v1/groups"));
