@@ -1,7 +1,9 @@
 """A thousand connections that begin and do not go on: the agents beside them do not notice.
 
 What else this machine does is felt by everybody on it. So their latencies are compared with those of the agents of
-another server, which has no such guests, at the same time.
+another server, which has no such guests, at the same time. On a busy machine a p99 is made of the few moments in which
+one of both servers was not let run, and all its agents wait for the same moment. So where the first seconds show a
+difference, more are added, and all of them count: what the guests cost they cost all the time.
 """
 
 import asyncio
@@ -32,6 +34,9 @@ GROWTH_MIB = 64
 MEDIAN_FLOOR_S, P99_FLOOR_S = 0.01, 0.05
 """Below these a median or a p99 says more about this machine than about the server."""
 BEATS_PER_S = 10
+ROUND_S = 4.0
+"""Short enough that the guests of a round stay until its end."""
+ROUNDS_MAX = 8
 
 
 class Agents:
@@ -102,12 +107,43 @@ async def half_open(server: ServerProcess, addresses: Sequence[str]) -> AsyncIte
         await crowd.close()
 
 
-async def assert_not_slower(visited: Place, peace: Place, for_s: float) -> None:
-    """Less than twice the latencies of those that are left in peace, over the same time."""
-    here, there = await asyncio.gather(visited.agents.latencies(for_s), peace.agents.latencies(for_s))
-    p99_here_s, p99_there_s = (statistics.quantiles(latencies, n=100)[98] for latencies in (here, there))
-    assert p99_here_s < 2 * max(p99_there_s, P99_FLOOR_S)
-    assert statistics.median(here) < 2 * max(statistics.median(there), MEDIAN_FLOOR_S)
+class Comparison:
+    """All that was measured here and there."""
+
+    def __init__(self, visited: Agents, peace: Agents) -> None:
+        self._visited = visited
+        self._peace = peace
+        self._here: list[float] = []
+        self._there: list[float] = []
+
+    async def go_on(self, for_s: float) -> None:
+        """Measure both over the same time, beside what was measured before."""
+        here, there = await asyncio.gather(self._visited.latencies(for_s), self._peace.latencies(for_s))
+        self._here += here
+        self._there += there
+
+    def slower(self) -> str:
+        """In what the visited are twice as slow as those that are left in peace, or more; nothing if in nothing."""
+        p99_here_s, p99_there_s = (statistics.quantiles(all_s, n=100)[98] for all_s in (self._here, self._there))
+        median_here_s, median_there_s = statistics.median(self._here), statistics.median(self._there)
+        found = []
+        if p99_here_s >= 2 * max(p99_there_s, P99_FLOOR_S):
+            found.append(f"p99 {p99_here_s:.3f} s instead of {p99_there_s:.3f} s")
+        if median_here_s >= 2 * max(median_there_s, MEDIAN_FLOOR_S):
+            found.append(f"median {median_here_s:.3f} s instead of {median_there_s:.3f} s")
+        return ", ".join(found)
+
+
+async def assert_not_slower(visited: Place, peace: Place, crowd: HalfOpen) -> None:
+    """Less than twice the latencies of those that are left in peace, while a thousand are held."""
+    compared = Comparison(visited.agents, peace.agents)
+    for _ in range(ROUNDS_MAX):
+        await crowd.fill(HALF_OPEN)
+        await compared.go_on(ROUND_S)
+        assert crowd.open_now > HALF_OPEN * 0.9, "nothing was proved about so many"
+        if not compared.slower():
+            return
+    raise AssertionError(compared.slower())
 
 
 async def assert_one_address_cannot_hold_many(server: ServerProcess) -> None:
@@ -131,9 +167,7 @@ async def test_fault_18_agents_do_not_notice_a_thousand_half_open_connections(pl
     await visited.agents.latencies(0.5)
     resident = resident_mib(server.pid)
     async with half_open(server, ADDRESSES) as crowd:
-        await crowd.fill(HALF_OPEN)
-        await assert_not_slower(visited, peace, for_s=4)
-        assert crowd.open_now > HALF_OPEN * 0.9, "nothing was proved about so many"
+        await assert_not_slower(visited, peace, crowd)
         await assert_one_address_cannot_hold_many(server)
         assert await visited.agents.latencies(0.5)
         await eventually(lambda: not crowd.open_now, within_s=DEADLINE_S + 10, what="an end of each")
@@ -158,7 +192,9 @@ async def test_fault_18_for_a_minute_and_from_new_connections_all_the_time(place
                 await asyncio.sleep(0.1)
 
         filling = group.create_task(refill())
-        await assert_not_slower(visited, peace, for_s=60)
+        compared = Comparison(visited.agents, peace.agents)
+        await compared.go_on(60)
+        assert not compared.slower()
         filling.cancel()
     assert crowd.opened > HALF_OPEN * 4
     assert resident_mib(server.pid, peak=True) - resident < GROWTH_MIB

@@ -16,6 +16,8 @@ _HEAD = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\
 KINDS = ("silent", "slow", "upgraded")
 """It says nothing; it sends a byte of a request now and then; it is a websocket and says nothing."""
 DRIBBLE_S = 1.0
+AT_ONCE = 20
+"""So many are opened together: the first must still be there when the last has come."""
 
 
 class HalfOpen:
@@ -37,13 +39,16 @@ class HalfOpen:
 
     async def fill(self, count: int) -> None:
         """Open more, until so many are held."""
-        while self.open_now < count:
-            kind, address = next(self._kinds), next(self._addresses)
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address, 0))
-            self.opened += 1
-            task = asyncio.create_task(self._hold(kind, reader, writer))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        while (missing := count - self.open_now) > 0:
+            await asyncio.gather(*(self._open() for _ in range(min(missing, AT_ONCE))))
+
+    async def _open(self) -> None:
+        kind, address = next(self._kinds), next(self._addresses)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address, 0))
+        self.opened += 1
+        task = asyncio.create_task(self._hold(kind, reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Let all of them go."""
