@@ -1,6 +1,9 @@
 """The rules of a policy: what they forbid, what they bring along, and that none of them is misread."""
 
+import re
+import tomllib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -187,3 +190,15 @@ def test_what_cannot_be_read_counts_as_a_policy_that_lets_nothing_run() -> None:
         report = report_of(text)
         assert report and report.error and report.rules is None
         assert summary(report).startswith("unusable, nothing runs")
+
+
+def test_the_guide_names_every_rule_and_its_example_is_one() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", guide))))
+    assert {field.encode_name for field in msgspec.structs.fields(Policy)} <= named
+    lines = guide.partition('    runs = "signed"\n')[2].partition("## ")[0].splitlines()
+    example = tomllib.loads('runs = "signed"\n' + "\n".join(line.strip() for line in lines))
+    example["operator"][0]["key"] = KEY
+    policy = parse(example)
+    assert policy.hours and policy.hours.days == ["mon", "tue", "wed", "thu"]
+    assert policy.operator[0].until == datetime(2027, 12, 31, tzinfo=UTC)
