@@ -8,14 +8,19 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from delivery import console, fleets, report
+from delivery.progress import say
 from footprint import salt
+from footprint.subjects import NotMeasured
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache"
+_SAID_EACH = 10
 sys.path.append(str(ROOT))
 
 from tests.support import postgres  # noqa: E402 - its folder is known only now
@@ -23,16 +28,20 @@ from tests.support import postgres  # noqa: E402 - its folder is known only now
 
 async def main(options: argparse.Namespace) -> int:
     """Print the figures; 0 when all that was to be measured was."""
-    few, many, crowd, rounds = options.few, options.many, options.simulated, options.rounds
-    installed = salt.install(CACHE / "salt") if options.salt else salt.Missing("left out by --no-salt")
+    few, many, crowd = options.few, options.many, options.simulated
+    missing = "left out by --no-salt"
+    if options.salt:
+        say("looking for Salt, which is installed once")
+    installed = salt.install(CACHE / "salt") if options.salt else salt.Missing(missing)
+    rounds = Rounds(options.rounds, options.budget)
     with tempfile.TemporaryDirectory(prefix="deployx-bench-") as name:
         folder = Path(name)
-        print(report.circumstances(rounds, report.fsync_ms(folder)), flush=True)
+        print(report.circumstances(options.rounds, report.fsync_ms(folder)), flush=True)
         async with fleets.server(folder / "server") as at, fleets.agents(at, folder, many):
             some = {"device_ids": await at.device_ids(few)}
-            on_few = await _rounds(rounds, lambda: at.by_rest(some, few))
-            ours = await _rounds(rounds, lambda: at.by_rest({"selector": "*"}, many))
-            by_cli = await _rounds(rounds, lambda: at.by_cli(many))
+            on_few = await rounds.of(f"{few} agents", lambda: at.by_rest(some, few))
+            ours = await rounds.of(f"{many} agents", lambda: at.by_rest({"selector": "*"}, many))
+            by_cli = await rounds.of(f"{many} agents, `deployx run`", lambda: at.by_cli(many))
         rows: list[report.Row] = [
             (f"DeployX, {few} agents", on_few),
             (f"DeployX, {many} agents", ours),
@@ -46,20 +55,25 @@ async def main(options: argparse.Namespace) -> int:
                 goals.append(report.against_goal(in_crowd, crowd, database))
             else:
                 goals.append(f"{database}: not measured, its server programs are not installed.")
-        if isinstance(installed, Path):
-            async with fleets.minions(installed, folder, many) as at_salt:
-                theirs = await _rounds(options.salt_rounds, lambda: console.by_salt(installed, at_salt, many))
-            rows.append((f"Salt {salt.VERSION}, {many} minions, `salt`", theirs))
+        theirs: list[float] = []
+        if isinstance(installed, salt.Missing):
+            missing = installed.why
+        else:
+            try:
+                async with fleets.minions(installed, folder, many) as at_salt:
+                    theirs = await Rounds(options.salt_rounds, options.budget).of(
+                        f"{many} Salt minions", lambda: console.by_salt(installed, at_salt, many)
+                    )
+                rows.append((f"Salt {salt.VERSION}, {many} minions, `salt`", theirs))
+            except NotMeasured as why:
+                missing = str(why)
     print(report.table(rows))
-    if isinstance(installed, salt.Missing):
-        print(f"Salt: not measured, {installed.why}")
-    else:
-        print(report.against_salt(ours, by_cli, theirs, many))
+    print(report.against_salt(ours, by_cli, theirs, many) if theirs else f"Salt: not measured, {missing}")
     print("\n".join(goals))
     return 0
 
 
-async def _crowded(folder: Path, database: str, agents: int, rounds: int) -> list[float]:
+async def _crowded(folder: Path, database: str, agents: int, rounds: "Rounds") -> list[float]:
     """The times of simulated agents; none where there is no such database."""
     with contextlib.ExitStack() as stack:
         url = ""
@@ -69,18 +83,38 @@ async def _crowded(folder: Path, database: str, agents: int, rounds: int) -> lis
             except postgres.PostgresMissing:
                 return []
         async with fleets.server(folder / database, url) as at, fleets.simulated(at, folder, agents):
-            return await _rounds(rounds, lambda: at.by_rest({"selector": "*"}, agents))
+            title = f"{agents} simulated agents, {database}"
+            return await rounds.of(title, lambda: at.by_rest({"selector": "*"}, agents))
 
 
-async def _rounds(rounds: int, once: Callable[[], Awaitable[float]]) -> list[float]:
-    """The times of each round; a first one, which fills caches, is thrown away."""
-    return [await once() for _ in range(rounds + 1)][1:]
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How often something is measured: no round is begun once ``budget_s`` are over."""
+
+    count: int
+    budget_s: float
+
+    async def of(self, title: str, once: Callable[[], Awaitable[float]]) -> list[float]:
+        """The times of each round; a first one, which fills caches, is thrown away."""
+        give_up = time.monotonic() + self.budget_s
+        say(f"{title}: {self.count} rounds")
+        await once()
+        times: list[float] = []
+        while len(times) < self.count:
+            if times and time.monotonic() > give_up:
+                say(f"{title}: enough after {self.budget_s:g} s, and {len(times)} rounds")
+                break
+            times.append(await once())
+            if len(times) % _SAID_EACH == 0:
+                say(f"{title}: round {len(times)} of {self.count}")
+        return times
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="rounds that count")
     parser.add_argument("--salt-rounds", type=int, default=7, help="the same, of Salt")
+    parser.add_argument("--budget", type=float, default=300, help="seconds after which a step begins no further round")
     parser.add_argument("--few", type=int, default=10, help="real agents in the smallest fleet")
     parser.add_argument("--many", type=int, default=50, help="real agents, and Salt minions, in the next")
     parser.add_argument("--simulated", type=int, default=1000, help="simulated agents in the largest")

@@ -7,19 +7,24 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from delivery.console import Console
+from delivery.progress import say
 from footprint import children, servers, subjects
 from footprint.servers import free_port
-from footprint.subjects import Start
+from footprint.subjects import NotMeasured, Start
 
 STARTING_AT_ONCE = 4
+_SAID_EACH = 10
 _SERVER = Path(sys.executable).parent / "deployx-server"
 _EMAIL, _PASSWORD = "bench@example.test", "a password for a benchmark"
-_READY_S = 600.0
+_READY_S = 120.0
+_FLEET_S = 900.0
+"""How long a whole fleet may take to start: Salt's 50 minions take minutes."""
 
 
 @contextlib.asynccontextmanager
 async def server(folder: Path, database_url: str = "") -> AsyncIterator[Console]:
     """A DeployX server, on SQLite unless another database is named, and somebody who may start runs there."""
+    say(f"a server starts, on {'PostgreSQL' if database_url else 'SQLite'}")
     folder.mkdir()
     port = free_port()
     env = children.environment(
@@ -54,15 +59,19 @@ async def simulated(console: Console, folder: Path, count: int) -> AsyncIterator
     """Simulated agents, all in one process."""
     env = children.environment(enrollment_token=await console.enrollment_token(count))
     command = (_SERVER, "sim", "--url", console.url, "--agents", str(count), "--idle", "--seconds", "0")
+    say(f"{count} simulated agents start")
     async with children.running(command, env, folder) as process:
-        await children.said(process, f"{count} of {count} agents are there", _READY_S)
+        await children.said(process, f"{count} of {count} agents are there", _FLEET_S)
         async with _drained(process):
             yield
 
 
 @contextlib.asynccontextmanager
 async def minions(programs: Path, folder: Path, count: int) -> AsyncIterator[Path]:
-    """A Salt master with Salt's own number of workers, and minions; the folder of its configuration."""
+    """A Salt master with Salt's own number of workers, and minions; the folder of its configuration.
+
+    Raises NotMeasured when they do not start.
+    """
     master_folder = folder / "master"
     async with (
         servers.salt_master(programs, master_folder, worker_threads=5) as master,
@@ -74,9 +83,12 @@ async def minions(programs: Path, folder: Path, count: int) -> AsyncIterator[Pat
 @contextlib.asynccontextmanager
 async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: int) -> AsyncIterator[None]:
     turn = asyncio.Semaphore(STARTING_AT_ONCE)
+    there = 0
+    say(f"{count} {name}s start, {STARTING_AT_ONCE} at once")
     async with contextlib.AsyncExitStack() as stack:
 
         async def one(number: int) -> None:
+            nonlocal there
             own = folder / f"{name}-{number}"
             own.mkdir()
             what = start(own)
@@ -85,8 +97,18 @@ async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: 
                 process = await stack.enter_async_context(children.running(what.command, env, own))
                 await children.said(process, what.registered, _READY_S)
                 await stack.enter_async_context(_drained(process))
+            there += 1
+            if there % _SAID_EACH == 0 or there == count:
+                say(f"{there} of {count} {name}s are there")
 
-        await asyncio.gather(*(one(number) for number in range(count)))
+        try:
+            async with asyncio.timeout(_FLEET_S), asyncio.TaskGroup() as starting:
+                for number in range(count):
+                    starting.create_task(one(number))
+        except TimeoutError:
+            raise NotMeasured(f"{there} of {count} {name}s were there after {_FLEET_S:g} s") from None
+        except ExceptionGroup as errors:
+            raise NotMeasured(f"{there} of {count} {name}s were there: {errors.exceptions[0]}") from None
         yield
 
 
