@@ -5,6 +5,7 @@ machine will refuse. Pure but for the time zones of the system. Invariants: a ke
 policy unusable; rules that protect nothing without another one bring that one along, or are refused.
 """
 
+import math
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
@@ -12,9 +13,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from deployx_protocol import checks
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.messages import Message
-from deployx_protocol.signed_runs import Asked, Moment, key_id
+from deployx_protocol.signed_runs import Asked, Moment, key_id, plausible
 from deployx_protocol.tasks import TaskCode
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -23,7 +25,9 @@ KEYS_MAX = 32
 SCRIPTS_MAX = 100
 USERS_MAX = 100
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+PATH_MAX = 500
+ERROR_MAX = 500
 Clock = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 
 
@@ -51,6 +55,11 @@ class Operator(Struct, frozen=True, forbid_unknown_fields=True):
     until: Moment | None = None
     """From then on it does not count."""
 
+    def __post_init__(self) -> None:
+        checks.printable(self.name, "name", 64)
+        if self.until:
+            plausible(self.until)
+
     @property
     def key_id(self) -> str:
         """By what the key is named."""
@@ -67,6 +76,10 @@ class ListedScript(Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the server may pass arguments."""
     env: Annotated[list[str], Meta(max_length=64)] = []
     """Variables that the server may set."""
+
+    def __post_init__(self) -> None:
+        for word in (*self.interpreter, *self.env, *([self.name] if self.name else [])):
+            checks.printable(word, "a word in script", PATH_MAX)
 
 
 class Hours(Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +146,11 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hours: Hours | None = None
 
     def __post_init__(self) -> None:
+        for name in self.users or ():
+            checks.printable(name, "a name in users", 64)
+        checks.printable(self.stop_file, "stop_file", PATH_MAX, empty=True)
+        if self.max_timeout_s is not None and not math.isfinite(self.max_timeout_s):
+            raise ValueError("`max_timeout_s` has to be a number of seconds")
         signed = Demand.SIGNED in (self.runs, self.releases)
         if self.operator and not signed:
             raise ValueError('`operator` names keys that nothing asks for; say runs = "signed"')
@@ -172,6 +190,11 @@ class PolicyReport(Message, frozen=True, kw_only=True):
     """Whose rights a task has that names no user."""
     rules: Policy | None = None
 
+    def __post_init__(self) -> None:
+        lengths = {"file": PATH_MAX, "sha256": 64, "error": ERROR_MAX, "stop": PATH_MAX, "user": 128}
+        for field, longest in lengths.items():
+            checks.printable(getattr(self, field), field, longest, empty=True)
+
 
 class Refusal(NamedTuple):
     """Why a task is not run here."""
@@ -194,7 +217,7 @@ def report_of(text: str) -> PolicyReport | None:
         return None
     try:
         return msgspec.json.decode(text, type=PolicyReport)
-    except (msgspec.DecodeError, InvalidPayload):
+    except (msgspec.DecodeError, InvalidPayload, RecursionError):
         return PolicyReport(file="", error="This server does not understand it; upgrade the server.")
 
 

@@ -22,6 +22,8 @@ CLOCKS_DIFFER_S = 120.0
 """How far the clocks of a signer and of a device may be apart."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
+_YEARS = range(2000, 9000)
+"""What lies further away cannot be reckoned with."""
 
 
 class Asked(NamedTuple):
@@ -93,6 +95,8 @@ class SignedRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InvalidPayload("The number of what was signed is not 32 hexadecimal digits.")
         if not 0 < len(self.targets) <= limits.SIGNED_DEVICES_MAX:
             raise InvalidPayload(f"A signed run is for 1 to {limits.SIGNED_DEVICES_MAX} devices.")
+        plausible(self.issued_at)
+        plausible(self.expires_at)
         if not timedelta(0) < self.expires_at - self.issued_at <= timedelta(seconds=limits.RUN_EXPIRES_MAX_S):
             raise InvalidPayload("What was signed holds for no time, or for more than 30 days.")
 
@@ -118,8 +122,14 @@ def read(envelope: Envelope) -> SignedRun:
         raise InvalidPayload(f"The envelope carries {envelope.payloadType[:80]!r}, which is no run.")
     try:
         return msgspec.json.decode(envelope.body(), type=SignedRun)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPayload(f"What was signed cannot be read as a run: {str(error).rstrip('.')}.") from None
+
+
+def plausible(moment: datetime) -> None:
+    """Raises InvalidPayload for a year in which nobody signs anything."""
+    if moment.year not in _YEARS:
+        raise InvalidPayload(f"The year {moment.year} is not one of ours.")
 
 
 def key_id(public_key: str) -> str:

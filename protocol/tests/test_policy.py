@@ -18,6 +18,7 @@ from deployx_protocol.signed_runs import Asked
 from deployx_protocol.tasks import TaskCode
 
 NOW = datetime(2026, 11, 29, 4, 0, tzinfo=UTC)  # a Sunday
+FAR = datetime(9999, 1, 1, tzinfo=UTC)
 SHA, OTHER_SHA, KEY = "a" * 64, "b" * 64, "c" * 64
 LISTED = {"scripts": "listed", "script": [{"sha256": SHA, "interpreter": ["bash"]}]}
 
@@ -93,6 +94,11 @@ def test_a_list_of_scripts_leaves_no_way_around_it() -> None:
         ({"script": [{"sha256": SHA, "interpreter": ["sh"]}]}, 'say scripts = "listed"'),
         ({"scripts": "listed", "script": [{"sha256": SHA, "interpreter": []}]}, "length"),
         ({"threshold": 0}, ">= 1"),
+        ({"max_timeout_s": float("nan")}, ">= 1.0"),
+        ({"max_timeout_s": float("inf")}, "number of seconds"),
+        ({"users": ["a\u202eb"]}, "cannot be shown"),
+        ({"runs": "signed", "operator": [{"name": "a\nb", "key": KEY}]}, "cannot be shown"),
+        ({"runs": "signed", "operator": [{"name": "a", "key": KEY, "until": FAR}]}, "year"),
         ({"stop_file": "stop"}, "absolute"),
         ({"hours": {"from": "25:00", "to": "04:00", "zone": "UTC"}}, "match"),
         ({"hours": {"from": "04:00", "to": "04:00", "zone": "UTC"}}, "span"),
@@ -186,7 +192,17 @@ def test_a_report_travels_and_is_told_in_words() -> None:
 
 def test_what_cannot_be_read_counts_as_a_policy_that_lets_nothing_run() -> None:
     assert report_of("") is None
-    for text in ("{", "[]", '{"file": "x", "rules": {"tomorrows": true}}'):
+    odd = [
+        "{",
+        "[]",
+        '{"file": "x", "rules": {"tomorrows": true}}',
+        '{"file": "x\\u0000"}',
+        '{"file": "x", "stop": "\\u202e"}',
+        '{"file": "' + "x" * 501 + '"}',
+        '{"file": "x", "later": ' + "[" * 12_000,
+        '{"file": "x", "later": ' + "[" * 11_000 + "]" * 11_000 + "}",
+    ]
+    for text in odd:
         report = report_of(text)
         assert report and report.error and report.rules is None
         assert summary(report).startswith("unusable, nothing runs")

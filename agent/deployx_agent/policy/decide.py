@@ -5,7 +5,7 @@ with what was signed, field by field, so a server can pass a signed run on, late
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from nacl.exceptions import BadSignatureError
@@ -143,4 +143,4 @@ def _bad(why: str) -> Refusal:
 
 
 def _at(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

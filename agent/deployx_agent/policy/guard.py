@@ -86,15 +86,15 @@ class Guard:
         stop = self._file.stopped_by(found)
         if found is None and not stop:
             return None
-        from deployx_protocol.policy import PolicyReport
+        from deployx_protocol.policy import ERROR_MAX, PATH_MAX, PolicyReport
 
         found = found or Found(self._file.path)
         return PolicyReport(
-            file=str(found.path),
+            file=_shown(str(found.path), PATH_MAX),
             sha256=found.sha256,
-            error=found.error,
-            stop=stop,
-            user=self._user,
+            error=_shown(found.error, ERROR_MAX),
+            stop=_shown(stop, PATH_MAX),
+            user=_shown(self._user, 128),
             rules=found.policy,
         )
 
@@ -108,7 +108,7 @@ class Guard:
             from deployx_protocol.policy import PolicyReport
             from deployx_protocol.policy_words import summary
 
-            said = summary(PolicyReport(file=str(found.path), rules=found.policy))
+            said = summary(PolicyReport(file="", rules=found.policy))
             self._log.info(f"Policy of this machine: {said}", file=found.path, sha256=found.sha256[:16])
 
 
@@ -118,8 +118,12 @@ def told(report: "PolicyReport | None") -> tuple[str, dict[str, str]]:
         return "", {}
     from deployx_protocol.policy_words import summary
 
-    line = "".join(character if character.isprintable() else "?" for character in summary(report))
-    return msgspec.json.encode(report).decode(), {"policy": line[:_SUMMARY_MAX].strip()}
+    return msgspec.json.encode(report).decode(), {"policy": _shown(summary(report), _SUMMARY_MAX)}
+
+
+def _shown(text: str, longest: int) -> str:
+    """One line that may be sent: it may quote anything."""
+    return "".join(character if character.isprintable() else "?" for character in text)[:longest].strip()
 
 
 def own_user() -> str:
