@@ -14,6 +14,7 @@ from app import tls
 from app.tls import Certificate, UnusableCertificate
 from tests.support.authority import Authority
 from tests.support.node import eventually
+from tests.support.rawlink import RawLink
 from tests.support.server import PASSWORD
 
 
@@ -38,6 +39,12 @@ def test_everything_goes_over_its_own_certificate(server: Any, authority: Author
             assert client.post("/api/v1/auth/login", json=login).status_code == 200
             token = client.post("/api/v1/enrollment-tokens", json={"name": "x"}, headers={"origin": serving.url})
             assert token.json()["origin"] == serving.url
+
+        async def link_answers() -> bool:
+            async with RawLink.connected(serving.url, ssl=trusting) as link:
+                return await link.alive()
+
+        assert asyncio.run(link_answers())
         with httpx2.Client(base_url=serving.url) as client, pytest.raises(httpx2.ConnectError):
             client.get("/healthz")
         plain = httpx2.Client(base_url=serving.url.replace("https", "http"))
