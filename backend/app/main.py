@@ -56,6 +56,7 @@ from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
 from app.tasks.reports import ReportService
 from app.tasks.retention import WorkRetention
+from app.tasks.withdrawing import Withdrawing
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa, unanswered
 from app.web.middleware import RequestFrame
@@ -153,6 +154,8 @@ def create_app(settings: Settings) -> FastAPI:
     bus.subscribe(publisher.hinted)
     bus.subscribe(run_publisher.hinted)
     bus.subscribe(runs.news.hinted)
+    withdrawing = Withdrawing(runs.cancelling)
+    bus.subscribe(withdrawing.hinted)
     prunings = [
         accounts.prune,
         statistics.prune,
@@ -185,6 +188,7 @@ def create_app(settings: Settings) -> FastAPI:
                     group.create_task(supervised("publisher", publisher.run)),
                     group.create_task(supervised("run_publisher", run_publisher.run)),
                     group.create_task(supervised("dashboards", dashboards.watch_sessions)),
+                    group.create_task(supervised("withdrawing", withdrawing.run)),
                     group.create_task(supervised("housekeeping", housekeeping.run)),
                 ]
                 yield

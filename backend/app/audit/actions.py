@@ -53,6 +53,7 @@ class Action(StrEnum):
     SAVED_COMMAND_DELETED = "saved_command.deleted"
     RUN_STARTED = "run.started"
     RUN_CANCELLED = "run.cancelled"
+    RUN_WITHDRAWN = "run.withdrawn"
     TASK_CANCELLED = "task.cancelled"
     RUN_REFUSED = "run.refused"
     OUTPUT_READ = "output.read"

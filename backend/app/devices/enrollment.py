@@ -15,6 +15,7 @@ from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.models import Device, EnrollmentToken
 from app.errors import InvalidInput, NotFound
+from app.groups.scopes import scope_of
 from app.settings import Settings
 from app.uow import UnitOfWork
 from deployx_protocol import origins, tokens
@@ -113,12 +114,14 @@ class EnrollmentService:
         return rows[:limit], cursors.write(_LIST, (last_row.created_at, last_row.id))
 
     async def get(self, principal: Principal, token_id: str) -> tuple[EnrollmentToken, list[Device]]:
-        """A token and the devices that enrolled with it. Raises NotFound."""
+        """A token and the devices that enrolled with it, as far as they are seen. Raises NotFound."""
         async with self._db.read() as session:
             row = await session.scalar(_visible(principal).filter_by(id=token_id))
             if row is None:
                 raise NotFound("There is no such enrolment token.")
-            devices = await session.scalars(sa.select(Device).filter_by(enrollment_token_id=token_id).limit(500))
+            scope = await scope_of(session, principal)
+            enrolled = scope.limit(sa.select(Device)).where(Device.enrollment_token_id == token_id)
+            devices = await session.scalars(enrolled.order_by(Device.id).limit(500))
             return row, list(devices)
 
     async def revoke(self, principal: Principal, token_id: str) -> None:

@@ -1,11 +1,12 @@
 """Calling tasks off: what waits on the server ends at once, what a device has is ended by the device, which says so."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import structlog
 
 from app.accounts.principal import Principal
-from app.audit.actions import Action
+from app.audit.actions import SERVER, Action
 from app.clock import Clock, utcnow
 from app.errors import IllegalTransition, NotFound
 from app.groups.scopes import scope_of
@@ -56,6 +57,18 @@ class Cancelling:
             await self._cancel(unit, [task_id], runs)
             unit.record(principal.actor, Action.TASK_CANCELLED, task_id, task.device_name, run_id=task.run_id)
         log.info("task.cancelled", task_id=task_id, user_id=principal.user_id)
+
+    async def withdraw(self, user_id: int) -> None:
+        """Call off what this user has waiting on devices of others that they may not run on any more."""
+        async with self._uow.begin() as unit:
+            waiting = await runs_repository.unshared(unit.session, user_id)
+            if waiting:
+                runs = await repository.lock_runs(unit.session, sorted(set(waiting.values())))
+                await self._cancel(unit, sorted(waiting), runs)
+                for run_id, tasks in sorted(Counter(waiting.values()).items()):
+                    unit.record(SERVER, Action.RUN_WITHDRAWN, run_id, runs[run_id].title, tasks=tasks)
+        if waiting:
+            log.info("run.withdrawn", tasks=len(waiting), user_id=user_id)
 
     async def _cancel(self, unit: Unit, task_ids: Collection[str], runs: Mapping[str, Run]) -> None:
         now = self._clock()

@@ -14,10 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app import cursors
+from app.accounts.models import User
+from app.accounts.permissions import Permission, granted
 from app.db import insert_new
 from app.devices.models import Device
-from app.devices.scope import EVERYONE, Scope
+from app.devices.scope import EVERYONE, Right, Scope
 from app.devices.views import presence
+from app.groups.scopes import of_user
 from app.tasks import repository
 from app.tasks.models import Run, Script, Task
 from app.tasks.reasons import Circumstances, DeviceNow
@@ -168,6 +171,21 @@ async def task(session: AsyncSession, scope: Scope, task_id: str) -> Task | None
 async def unfinished(session: AsyncSession, run_id: str) -> list[str]:
     """The ids of a run's tasks that are not over."""
     return list(await session.scalars(sa.select(Task.id).where(Task.run_id == run_id, repository.UNFINISHED)))
+
+
+async def unshared(session: AsyncSession, user_id: int) -> dict[str, str]:
+    """Task id → run id of what this user has queued on devices of others that they may not run on any more."""
+    role = await session.scalar(sa.select(User.role).where(User.id == user_id)) or ""
+    if Permission.DEVICES_ALL in granted(role):
+        return {}
+    scope = await of_user(session, user_id)
+    query = (
+        sa.select(Task.id, Task.run_id)
+        .join(Run)
+        .join(Device)
+        .where(Run.user_id == user_id, Run.finished_at.is_(None), Task.borrowed, repository.QUEUED)
+    )
+    return {row.id: row.run_id for row in await session.execute(query.where(sa.not_(scope.holds(Right.RUN))))}
 
 
 async def unfinished_of(session: AsyncSession, device_ids: Collection[int], run_ids: Collection[str]) -> dict[str, str]:

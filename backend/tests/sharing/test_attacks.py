@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.audit.models import AuditEntry
+from app.tasks.models import Task
 from tests.sharing.conftest import House
 from tests.support import rows
+from tests.support.node import eventually
 from tests.web.test_permissions import ALLOWED
 
 SECRETS = ("the-secret-of-bob", "device-00009", "agent-00009", "machine-00009")
@@ -210,3 +213,49 @@ async def test_threat_15_a_member_who_is_demoted_runs_nothing_any_more(house: Ho
     assert await statuses(house, house.eve, ("POST", "/api/v1/runs", run)) == [403]
     access = (await house.as_(house.eve).get(f"/api/v1/devices/{house.hers[0].id}/access")).json()
     assert (access["may_run"], access["may_change"]) == (False, False)
+
+
+@pytest.mark.parametrize("how", ["removed", "viewer", "unpicked"])
+async def test_threat_15_what_a_former_operator_left_waiting_is_never_run(how: str, house: House) -> None:
+    """The device is away: what waits for it is called off, and what is still shared is left alone."""
+    kept, lost = house.hers[0].id, house.hers[2].id
+    first = await house.group(house.ada, "kept", device_ids=[kept])
+    second = await house.group(house.ada, "lost", device_ids=[lost])
+    for group in (first, second):
+        await house.share(house.ada, group, house.eve, "operator")
+    run = await house.as_(house.eve).post("/api/v1/runs", json={**RUN, "targets": {"device_ids": [kept, lost]}})
+    own = await house.as_(house.ada).post("/api/v1/runs", json={**RUN, "targets": {"device_ids": [lost]}})
+    if how == "removed":
+        await house.unshare(house.ada, second, house.eve)
+    elif how == "viewer":
+        await house.share(house.ada, second, house.eve, "viewer")
+    else:
+        await house.as_(house.ada).patch(f"/api/v1/groups/{second}", json={"device_ids": []})
+
+    async def states() -> dict[tuple[str, int], str]:
+        async with house.node.db.read() as session:
+            query = sa.select(Task.run_id, Task.device_id, Task.state)
+            return {(row.run_id, row.device_id): row.state for row in await session.execute(query)}
+
+    hers, theirs = run.json()["id"], own.json()["id"]
+    wanted = {(hers, kept): "queued", (hers, lost): "cancelled", (theirs, lost): "queued"}
+
+    async def called_off() -> bool:
+        return await states() == wanted
+
+    await eventually(called_off, within_s=5, what="what is not shared any more")
+    async with house.node.db.read() as session:
+        actor = await session.scalar(sa.select(AuditEntry.actor).where(AuditEntry.action == "run.withdrawn"))
+    assert actor == "server"
+
+
+async def test_threat_12_a_token_does_not_tell_of_devices_that_went_to_somebody_else(house: House) -> None:
+    made = await house.as_(house.ada).post("/api/v1/enrollment-tokens", json={"name": "x", "max_uses": 2})
+    path = f"/api/v1/enrollment-tokens/{made.json()['id']}"
+    async with house.node.db.write() as session:
+        mine, his = (rows.device(30 + n, enrollment_token_id=made.json()["id"]) for n in range(2))
+        mine.user_id, his.user_id = house.ada.id, house.bob.id
+        session.add_all([mine, his])
+    shown = (await house.as_(house.ada).get(path)).json()["devices"]
+    assert [device["id"] for device in shown] == [mine.id]
+    assert len((await house.as_(house.root).get(path)).json()["devices"]) == 2

@@ -102,6 +102,7 @@ const DID = {
   "saved_command.deleted": "deleted the saved command",
   "run.started": "ran",
   "run.cancelled": "called off",
+  "run.withdrawn": "called off what was not shared any more of",
   "run.refused": "heard devices refuse",
   "task.cancelled": "called off the task on",
   "output.read": "read output of the run",
