@@ -53,15 +53,19 @@ class Child:
         """End its whole group."""
         self._latch.shut()
         if not await processes.end(self.pid):
-            await asyncio.wait([self.over])
+            await self._gone()
 
     async def finish(self) -> int:
         """Until it has ended, and what it printed is kept; what it ended with."""
         self._latch.shut()
-        await asyncio.wait([self.over])
+        await self._gone()
         if self._listener:
             await self._listener.finish()
         return self.over.result()
+
+    async def _gone(self) -> None:
+        if not self.over.done():
+            await asyncio.wait([self.over])
 
 
 def start(command: Command) -> Child:

@@ -160,7 +160,8 @@ class Orders:
             else:
                 self._turns.add(entries[task_id], task.expires_in_s)
                 self._outbox.report(entries[task_id])
-        await self._abandon(begun.values())
+        if begun:
+            await self._abandon(begun.values())
 
     def _begin(self, entries: Sequence[Entry]) -> dict[str, Child]:
         """The children of those, the first ones, that can start at once."""

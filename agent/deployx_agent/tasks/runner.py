@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployx_agent.tasks.child import Child
@@ -47,12 +48,15 @@ class Ending:
     duration_s: float | None = None
 
 
-async def see_through(child: Child, timeout_s: float, spool: Spool, control: Control) -> Ending:
+async def see_through(
+    child: Child, timeout_s: float, spool: Spool, control: Control, on_started: Callable[[], None]
+) -> Ending:
     """Let ``child`` go, unless someone has ended it, and see it to its end. What it prints is in ``spool`` by then."""
     began = time.monotonic()
     try:
         if control.ending is None:
             child.let_go()
+        on_started()
         ended = await _until_over(child, timeout_s, control)
         duration_s = time.monotonic() - began
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from deployx_agent.connection.transport import RequestError
 from deployx_agent.logs import Log
@@ -72,9 +73,9 @@ class Worker:
             made = child or await self._start(entry, beside)
             if isinstance(made, Ending):
                 return made
-            on_started(entry, made.pid)
             timeout_s = entry.task.timeout_s if entry.task else 0.0
-            return await runner.see_through(made, timeout_s, entry.spool, entry.control)
+            say_so = partial(on_started, entry, made.pid)
+            return await runner.see_through(made, timeout_s, entry.spool, entry.control, say_so)
         except CannotStart as why:
             return Ending(TaskState.FAILED, why.code, str(why))
         except DiskError as error:

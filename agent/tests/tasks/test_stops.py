@@ -9,7 +9,7 @@ import pytest
 
 from deployx_agent.tasks import processes
 from deployx_agent.tasks.engine import END_PATIENCE_S, REPORT_PATIENCE_S, STOP_PATIENCE_S
-from deployx_protocol.task_messages import Task, TaskUpdate
+from deployx_protocol.task_messages import STDERR, Task, TaskUpdate
 from deployx_protocol.tasks import TaskState
 from tests.support.agent_process import AgentProcess
 from tests.support.task_peer import Ready, TaskPeer
@@ -77,6 +77,23 @@ async def test_fault_02_a_service_manager_that_waits_no_longer_loses_nothing_tha
     peer.takes_output = True
     await ready()
     check(peer, await peer.ended(task.task_id), printed, tmp_path, "agent_killed")
+
+
+async def test_little_output_outlives_its_agent_in_the_journal(peer: TaskPeer, ready: Ready, state_dir: Path) -> None:
+    agent = await ready()
+    peer.acknowledges, peer.takes_output = lambda _: False, False
+    task = peer.task(shell="echo out; echo err >&2")
+    await peer.assign(task)
+    await peer.reported(task.task_id, TaskState.SUCCEEDED)
+    assert not list((state_dir / "tasks").glob("*.out")), "it is nowhere else"
+    await agent.end(signal.SIGKILL)
+    peer.acknowledges, peer.takes_output = lambda _: True, True
+    again = await ready()
+    end = await peer.ended(task.task_id)
+    assert (peer.printed(task.task_id), peer.printed(task.task_id, STDERR)) == (b"out\n", b"err\n")
+    assert end.digest == peer.digest(task.task_id)
+    assert await again.end(signal.SIGTERM) == 0
+    assert not list((state_dir / "tasks").glob("*.out")), "what the server has is closed before the agent ends"
 
 
 @pytest.mark.soak
