@@ -80,7 +80,7 @@ def _value(value: Any) -> str:
 def set_up(level: str) -> Log:
     """Send the agent's log to standard error; the libraries below speak only when something is wrong."""
     # What Python's documentation names as the cost of each line, and no line of ours shows.
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
