@@ -4,7 +4,8 @@ from typing import Any
 
 import httpx2
 
-from tests.support import rows
+from app.accounts.permissions import Role
+from tests.support import people, rows
 from tests.support.node import RunningNode
 from tests.support.server import Person
 from tests.support.work import queue
@@ -25,6 +26,10 @@ async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) ->
         answer = await client.post(f"/api/v1/{path}", json=body)
         return str(answer.json()["id"]) if answer.is_success else "of-nobody"
 
+    friend = await people.newcomer(node.db, f"friend-of-{owner.id}@example.test", Role.VIEWER)
+    group_id = await made("groups", {"name": f"of {owner.id}", "selector": "*"})
+    shared = {"email": friend.email, "role": "viewer"}
+    await client.put(f"/api/v1/groups/{group_id}/members", json=shared)
     [task_id] = await queue(node.db, [device.id], user_id=owner.id, created_by=owner.email)
     task = await client.get(f"/api/v1/tasks/{task_id}")
     sessions = (await client.get("/api/v1/auth/sessions")).json()["items"]
@@ -34,6 +39,8 @@ async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) ->
         "task_id": task_id,
         "run_id": task.json()["run_id"],
         "session_id": sessions[0]["id"],
-        "group_id": await made("groups", {"name": f"of {owner.id}", "selector": "*"}),
+        "group_id": group_id,
+        "user_id": friend.id,
+        "invitation_id": await made("invitations", {"email": f"guest-of-{owner.id}@example.test"}),
         "saved_id": await made("saved-commands", {"name": f"of {owner.id}", "request": ACTION}),
     }
