@@ -53,6 +53,12 @@ CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "groups"): A.GROUP_CREATED,
     ("PATCH", "groups/{group_id}"): A.GROUP_CHANGED,
     ("DELETE", "groups/{group_id}"): A.GROUP_DELETED,
+    ("PUT", "groups/{group_id}/members"): A.GROUP_MEMBER_ADDED,
+    ("DELETE", "groups/{group_id}/members/{user_id}"): A.GROUP_MEMBER_REMOVED,
+    ("DELETE", "shares/{group_id}"): A.GROUP_LEFT,
+    ("PATCH", "users/{user_id}"): A.USER_ROLE_CHANGED,
+    ("POST", "invitations"): A.INVITATION_CREATED,
+    ("DELETE", "invitations/{invitation_id}"): A.INVITATION_REVOKED,
     ("POST", "runs"): A.RUN_STARTED,
     ("POST", "runs/{run_id}/retry"): A.RUN_STARTED,
     ("POST", "runs/{run_id}/cancel"): A.RUN_CANCELLED,
@@ -60,7 +66,9 @@ CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "saved-commands"): A.SAVED_COMMAND_CREATED,
     ("DELETE", "saved-commands/{saved_id}"): A.SAVED_COMMAND_DELETED,
 }
-CHANGES_NOTHING = {("POST", "runs/preview"), ("POST", "auth/two-factor")}
+BY_NOBODY = {("POST", "auth/invitation/accept")}
+"""Recorded as done by somebody who is not signed in yet: ``test_invitations``."""
+CHANGES_NOTHING = {("POST", "runs/preview"), ("POST", "auth/two-factor"), ("POST", "auth/invitation")}
 """Nothing that counts: what is begun there counts when it is confirmed."""
 
 
@@ -72,7 +80,7 @@ def test_every_route_that_changes_something_is_in_the_table() -> None:
         for method in route.methods or ()
         if method not in ("GET", "HEAD") and str(route.path).startswith("/api/v1/")
     }
-    assert found == set(CHANGES) | CHANGES_NOTHING
+    assert found == set(CHANGES) | BY_NOBODY | CHANGES_NOTHING
 
 
 class Walk:
@@ -102,7 +110,7 @@ class Walk:
 
 async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
-    ada = await person()
+    ada, bob = await person(), await person("bob@example.test", Role.VIEWER)
     device, copied, moved, claimed = (rows.device(number) for number in range(1, 5))
     waiting, unwanted = (rows.device(number, trust=Trust.PENDING) for number in (5, 6))
     async with node.db.write() as session:
@@ -147,6 +155,7 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     group, _ = await walk.did(client, "POST", "groups", {"name": "web", "selector": "role=web"})
     _, entry = await walk.did(client, "PATCH", "groups/{group_id}", {"device_ids": [device.id]}, group_id=group["id"])
     assert entry.details == f'{{"devices":"{device.id}","selector":null}}'
+    await _people(walk, client, browse(node, bob.bearer), ada, bob, group["id"])
     await walk.did(client, "DELETE", "groups/{group_id}", group_id=group["id"])
 
     wanted = {"command": ["echo", "hi"], "env": {"PASSWORD": "hunter2"}, "targets": {"selector": "*"}}
@@ -167,6 +176,25 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     everything = "".join(entry.details + entry.object_name + entry.via for entry in await entries(node))
     for secret in (ada.token, ada.cookie, PASSWORD, token["token"], "hunter2", *recovery_codes):
         assert secret not in everything
+
+
+async def _people(walk: Walk, client: Any, as_bob: Any, ada: Person, bob: Person, group_id: str) -> None:
+    """What is done about others: sharing, roles, invitations."""
+    members = "groups/{group_id}/members"
+    share = {"email": bob.email, "role": "operator"}
+    _, entry = await walk.did(client, "PUT", members, share, group_id=group_id)
+    assert (entry.object_name, entry.details) == ("web", f'{{"role":"operator","user":"{bob.email}"}}')
+    _, entry = await walk.did(client, "DELETE", members + "/{user_id}", group_id=group_id, user_id=bob.id)
+    assert entry.details == f'{{"user":"{bob.email}"}}'
+    theirs = (await as_bob.post("/api/v1/groups", json={"name": "his", "selector": "*"})).json()["id"]
+    shared = {"email": ada.email, "role": "viewer"}
+    assert (await as_bob.put(f"/api/v1/groups/{theirs}/members", json=shared)).is_success
+    await walk.did(client, "DELETE", "shares/{group_id}", group_id=theirs)
+    _, entry = await walk.did(client, "PATCH", "users/{user_id}", {"role": "operator"}, user_id=bob.id)
+    assert entry.details == '{"role":["viewer","operator"]}'
+    made, entry = await walk.did(client, "POST", "invitations", {"email": "eve@example.test", "role": "viewer"})
+    assert entry.details == '{"expires_in_s":604800,"role":"viewer"}'
+    await walk.did(client, "DELETE", "invitations/{invitation_id}", invitation_id=made["id"])
 
 
 async def _second_factor(node: RunningNode, walk: Walk, browse: Browse, ada: Person, password: str) -> list[str]:
