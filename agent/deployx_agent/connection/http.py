@@ -65,9 +65,7 @@ class Http:
 
     def _connection(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
-        connection = kind(self._address.hostname or "", self._address.port)
-        connection.auto_open = 0  # it would look the server up
-        return connection
+        return kind(self._address.hostname or "", self._address.port)
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         if connection.sock is None:

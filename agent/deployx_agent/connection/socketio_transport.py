@@ -134,8 +134,7 @@ class SocketIOTransport:
     def _go_on(self, packet: packets.Packet) -> None:
         match packet:
             case packets.Event(name, args, ack_id):
-                if not self._closed:
-                    self._deliver(Received(name, args[0] if args else None))
+                self._deliver(Received(name, args[0] if args else None))
                 if ack_id is not None:
                     self._wire.send(packets.encode(packets.Ack(ack_id)))
             case packets.Ping():
@@ -185,5 +184,5 @@ class SocketIOTransport:
         if self._entered is not None and not self._entered.done():
             self._entered.set_exception(ConnectError(why))
             self._entered.exception()  # seen, even if nobody waits: what failed before it is said instead
-        elif self._nonce and not self._closed:
+        elif self._nonce:
             self._deliver(Closed(why))

@@ -5,6 +5,7 @@ Each does what ``reference.mjs`` and ``reference.py`` say alike. What only one o
 
 import asyncio
 import contextlib
+import functools
 import json
 import signal
 import sys
@@ -24,6 +25,12 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parents[2] / "frontend" / "package.json"
 DEADLINE_S = 30.0
 OPTIONS = {"ping_interval_s": 25, "ping_timeout_s": 60, "max_bytes": 1_000_000, "refuse": None}
+
+
+@functools.cache
+def _environment() -> dict[str, str]:
+    """Asking node and npm for their versions takes longer than starting a server."""
+    return node.environment()
 
 
 class Reference:
@@ -48,7 +55,7 @@ class Reference:
     @contextlib.asynccontextmanager
     async def running(cls, kind: str, **options: Any) -> AsyncIterator["Reference"]:
         said = json.dumps(OPTIONS | options)
-        env = node.environment()
+        env = _environment()
         command: dict[str, list[str | Path]] = {
             "node": ["node", HERE / "reference.mjs", PACKAGE, said],
             "python": [sys.executable, HERE / "reference.py", said],
