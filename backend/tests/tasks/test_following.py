@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.support.node import RunningNode
 from tests.support.server import Browse, MakePerson
@@ -44,6 +45,23 @@ async def test_a_run_is_answered_as_soon_as_it_changed(
         run = await waiting
         assert run["counts"] == {state: 1}
     assert (await changed(client, made["id"], run["rev"]))["finished_at"]  # nothing more will come
+    assert time.monotonic() - began < LONG_S
+
+
+async def test_that_a_run_is_over_is_told_at_once_and_what_came_before_with_it(
+    node: RunningNode, enter: Enter, browse: Browse, person: MakePerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.tasks.following.GATHER_S", 10.0 * LONG_S)
+    client = browse(node, (await person()).bearer)
+    peer, device_id = await enter()
+    made = await started(client, device_id)
+    [task] = await peer.assigned()
+    began = time.monotonic()
+    waiting = asyncio.ensure_future(changed(client, made["id"], made["rev"]))
+    for state in ("running", "succeeded"):
+        await peer.report(task["task_id"], state)
+    run = await waiting
+    assert (run["counts"], bool(run["finished_at"])) == ({"succeeded": 1}, True)
     assert time.monotonic() - began < LONG_S
 
 

@@ -1,0 +1,86 @@
+"""SQLite below SQLAlchemy: how often its thread is asked, and that transactions are what they were."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+import sqlalchemy as sa
+
+from app.db import Database
+from app.errors import Unavailable
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    """A database with one table, whose connections are there."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/some.db")
+    async with database.write() as session:
+        await session.execute(sa.text("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT UNIQUE)"))
+    async with database.read() as session:
+        await session.execute(sa.text("SELECT 1"))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def trips(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the threads are asked from now on."""
+    asked: list[str] = []
+    execute: Any = aiosqlite.Connection._execute
+
+    async def noted(self: Any, act: Any, *args: Any, **options: Any) -> Any:
+        asked.append(act.__name__)
+        return await execute(self, act, *args, **options)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", noted)
+    return asked
+
+
+async def names(db: Database) -> list[str]:
+    async with db.read() as session:
+        return list(await session.scalars(sa.text("SELECT name FROM things ORDER BY id")))
+
+
+async def test_a_statement_is_one_trip_and_so_is_the_commit(db: Database, trips: list[str]) -> None:
+    async with db.write() as session:
+        made = await session.execute(sa.text("INSERT INTO things (name) VALUES ('a') RETURNING id"))
+        assert made.scalar_one() == 1
+        many = await (await session.connection()).execute(
+            sa.text("INSERT INTO things (name) VALUES (:name)"), [{"name": "b"}, {"name": "c"}]
+        )
+        assert many.rowcount == 2
+        assert (await session.execute(sa.text("UPDATE things SET name = name || '!'"))).rowcount == 3  # type: ignore[attr-defined]
+    assert len(trips) == 4
+    assert await names(db) == ["a!", "b!", "c!"]
+
+
+async def test_what_did_nothing_asks_for_nothing(db: Database, trips: list[str]) -> None:
+    async with db.write() as session:
+        await session.connection()
+    assert trips in ([], ["commit"])
+
+
+async def test_a_failed_block_is_undone_and_the_next_one_begins_anew(db: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        async with db.write() as session:
+            await session.execute(sa.text("INSERT INTO things (name) VALUES ('a')"))
+            await session.execute(sa.text("INSERT INTO things (name) VALUES ('a')"))
+    async with db.write() as session:
+        await session.execute(sa.text("INSERT INTO things (name) VALUES ('b')"))
+    assert await names(db) == ["b"]
+
+
+async def test_a_writer_takes_the_lock_with_its_first_statement_even_if_that_reads(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.sqlite.BUSY_TIMEOUT_S", 0.05)
+    other = Database(str(db.url))
+    async with db.write() as session:
+        await session.execute(sa.text("SELECT 1"))
+        with pytest.raises(Unavailable):
+            async with other.write() as second:
+                await second.execute(sa.text("SELECT 1"))
+        assert await names(other) == []  # readers do not wait
+    await other.close()
