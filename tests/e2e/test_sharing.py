@@ -37,6 +37,7 @@ async def test_threat_12_a_shared_group_appears_in_the_other_browser_and_goes_ag
 
     # the other one sees it without doing anything, and why, and cannot change it
     await expect(theirs.row(shared)).to_be_visible()
+    await expect(theirs.page.get_by_label("Devices online over time")).to_contain_text("now 0 of 0 of your own")
     await theirs.goto(f"/devices/{shared}")
     await theirs.live()
     panel = theirs.page.get_by_role("complementary", name="Device shared-1")

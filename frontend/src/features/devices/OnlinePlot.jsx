@@ -1,4 +1,7 @@
-/** Devices online over time. What was not recorded is a gap; the last point is the live number. */
+/**
+ * Devices online over time. What was not recorded is a gap; the last point is the live number. Devices that others share
+ * are in neither: it is not recorded who saw what.
+ */
 import { Suspense, lazy, useMemo, useState } from "react";
 import { SegmentedControl, Skeleton } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
@@ -6,6 +9,7 @@ import { ProblemBox } from "../../components/ProblemBox";
 import { useLink, useLive } from "../../live";
 import { api, ask } from "../../lib/api";
 import { now } from "../../lib/clock";
+import { useMe } from "../auth/session";
 import { formatCount } from "../../lib/text";
 import { lowest, seriesOf } from "./plotData";
 import classes from "./OnlinePlot.module.css";
@@ -29,10 +33,21 @@ const useOnline = (window) =>
     refetchInterval: ({ state }) => Math.max(30, state.data?.step_s ?? 60) * 1000,
   });
 
+/** How many devices are this user's own. @param {import("../../live/rows").LiveState["devices"]} devices @param {number} id @param {boolean} [online] only those that are online */
+function ownOf(devices, id, online = false) {
+  let count = 0;
+  for (const device of devices.values()) if (device.user_id === id && (!online || device.status === "online")) count++;
+  return count;
+}
+
 export function OnlinePlot() {
   const [window, setWindow] = useState(/** @type {Window} */ ("24h"));
   const history = useOnline(window);
-  const { online, total } = useLive((state) => state.counts);
+  const me = useMe();
+  const whose = me && me.role !== "admin" ? me.id : null;
+  const online = useLive((state) => (whose === null ? state.counts.online : ownOf(state.devices, whose, true)));
+  const total = useLive((state) => (whose === null ? state.counts.total : ownOf(state.devices, whose)));
+  const shared = useLive((state) => state.counts.total > total);
   const live = useLink().state === "live";
   const series = useMemo(
     () => history.data && seriesOf(history.data, live ? { at: now(), online, total } : null),
@@ -49,6 +64,7 @@ export function OnlinePlot() {
             <span className={`muted ${classes.now}`}>
               {" "}
               now {formatCount(online)} of {formatCount(total)}
+              {shared && " of your own"}
             </span>
           )}
         </h2>
