@@ -27,7 +27,7 @@ from deployx_protocol.task_messages import (
     TaskUpdates,
 )
 
-GATHER_S = 0.05
+GATHER_S = 0.1
 REPEAT_S = 5.0
 REPEAT_MAX_S = 30.0
 POST_PAUSE_S = 0.5

@@ -20,7 +20,7 @@ from tests.support.agent_process import StartAgent
 from tests.support.left_over import left_over
 from tests.support.task_peer import TaskPeer
 
-LINE = "echo {n} >> {marker}; head -c 20000 /dev/zero; sleep 0.05; echo {n} >> {ends}"
+LINE = "echo {n} >> {marker}; head -c 20000 /dev/zero; sleep 0.15; echo {n} >> {ends}"
 MAY_BE = {TaskState.SUCCEEDED, TaskState.INTERRUPTED}
 CALLS = (
     [("pwrite64", n) for n in range(1, 9)]
