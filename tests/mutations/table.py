@@ -70,7 +70,7 @@ MUTATIONS = (
         "agent/deployx_agent/policy/decide.py",
         "        VerifyKey(bytes.fromhex(operator.key)).verify(signed, signature)",
         "        pass",
-        f"{POLICY}::test_threat_03_only_keys_of_the_policy_count_and_each_once",
+        f"{POLICY}::test_threat_03_an_envelope_with_any_byte_changed_is_refused",
     ),
     Mutation(
         "03 what is asked for need not be what was signed",
@@ -87,11 +87,11 @@ MUTATIONS = (
         f"{SECURITY}/test_forged_hints.py::test_threat_04_forged_hints_start_nothing_and_show_nothing",
     ),
     Mutation(
-        "05 a repeated task is a new one",
-        "agent/deployx_agent/tasks/orders.py",
-        "            entry = await self._known(task.task_id)",
-        "            entry = None",
-        "agent/tests/tasks/test_crash.py::test_threat_05_a_repeat_is_never_run_again",
+        "05 an agent with another journal is sent again what it may have run",
+        "backend/app/devices/identity.py",
+        "    if device.journal_id and message.journal_id != device.journal_id:",
+        "    if False:",
+        "backend/tests/tasks/test_forgetting.py::test_threat_05_a_new_journal_loses_what_was_in_flight",
     ),
     Mutation(
         "06 any page may open a socket",
