@@ -6,6 +6,9 @@ import hypothesis
 
 pytest_plugins = ["tests.support.databases", "tests.support.fixtures"]
 
+# What is loaded until the tests begin is no garbage.
+gc.disable()
+
 # How long one example takes says more about what else the machine is doing than about the code.
 hypothesis.settings.register_profile("deployx", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("deployx")
@@ -16,3 +19,4 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
+    gc.enable()

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.support import people
 from tests.support.fleet import Fleet
 from tests.support.peers import DashboardPeer
 from tests.support.server import Person
-from tests.support.server_process import Operator, ServerProcess
+from tests.support.server_process import ADMIN, Operator, ServerProcess
 from tests.support.zygote import Zygotes
 
 LOG_LINES = 60
@@ -78,7 +79,7 @@ async def operators() -> AsyncIterator[Operate]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(server: ServerProcess, person: Person | None = None) -> Operator:
-            operator = Operator(server, person or await server.sign_in())
+            operator = Operator(server, person or await people.signed_in(server.db, ADMIN))
             stack.push_async_callback(operator.client.aclose)
             return operator
 

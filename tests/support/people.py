@@ -14,6 +14,7 @@ from app.accounts.permissions import Role
 from app.clock import utcnow
 from app.db import Database
 from deployx_protocol import tokens
+from tests.support import secrets_made
 from tests.support.server import PASSWORD, Person
 
 
@@ -29,7 +30,7 @@ async def newcomer(db: Database, email: str, role: Role) -> Person:
 async def signed_in(db: Database, email: str) -> Person:
     """Someone who is there, with a session and an API token of their own."""
     now = utcnow()
-    cookie, token = tokens.new_secret(), tokens.API_PREFIX + tokens.new_secret()
+    cookie, token = secrets_made.keep(tokens.new_secret()), secrets_made.keep(tokens.API_PREFIX + tokens.new_secret())
     async with db.write() as session:
         user_id = (await session.scalars(sa.select(User.id).where(User.email == email))).one()
         session.add(
