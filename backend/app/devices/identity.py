@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     """What a known key leads to."""
 
     CONTINUE = "continue"  # it is the device
-    CONTEST = "contest"  # someone else is connected with this key: find out whether they are alive
+    CONTEST = "contest"  # find out who is alive: someone else is connected with this key, or this may be an old message
     QUARANTINE = "quarantine"  # the identity is in conflict
     SPLIT = "split"  # this is the copy that was told to become a device of its own
 
@@ -44,13 +44,19 @@ class Judgement:
 
 
 def judge(
-    device: Device, message: AgentRegister, *, live_boot: str | None, alive: bool, splitting: Claim | None
+    device: Device,
+    message: AgentRegister,
+    *,
+    live_boot: str | None,
+    alive: bool,
+    is_there: bool,
+    splitting: Claim | None,
 ) -> Judgement:
     """Judge a registration with a key that ``device`` has.
 
     ``live_boot`` is the boot id of another connection that is open for this device, or None; ``alive`` says that this
-    other connection was probed and answered; ``splitting`` is a claim that was answered with "split" and still waits
-    for its copy.
+    other connection was probed and answered, ``is_there`` that this one was; ``splitting`` is a claim that was answered
+    with "split" and still waits for its copy.
     """
     lineage = lineage_of(device, message.generation)
     contested = live_boot is not None and live_boot != message.boot_id
@@ -60,6 +66,8 @@ def judge(
         return Judgement(Verdict.CONTEST, lineage)
     if contested:
         return Judgement(Verdict.QUARANTINE, lineage, ClaimKind.CLONED, "Two agents are connected with the same key.")
+    if lineage in (Lineage.BEHIND, Lineage.FORKED) and not is_there:  # a process that went says no more about its state
+        return Judgement(Verdict.CONTEST, lineage)
     if lineage is Lineage.FORKED:
         detail = "The same key was used by two copies in turn: this one presents a state that the other left behind."
         return Judgement(Verdict.QUARANTINE, lineage, ClaimKind.CLONED, detail)

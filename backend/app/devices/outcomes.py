@@ -25,6 +25,8 @@ class Registration:
     """Whether another connection waits on this claim id, asked while the batch runs."""
     rival_is_alive: bool = False
     """That other connection was probed and answered."""
+    is_there: bool = False
+    """This connection was probed after its registration had been read, and answered."""
 
     def described(self) -> dict[str, Any]:
         """A value for each column of ``DESCRIBED``."""

@@ -110,9 +110,14 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
     live_boot = rows.boots.get(device.id) or registration.live_boot(device.id)
     splitting = _splitting(rows, device)
     judgement = identity.judge(
-        device, message, live_boot=live_boot, alive=registration.rival_is_alive, splitting=splitting
+        device,
+        message,
+        live_boot=live_boot,
+        alive=registration.rival_is_alive,
+        is_there=registration.is_there,
+        splitting=splitting,
     )
-    if judgement.lineage is not Lineage.CURRENT:
+    if judgement.lineage is not Lineage.CURRENT and judgement.verdict is not Verdict.CONTEST:
         log.warning(
             "device.lineage_changed",
             agent_id=device.agent_id,

@@ -105,7 +105,7 @@ class Registering:
         )
 
     async def _contest(self, session: AgentSession, registration: Registration, outcome: Outcome) -> None:
-        """Find out who of the two is there, and answer the newcomer, if it is."""
+        """Find out who is there of the two, or of the one, and answer the newcomer, if it is."""
         message = registration.message
         try:
             while isinstance(outcome, Contested):
@@ -113,7 +113,7 @@ class Registering:
                 if not await self._is_there(session):
                     log.info("registration.abandoned", agent_id=message.agent_id, source_ip=session.source_ip)
                     return
-                judged = replace(registration, rival_is_alive=alive)
+                judged = replace(registration, rival_is_alive=alive, is_there=True)
                 outcome = await self._presence.register(judged, partial(self._bind, session, message))
             await self._answer(session, message, outcome)
         except Exception:

@@ -9,7 +9,7 @@ import pytest
 from deployx_protocol import events
 from tests.support.enrolling import settled, token_for
 from tests.support.machines import Machine, MakeAgent
-from tests.support.node import Lines, Serve
+from tests.support.node import Lines, Serve, eventually
 from tests.support.server import MakePerson
 
 
@@ -106,6 +106,36 @@ async def test_fault_11_who_died_while_it_contested_does_not_count_against_its_s
     assert await node.claims() == []
     row = await node.status(frozen.machine.agent_id, "online")
     assert (row.boot_id, row.trust) == (successor.boot_id, "pending")
+
+
+async def test_fault_11_a_registration_that_is_read_after_its_process_went_changes_nothing(
+    serve: Serve, agent: MakeAgent, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    monkeypatch.setattr("app.realtime.registering.PROBE_S", 0.3)
+    node = await serve(enrollment="approval")
+    machine = Machine()
+
+    async def come_and_go() -> None:
+        peer = agent(node, machine)
+        assert (await peer.start())["trust"] == "pending"
+        await settled(node)
+        await peer.close()
+        await node.status(machine.agent_id, "offline")
+
+    await come_and_go()
+    killed = agent(node, machine)
+    await killed.connect()
+    registration = machine.register(node.url, killed.sid, killed.boot_id)
+    await come_and_go()
+    before = await node.device(machine.agent_id)
+    await killed.emit(events.AGENT_REGISTER, registration)
+    killed.sio.eio._send_packet = _say_nothing
+    await eventually(lambda: any("registration.abandoned" in line for line in lines()), what="that nobody is there")
+    row = await node.device(machine.agent_id)
+    assert (row.status, row.generation_issued) == ("offline", before.generation_issued)
+    assert row.generation_forks == []
+    await come_and_go()  # its key is not taken for one that two copies use in turn
+    assert await node.claims() == []
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["same hardware", "other hardware"])
