@@ -23,12 +23,18 @@ export function onProofNeeded(asker) {
   return () => (proven = async () => false);
 }
 
-/** Sends a request, and sends it again once its user has proven what it needs. @param {Request} request */
+/**
+ * Sends a request, and sends it again once its user has proven what it needs. Its body is kept as text: a clone would
+ * make a stream of it.
+ *
+ * @param {Request} request
+ */
 async function send(request) {
-  const again = request.clone();
-  const response = await fetch(request);
+  const body = request.method === "GET" ? "" : await request.text();
+  const once = () => fetch(new Request(request, body ? { body } : {}));
+  const response = await once();
   if (response.status !== 403 || (await codeOf(response.clone())) !== "proof_required") return response;
-  return (await proven()) ? fetch(again) : response;
+  return (await proven()) ? once() : response;
 }
 
 /** @param {Response} response */
