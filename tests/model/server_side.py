@@ -9,11 +9,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-import engineio
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import greenlet_spawn
@@ -27,6 +25,7 @@ from app.realtime.agents import AgentGateway
 from app.realtime.bus import LocalBus
 from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
+from app.realtime.reasons import Reason
 from app.realtime.sessions import Sessions
 from app.realtime.tasks import TaskGateway
 from app.settings import Settings
@@ -309,35 +308,43 @@ class _Peer:
 
 
 class _Wire:
-    """What the gateway asks of a `LinkServer`."""
-
-    reason = engineio.AsyncServer.reason
+    """What the gateway asks of `AgentLinks`."""
 
     def __init__(self, server: ServerProcess) -> None:
         self._server = server
         self._peers: dict[str, _Peer] = {}
-        self.manager = SimpleNamespace(eio_sid_from_sid=lambda sid, _namespace: f"e-{sid}")
 
     def peer(self, connection: Connection) -> _Peer:
         if connection.sid not in self._peers:
             self._peers[connection.sid] = _Peer(self._server, connection)
         return self._peers[connection.sid]
 
-    def socket(self, sid: str) -> _Peer | None:
-        peer = self._peers.get(sid)
-        return peer if peer and peer.connection.server_open else None
+    @staticmethod
+    def transport_id(sid: str) -> str:
+        return f"e-{sid}"
+
+    def strict(self, sid: str) -> bool:
+        return self._open(sid) is not None
+
+    async def probe(self, sid: str, timeout_s: float) -> bool:
+        peer = self._open(sid)
+        return peer is not None and await peer.probe(timeout_s)
 
     async def tell(self, sid: str, event: str, payload: Any) -> None:
         await self._server.gate(Gate.SEND)
-        if peer := self.socket(sid):
+        if peer := self._open(sid):
             peer.connection.push_down(event, payload.to_json())
         await self._server.gate(Gate.SENT)
 
     async def cut(self, sid: str) -> None:
-        await self._peers[sid].end(self.reason.SERVER_DISCONNECT)
+        await self._peers[sid].end(Reason.SERVER_DISCONNECT)
 
     async def cut_transport(self, eio_sid: str) -> None:
         await self.cut(eio_sid.removeprefix("e-"))
+
+    def _open(self, sid: str) -> _Peer | None:
+        peer = self._peers.get(sid)
+        return peer if peer and peer.connection.server_open else None
 
 
 _counted: list[Metrics] = []

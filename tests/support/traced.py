@@ -36,6 +36,10 @@ async def tracing(pid: int, trace: Path) -> AsyncIterator[None]:
 def steps(trace: Path) -> Iterator[tuple[str, Any]]:
     """("synced", path), and ("heard" or "said", message): a list as Socket.IO's events are, or the text of HTTP."""
     syncing: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    """The descriptor of the call that a thread is in."""
+    begun: dict[tuple[str, bool], bytes] = {}
+    """Of each descriptor and direction: a frame of which more has to come."""
     for line in trace.read_text().splitlines():
         thread, call = line.split(None, 1)
         if call.startswith(("fdatasync(", "fsync(")):
@@ -43,26 +47,37 @@ def steps(trace: Path) -> Iterator[tuple[str, Any]]:
         if "sync" in call and call.endswith("= 0"):
             yield "synced", syncing.pop(thread)
         named = _CALL.match(call)
+        where = asked.pop(thread, "") if call.startswith("<...") else call.partition("(")[2].partition(">")[0]
+        if call.endswith("<unfinished ...>"):
+            asked[thread] = where
         raw = bytes.fromhex("".join(_STRING.findall(call)).replace("\\x", ""))
-        if raw and named and named[1] in _HEARD:
-            yield from (("heard", message) for message in _messages(raw))
-        elif raw and named and named[1] in _SAID:
-            yield from (("said", message) for message in _messages(raw))
+        if not raw or not named or named[1] not in _HEARD + _SAID:
+            continue
+        heard = named[1] in _HEARD
+        raw = begun.pop((where, heard), b"") + raw
+        if raw[:1] not in (b"\x81", b"\x82"):
+            yield "heard" if heard else "said", raw.decode("latin-1")
+            continue
+        messages, rest = _frames(raw)
+        yield from (("heard" if heard else "said", message) for message in messages)
+        if rest:
+            begun[where, heard] = rest
 
 
-def _messages(raw: bytes) -> Iterator[Any]:
-    """The websocket frames in ``raw`` that are events, or all of it as text."""
-    if raw[:1] not in (b"\x81", b"\x82"):
-        yield raw.decode("latin-1")
-        return
-    while len(raw) > 2:
+def _frames(raw: bytes) -> tuple[list[Any], bytes]:
+    """The whole websocket frames in ``raw`` that are events, and what is begun of the next."""
+    found: list[Any] = []
+    while len(raw) >= 2:
         masked, size, at = raw[1] & 0x80, raw[1] & 0x7F, 2
         if size == 126:
             size, at = int.from_bytes(raw[2:4], "big"), 4
+        if len(raw) < at + (4 if masked else 0) + size:
+            break
         mask = raw[at : at + 4] if masked else bytes(4)
         at += 4 if masked else 0
         text = bytes(byte ^ mask[index % 4] for index, byte in enumerate(raw[at : at + size])).decode()
         start = text.find("[")
         if start >= 0 and text[:start].isdigit():
-            yield json.loads(text[start:])
+            found.append(json.loads(text[start:]))
         raw = raw[at + size :]
+    return found, raw

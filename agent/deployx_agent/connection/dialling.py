@@ -54,7 +54,8 @@ def _failure(task: "asyncio.Task[socket.socket]") -> OSError:
 
 
 async def _connect(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or what is said next waits for an acknowledgement
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address)

@@ -60,6 +60,7 @@ def closed_port() -> int:
 async def test_a_literal_address_needs_no_lookup(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("it was looked up"))
     with await dial("127.0.0.1", port) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "what is said is not held back"
         assert sock.getpeername() == ("127.0.0.1", port)
 
 
