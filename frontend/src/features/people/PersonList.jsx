@@ -35,12 +35,13 @@ function Row({ person }) {
   const [asking, setAsking] = useState(false);
   const change = useMutation({
     mutationFn: (/** @type {Parameters<typeof changePerson>[1]} */ body) => changePerson(id, body),
-    onSettled: () => {
-      setAsking(false);
+    onSettled: (_answer, _error, body) => {
+      if (body.disabled !== undefined) setAsking(false);
       return queryClient.invalidateQueries({ queryKey: peopleQuery.queryKey });
     },
   });
   const wanted = change.isPending ? change.variables.role : undefined;
+  const shutting = change.isPending && change.variables.disabled !== undefined;
   return (
     <li className={classes.row} data-testid="person" data-over={disabled_at ? true : undefined}>
       <div className={classes.words}>
@@ -73,7 +74,7 @@ function Row({ person }) {
         size="compact-sm"
         variant="default"
         aria-label={`${disabled_at ? "Let in" : "Shut out"} ${email}`}
-        loading={change.isPending && change.variables.disabled !== undefined}
+        loading={shutting}
         onClick={() => (disabled_at ? change.mutate({ disabled: false }) : setAsking(true))}
       >
         {disabled_at ? "Let in" : "Shut out"}
@@ -88,7 +89,7 @@ function Row({ person }) {
         title={`Shut out ${email}`}
         action="Shut out"
         count={1}
-        busy={change.isPending}
+        busy={shutting}
         onClose={() => setAsking(false)}
         onConfirm={() => change.mutate({ disabled: true })}
       >
