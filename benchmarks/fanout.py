@@ -33,7 +33,7 @@ async def main(options: argparse.Namespace) -> int:
     if options.salt:
         say("looking for Salt, which is installed once")
     installed = salt.install(CACHE / "salt") if options.salt else salt.Missing(missing)
-    rounds = Rounds(options.rounds, options.budget)
+    rounds = Rounds(options.rounds, options.budget, options.rest)
     with tempfile.TemporaryDirectory(prefix="deployx-bench-") as name:
         folder = Path(name)
         print(report.circumstances(options.rounds, report.fsync_ms(folder)), flush=True)
@@ -61,7 +61,7 @@ async def main(options: argparse.Namespace) -> int:
         else:
             try:
                 async with fleets.minions(installed, folder, many) as at_salt:
-                    theirs = await Rounds(options.salt_rounds, options.budget).of(
+                    theirs = await Rounds(options.salt_rounds, options.budget, options.rest).of(
                         f"{many} Salt minions", lambda: console.by_salt(installed, at_salt, many)
                     )
                 rows.append((f"Salt {salt.VERSION}, {many} minions, `salt`", theirs))
@@ -89,10 +89,14 @@ async def _crowded(folder: Path, database: str, agents: int, rounds: "Rounds") -
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """How often something is measured: no round is begun once ``budget_s`` are over."""
+    """How often something is measured: no round is begun once ``budget_s`` are over.
+
+    Before each the fleet has had ``rest_s`` without a command, as it has in life.
+    """
 
     count: int
     budget_s: float
+    rest_s: float
 
     async def of(self, title: str, once: Callable[[], Awaitable[float]]) -> list[float]:
         """The times of each round; a first one, which fills caches, is thrown away."""
@@ -104,6 +108,7 @@ class Rounds:
             if times and time.monotonic() > give_up:
                 say(f"{title}: enough after {self.budget_s:g} s, and {len(times)} rounds")
                 break
+            await asyncio.sleep(self.rest_s)
             times.append(await once())
             if len(times) % _SAID_EACH == 0:
                 say(f"{title}: round {len(times)} of {self.count}")
@@ -115,6 +120,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=30, help="rounds that count")
     parser.add_argument("--salt-rounds", type=int, default=7, help="the same, of Salt")
     parser.add_argument("--budget", type=float, default=300, help="seconds after which a step begins no further round")
+    parser.add_argument("--rest", type=float, default=1, help="seconds without a command before each round")
     parser.add_argument("--few", type=int, default=10, help="real agents in the smallest fleet")
     parser.add_argument("--many", type=int, default=50, help="real agents, and Salt minions, in the next")
     parser.add_argument("--simulated", type=int, default=1000, help="simulated agents in the largest")
