@@ -18,7 +18,7 @@ from deployx_agent.tasks.work import Worker
 from deployx_protocol.tasks import TaskState
 
 _RETRY_S = 5.0
-_REST_AFTER_S = 0.1
+_REST_AFTER_S = 0.5
 """So long nothing runs before one makes ready for what may come: who asks for much does not wait for that."""
 
 
