@@ -249,4 +249,5 @@ def lines() -> Iterator[Lines]:
     assert secrets_made.leaks(stream.getvalue()) == []
     structlog.reset_defaults()
     logging.captureWarnings(False)
-    logging.root.handlers[:], logging.root.level = handlers, level
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)

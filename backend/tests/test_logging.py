@@ -37,7 +37,8 @@ def written() -> Iterator[io.StringIO]:
     yield stream
     structlog.reset_defaults()
     logging.captureWarnings(False)
-    logging.root.handlers[:], logging.root.level = handlers, level
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def configured(stream: io.StringIO, log_format: str = "text", log_level: str = "info") -> None:

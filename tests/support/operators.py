@@ -42,9 +42,9 @@ class Operator:
         return Signature(sig=base64.b64encode(raw).decode(), keyid=self.key_id)
 
 
-def payload_of(task: Task, targets: Mapping[str, str], **changes: Any) -> dict[str, Any]:
-    """What somebody signs who wants ``task`` on ``targets``: public key → host name."""
-    now, script = datetime.now(UTC), task.script
+def payload_of(task: Task, targets: Mapping[str, str], now: datetime | None = None, **changes: Any) -> dict[str, Any]:
+    """What somebody signs ``now`` who wants ``task`` on ``targets``: public key → host name."""
+    now, script = now or datetime.now(UTC), task.script
     return {
         "command": task.argv,
         "shell": task.shell,

@@ -133,15 +133,16 @@ class DashboardPeer(Peer):
         begin = await self.payload(events.SNAPSHOT_BEGIN)
         devices: dict[int, dict[str, Any]] = {}
         while True:
-            name, piece = await self.expect(
-                events.SNAPSHOT_DEVICES,
-                events.SNAPSHOT_END,
-                where=lambda payload: payload["snapshot_id"] == begin["snapshot_id"],
-            )
-            if name == events.SNAPSHOT_END:
+            name, piece = await self.expect(events.SNAPSHOT_BEGIN, events.SNAPSHOT_DEVICES, events.SNAPSHOT_END)
+            if name == events.SNAPSHOT_BEGIN:  # what is shared has changed meanwhile: the one before is void
+                begin, devices = piece, {}
+            elif piece["snapshot_id"] != begin["snapshot_id"]:
+                continue
+            elif name == events.SNAPSHOT_END:
                 assert len(devices) == begin["total"]
                 return devices
-            devices |= {device["id"]: device for device in piece["devices"]}
+            else:
+                devices |= {device["id"]: device for device in piece["devices"]}
 
     async def change(self, **wanted: Any) -> dict[str, Any]:
         """The next `device_status_changed` with these fields, however it travels."""

@@ -6,10 +6,12 @@ word of, and says so when it has the receipt.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,24 @@ async def check(peer: TaskPeer, tmp_path: Path) -> None:
             await peer.ended(task_id)
             assert peer.printed(task_id) == bytes(20_000)
     assert left_over(peer.tasks) == []
+
+
+async def _forgotten_by_memory(state_dir: Path, copy: Path) -> None:
+    """Wait until the journal alone remembers the tasks: it has closed them. The agent lets nobody else into its own."""
+    async with asyncio.timeout(15):
+        while not _all_closed(state_dir / "tasks", copy):
+            await asyncio.sleep(0.1)
+
+
+def _all_closed(tasks: Path, copy: Path) -> bool:
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for file in tasks.glob("journal.db*"):
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, copy)
+    with contextlib.closing(sqlite3.connect(copy / "journal.db")) as journal, contextlib.suppress(sqlite3.Error):
+        return [stage for (stage,) in journal.execute("SELECT DISTINCT stage FROM tasks")] == ["closed"]
+    return False
 
 
 def _lines(path: Path) -> list[str]:
@@ -180,7 +200,9 @@ async def test_fault_03_killed_between_the_end_and_its_acknowledgement(
     assert not list(tasks.glob("*.out"))
 
 
-async def test_threat_05_a_repeat_is_never_run_again(peer: TaskPeer, start_agent: StartAgent, tmp_path: Path) -> None:
+async def test_threat_05_a_repeat_is_never_run_again(
+    peer: TaskPeer, start_agent: StartAgent, state_dir: Path, tmp_path: Path
+) -> None:
     agent = await start_agent(server_url=peer.origin)
     await agent.logged("Agent ready")
     (task,) = _tasks(peer, tmp_path, 1)
@@ -189,6 +211,7 @@ async def test_threat_05_a_repeat_is_never_run_again(peer: TaskPeer, start_agent
     for _ in range(50):
         await peer.assign(*[task] * 20)
     await peer.reported(task.task_id, TaskState.SUCCEEDED, 2)
+    await _forgotten_by_memory(state_dir, tmp_path / "copy")
     await agent.end(9)
     await start_agent(server_url=peer.origin)
     count = len(peer.updates)

@@ -172,4 +172,4 @@ async def test_users_are_listed_without_secrets(serve: Serve, browse: Browse, pe
         ("ada@example.test", "admin"),
         ("bob@example.test", "viewer"),
     ]
-    assert set(users[0]) == {"id", "email", "role", "created_at"}
+    assert set(users[0]) == {"id", "email", "role", "created_at", "disabled_at"}

@@ -188,7 +188,7 @@ async def test_the_server_logs_the_specifications_lines(serve: Serve, agent: Mak
         rf"New agent connection: sid={re.escape(web.sid)}  source_ip=127\.0\.0\.1$",
         r"Agent registered: DESKTOP-ABC123  .*source_ip=127\.0\.0\.1$",
         r"Device status updated: online  .*source_ip=127\.0\.0\.1$",
-        r"Broadcasting status change  devices=1 scopes=0$",
+        r"Broadcasting status change  devices=1 audiences=0$",
     ]
     for wanted in words:
         await eventually(lambda wanted=wanted: _logged(lines(), wanted), what=wanted)
