@@ -21,6 +21,7 @@ _LOCKS = {
     "dev.txt": (*_OWN, "requirements/dev.in"),
     "agent.txt": ("protocol/pyproject.toml", "agent/pyproject.toml"),
     "node.txt": ("requirements/node.in",),
+    "semgrep.txt": ("requirements/semgrep.in",),
     "uv.txt": ("requirements/uv.in",),
     "virtualenv.txt": ("requirements/virtualenv.in",),
 }

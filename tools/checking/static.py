@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bootstrap import node
 from bootstrap.places import BIN, FRONTEND, PYTHON, ROOT
+from checking import semgrep
 from checking.steps import Step
 
 _TYPED = ("protocol", "agent", "backend/app", "backend/tests", "cli", "tools", "tests", "benchmarks")
@@ -19,6 +20,7 @@ def python_steps(env: Mapping[str, str]) -> list[Step]:
         Step("Import rules", [BIN / "lint-imports"], env=env),
         Step("Dangerous code", [PYTHON, "-m", "checking.rules"], cwd=ROOT / "tools", env=env),
         Step("Dangerous code, by bandit", [BIN / "bandit", *_BANDIT, *_INSTALLED], env=env),
+        semgrep.step(),
         Step("Version floors", [PYTHON, "-m", "checking.floors"], cwd=ROOT / "tools", env=env),
         Step("Generated documents", [PYTHON, ROOT / "tools" / "docs.py", "--check"], env=env),
     ]
