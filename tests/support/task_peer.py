@@ -34,6 +34,11 @@ TOKEN = "token-of-this-session"
 Ready = Callable[..., Awaitable[AgentProcess]]
 """``await ready(**settings)``: an agent that listens for tasks."""
 
+AT_ONCE = 50
+"""Tasks in one message: a server keeps to the size that an agent takes."""
+EACH_S = 0.1
+"""For each task that was submitted, its end may be waited for so much longer."""
+
 
 class TaskPeer(Peer):
     """``acknowledges`` says whether a report is committed here; output always is, unless ``takes_output`` is off."""
@@ -104,12 +109,18 @@ class TaskPeer(Peer):
             for task_id, task in self.tasks.items()
             if self.saved.get(task_id) in (None, TaskState.ACCEPTED)
         ]
-        if waiting:
-            await self.assign(*waiting)
+        for start in range(0, len(waiting), AT_ONCE):
+            await self.assign(*waiting[start : start + AT_ONCE])
 
     async def all_over(self) -> None:
         """Wait until what became of every submitted task is acknowledged."""
-        await self.told(lambda: all(self.saved.get(task_id) in FINAL for task_id in self.tasks))
+        try:
+            await self.told(lambda: not self._unfinished(), DEADLINE_S + EACH_S * len(self.tasks))
+        except TimeoutError:
+            raise AssertionError(f"not over: {self._unfinished()}") from None
+
+    def _unfinished(self) -> dict[str, TaskState | None]:
+        return {task_id: state for task_id in self.tasks if (state := self.saved.get(task_id)) not in FINAL}
 
     # ------------------------------------------------------------ what came
 
@@ -118,9 +129,9 @@ class TaskPeer(Peer):
         said = [update.state for update in self.updates if update.task_id == task_id]
         return [state for state, _ in itertools.groupby(said)]
 
-    async def told(self, condition: Callable[[], Any]) -> None:
+    async def told(self, condition: Callable[[], Any], within_s: float = DEADLINE_S) -> None:
         """Wait until ``condition`` holds of what came about tasks."""
-        async with asyncio.timeout(DEADLINE_S), self._told:
+        async with asyncio.timeout(within_s), self._told:
             await self._told.wait_for(condition)
 
     async def reported(self, task_id: str, state: TaskState, count: int = 1) -> TaskUpdate:
