@@ -22,6 +22,9 @@ from tests.support.server import PASSWORD, Person
 PATIENCE_MS = 45_000
 """Long: a machine that is busy with other tests is no failure."""
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+_AT_REST = """() => document.getAnimations().every(
+    (one) => one.playState !== "running" || one.effect.getComputedTiming().iterations === Infinity
+)"""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -168,6 +171,7 @@ class Screen:
         """What axe finds wrong on what is shown now."""
         if not await self.page.evaluate("() => typeof window.axe === 'object'"):
             await self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        await self.page.wait_for_function(_AT_REST)  # colours on their way from one look to another are neither
         found: list[dict[str, Any]] = await self.page.evaluate(
             "async () => (await axe.run(document, { resultTypes: ['violations'] })).violations"
         )
