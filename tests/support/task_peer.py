@@ -209,7 +209,9 @@ class TaskPeer(Peer):
         if request.headers.get("Authorization") != f"Bearer {self.http_token}":
             return web.Response(status=401)
         body = await request.read()
-        self.posts.append(len(body))
+        async with self._told:
+            self.posts.append(len(body))
+            self._told.notify_all()
         if self.posts_fail_with:
             return web.Response(status=self.posts_fail_with.pop(0))
         return web.json_response(
