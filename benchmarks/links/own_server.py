@@ -24,7 +24,7 @@ class Handler:
         self._link = link
         self._agents: set[str] = set()
 
-    async def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
+    def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
         """Whoever comes."""
         return True
 
@@ -50,7 +50,7 @@ class Handler:
         """It is gone."""
         self._agents.discard(sid)
 
-    async def closed(self, eio_sid: str) -> None:
+    def closed(self, eio_sid: str) -> None:
         """It is gone."""
 
     def _tell(self, sid: str, event: str, payload: Any) -> None:

@@ -281,7 +281,7 @@ class _Peer:
     async def _serve(self) -> None:
         gateway, sid = self._server.gateway, self.connection.sid
         environ = {"asgi.scope": {"client": ("10.0.0.1", 1)}}
-        await gateway.opened(f"e-{sid}", environ)
+        gateway.opened(f"e-{sid}", environ)
         await gateway.connecting(sid, environ, None)
         await gateway.connected(sid)
         while True:
@@ -298,7 +298,7 @@ class _Peer:
             self.connection.server_open = False
             self.connection.break_off(0, len(self.connection.down), reason)
             await self._server.gateway.disconnected(self.connection.sid, reason)
-            await self._server.gateway.closed(f"e-{self.connection.sid}")
+            self._server.gateway.closed(f"e-{self.connection.sid}")
 
     async def probe(self, timeout_s: float) -> bool:
         """Whether the agent answers a ping."""

@@ -72,7 +72,7 @@ class AgentGateway:
 
     # ------------------------------------------------------------ connections
 
-    async def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
+    def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
         """Admit a transport, unless its address has too many that have not registered."""
         return self._admission.admit(eio_sid, source_ip(environ))
 
@@ -113,7 +113,7 @@ class AgentGateway:
         elif claimed_device_id:  # whoever is to answer the claim sees that nobody waits for it any more
             self._publish([Hint(HintKind.CLAIMS, claimed_device_id)])
 
-    async def closed(self, eio_sid: str) -> None:
+    def closed(self, eio_sid: str) -> None:
         """Forget the transport."""
         self._admission.done(eio_sid)
 

@@ -111,7 +111,7 @@ class DashboardGateway:
 
     # ------------------------------------------------------------ connections
 
-    async def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
+    def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
         """Admit a transport for as long as it takes to sign in, unless its address has too many that have not."""
         return self._admission.admit(eio_sid, source_ip(environ))
 
@@ -179,7 +179,7 @@ class DashboardGateway:
             self._metrics.dashboard_connections.dec()
             log.info("dashboard.disconnected", user=viewer.principal.email, sid=sid, reason=reason)
 
-    async def closed(self, eio_sid: str) -> None:
+    def closed(self, eio_sid: str) -> None:
         """Forget the transport."""
         self._admission.done(eio_sid)
 

@@ -48,7 +48,7 @@ class WireJson:
 class LinkHandler(Protocol):
     """What stands above a LinkServer."""
 
-    async def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
+    def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
         """A transport opened; False refuses it."""
 
     async def connecting(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
@@ -63,7 +63,7 @@ class LinkHandler(Protocol):
     async def disconnected(self, sid: str, reason: str) -> None:
         """The connection is gone. Must not wait for anything slow."""
 
-    async def closed(self, eio_sid: str) -> None:
+    def closed(self, eio_sid: str) -> None:
         """The transport is gone, whether or not it ever connected."""
 
 
@@ -132,7 +132,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         socket = self.eio.sockets[eio_sid]
         socket.__class__ = LinkSocket
         socket.adopt(partial(self._complaints.note, source_ip(environ)))
-        if self._handler and not await self._handler.opened(eio_sid, environ):
+        if self._handler and not self._handler.opened(eio_sid, environ):
             return False
         await super()._handle_eio_connect(eio_sid, environ)
         return None
@@ -216,7 +216,7 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
         if self._handler:
-            await self._handler.closed(eio_sid)
+            self._handler.closed(eio_sid)
 
 
 def source_ip(environ: Mapping[str, Any]) -> str:

@@ -230,4 +230,4 @@ async def test_a_connection_that_is_reset_leaves_nothing(serve: Serve) -> None:
             sock = raw._socket.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
             raw.abort()
-    await eventually(lambda: not link._by_transport and not link._closing, what="nothing left")
+    await eventually(lambda: not link._by_transport and not link._sockets, what="nothing left")

@@ -49,7 +49,6 @@ class AgentConnection(WSListener):
         "_work",
         "closed",
         "entered",
-        "scope",
         "sid",
         "source_ip",
         "transport_id",
@@ -59,9 +58,8 @@ class AgentConnection(WSListener):
 
     ws: WSTransport
 
-    def __init__(self, link: "AgentLink", scope: dict[str, Any], source_ip: str) -> None:
+    def __init__(self, link: "AgentLink", source_ip: str) -> None:
         self._link = link
-        self.scope = scope
         self.source_ip = source_ip
         self.transport_id = link.new_id()
         self.sid = ""
@@ -73,6 +71,11 @@ class AgentConnection(WSListener):
         self._work: asyncio.Task[Any] | None = None
         self._paused = False
         self._answered: asyncio.Event | None = None
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """What a handler is told of the handshake: where it came from."""
+        return {"asgi.scope": {"client": (self.source_ip, 0)}}
 
     # ------------------------------------------------------------ what the peer does
 

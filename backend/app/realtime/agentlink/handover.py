@@ -4,7 +4,6 @@ Invariant: only what is for the agents' link for certain is taken; everything el
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.realtime.agentlink.connection import MESSAGE_WALL_BYTES, AgentConnection
 from app.realtime.agentlink.server import AgentLink
+from app.realtime.agentlink.steps import at_once
 from deployx_protocol import packets
 
 PATH = b"/socket.io/"
@@ -44,7 +44,7 @@ class Handover:
 
     def __init__(self, link: AgentLink, trusted_proxies: list[str] | str) -> None:
         self._link = link
-        self._proxies = trusted_proxies
+        self._proxies = ProxyHeadersMiddleware(_nothing, trusted_proxies) if trusted_proxies else None
 
     def wants(self, url: bytes) -> bool:
         """Whether this is a first handshake of an agent: a websocket, and not the upgrade of an older session."""
@@ -60,8 +60,7 @@ class Handover:
 
     def take(self, transport: asyncio.Transport, scope: Mapping[str, Any]) -> None:
         """The connection is the link's from now on; its handshake is answered."""
-        origin = self._origin(scope)
-        connection = AgentConnection(self._link, {"client": origin, "headers": []}, origin[0])
+        connection = AgentConnection(self._link, self._address(scope))
 
         def listener(_request: WSUpgradeRequest) -> AgentConnection | WSUpgradeResponseWithListener:
             if self._link.admits(connection):
@@ -90,19 +89,16 @@ class Handover:
         _feed(protocol, _handshake(scope))
         self._link.settle(connection)
 
-    def _origin(self, scope: Mapping[str, Any]) -> tuple[str, int]:
+    def _address(self, scope: Mapping[str, Any]) -> str:
         """The peer's address, by the same rules that hold for HTTP."""
-        found: list[Any] = [scope.get("client")]
+        seen: Any = dict(scope)
         if self._proxies:
+            at_once(self._proxies(seen, None, None))  # type: ignore[arg-type]  # it hands them on to `_nothing`
+        return str(seen["client"][0]) if seen.get("client") else "unknown"
 
-            async def look(changed: Any, _receive: Any, _send: Any) -> None:
-                found[0] = changed.get("client")
 
-            asking = ProxyHeadersMiddleware(look, self._proxies)(dict(scope), None, None)  # type: ignore[arg-type]
-            with contextlib.suppress(StopIteration):
-                asking.send(None)
-        address = found[0]
-        return (str(address[0]), int(address[1])) if address else ("unknown", 0)
+async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
+    """An application that is only told who asks."""
 
 
 def _handshake(scope: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from socketio.exceptions import ConnectionRefusedError
 from app.complaints import Complaints
 from app.realtime.agentlink.connection import AgentConnection
 from app.realtime.agentlink.deadlines import Deadlines
-from app.realtime.agentlink.steps import at_once, begin
+from app.realtime.agentlink.steps import begin
 from app.realtime.link import LinkHandler
 from app.realtime.reasons import Reason
 from deployx_protocol import limits, packets
@@ -40,7 +40,7 @@ class AgentLink:
         self._by_sid: dict[str, AgentConnection] = {}
         self._by_transport: dict[str, AgentConnection] = {}
         self._all_gone = asyncio.Event()
-        self._closing: set[AgentConnection] = set()
+        self._sockets: set[AgentConnection] = set()
 
     def serve(self, handler: LinkHandler) -> None:
         """Hand everything that passes the checks to ``handler``."""
@@ -63,7 +63,7 @@ class AgentLink:
 
     async def finished(self, deadline_s: float) -> None:
         """Wait until every connection has sent its last words; whoever does not read them in time is left behind."""
-        if self._closing:
+        if self._sockets:
             self._all_gone.clear()
             try:
                 await asyncio.wait_for(self._all_gone.wait(), deadline_s)
@@ -80,16 +80,16 @@ class AgentLink:
 
     def admits(self, connection: AgentConnection) -> bool:
         """Whether a websocket may be opened."""
-        return bool(at_once(self.handler.opened(connection.transport_id, {"asgi.scope": connection.scope})))
+        return self.handler.opened(connection.transport_id, connection.environ)
 
     def settle(self, connection: AgentConnection) -> None:
         """Its handshake was answered: forget a connection that was admitted and did not open after all."""
         if connection.transport_id not in self._by_transport:
-            begin(self.handler.closed(connection.transport_id))
+            self.handler.closed(connection.transport_id)
 
     def opened(self, connection: AgentConnection) -> None:
         """A websocket is open: say so in Engine.IO's words."""
-        self._closing.add(connection)
+        self._sockets.add(connection)
         self._by_transport[connection.transport_id] = connection
         opening = packets.Open(
             connection.transport_id, self._interval_ms, self._timeout_ms, limits.AGENT_MESSAGE_MAX_BYTES
@@ -101,7 +101,7 @@ class AgentLink:
         """A CONNECT packet came: let it in."""
         self._by_sid[connection.sid] = connection
         try:
-            await self.handler.connecting(connection.sid, {"asgi.scope": connection.scope}, data)
+            await self.handler.connecting(connection.sid, connection.environ, data)
         except ConnectionRefusedError as refusal:
             connection.say(packets.encode(packets.ConnectError({"message": str(refusal)})))
             connection.cut(Reason.SERVER_DISCONNECT)
@@ -125,10 +125,10 @@ class AgentLink:
         self._by_transport.pop(connection.transport_id, None)
         if self._by_sid.pop(connection.sid, None):
             begin(self.handler.disconnected(connection.sid, reason))
-        begin(self.handler.closed(connection.transport_id))
+        self.handler.closed(connection.transport_id)
 
     def gone(self, connection: AgentConnection) -> None:
         """Its socket is closed."""
-        self._closing.discard(connection)
-        if not self._closing:
+        self._sockets.discard(connection)
+        if not self._sockets:
             self._all_gone.set()
