@@ -113,6 +113,14 @@ def is_uuid(text: Any) -> TypeGuard[str]:
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def is_hex(text: Any, length: int) -> TypeGuard[str]:
+    """Whether ``text`` is ``length`` hexadecimal digits in lower case."""
+    return isinstance(text, str) and len(text) == length and not set(text) - _HEX
+
+
+_HEX = frozenset("0123456789abcdef")
+
+
 def ip_address(text: str, field: str) -> str:
     """``text`` if it is an IPv4 or IPv6 address; InvalidPayload otherwise."""
     if len(text) <= limits.IP_ADDRESS_MAX:

@@ -311,7 +311,7 @@ class SnapshotEnd(Message, frozen=True, kw_only=True):
 
 
 def _hex(text: str, field: str, length: int) -> None:
-    if text and (len(text) != length or not all(character in "0123456789abcdef" for character in text)):
+    if text and not checks.is_hex(text, length):
         raise checks.InvalidPayload(f"`{field}` is not {length} lower-case hexadecimal digits.")
 
 

@@ -7,13 +7,13 @@ being left out, and a field that a reader does not know makes it refuse the whol
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 
 from deployx_protocol import limits
-from deployx_protocol.checks import InvalidPayload
+from deployx_protocol.checks import InvalidPayload, is_hex
 from deployx_protocol.dsse import Envelope
 
 PAYLOAD_TYPE = "application/vnd.deployx.run.v1+json"
@@ -91,7 +91,7 @@ class SignedRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if [self.command, self.shell, self.script].count(None) != 2:
             raise InvalidPayload("What was signed is not one of a command, a shell line and a script.")
-        if not _is_hex(self.number, 32):
+        if not is_hex(self.number, 32):
             raise InvalidPayload("The number of what was signed is not 32 hexadecimal digits.")
         if not 0 < len(self.targets) <= limits.SIGNED_DEVICES_MAX:
             raise InvalidPayload(f"A signed run is for 1 to {limits.SIGNED_DEVICES_MAX} devices.")
@@ -135,7 +135,3 @@ def plausible(moment: datetime) -> None:
 def key_id(public_key: str) -> str:
     """By what a key is named, a device's as well as an operator's: the start of its SHA-256."""
     return hashlib.sha256(bytes.fromhex(public_key)).hexdigest()[:KEY_ID_LENGTH]
-
-
-def _is_hex(text: Any, length: int) -> bool:
-    return isinstance(text, str) and len(text) == length and all(digit in "0123456789abcdef" for digit in text)

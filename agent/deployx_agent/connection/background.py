@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,10 +27,9 @@ async def in_thread(call: Callable[[], T], name: str) -> T:
         try:
             answer = call()
         except Exception as error:  # whatever it is, it belongs to the waiting task
-            failure = error  # the name in the clause above is gone when the loop comes to it
-            outcome: Callable[[], None] = lambda: found.set_exception(failure)  # noqa: E731
+            outcome: Callable[[], None] = partial(found.set_exception, error)
         else:
-            outcome = lambda: found.set_result(answer)  # noqa: E731
+            outcome = partial(found.set_result, answer)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(finish, outcome)
 

@@ -54,7 +54,7 @@ def _failure(task: "asyncio.Task[socket.socket]") -> OSError:
 
 
 async def _connect(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or what is said next waits for an acknowledgement
     try:
         sock.setblocking(False)

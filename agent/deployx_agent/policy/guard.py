@@ -49,9 +49,7 @@ class Guard:
 
     async def refusal(self, task: Task, memory: Memory) -> "Refusal | None":
         """Why ``task`` does not run here, now; None if it may, and then its number is taken. Raises DiskError."""
-        found = self._file.current()
-        if found != self._told:
-            self._tell(found)
+        found = self._current()
         refused = await self._judge(found, task, memory)
         if refused:
             self._log.warning("Task refused by the policy of this machine", task_id=task.task_id, code=refused.code)
@@ -80,9 +78,7 @@ class Guard:
 
     def report(self) -> "PolicyReport | None":
         """What the server is told of it; None if there is nothing to tell."""
-        found = self._file.current()
-        if found != self._told:
-            self._tell(found)
+        found = self._current()
         stop = self._file.stopped_by(found)
         if found is None and not stop:
             return None
@@ -97,6 +93,13 @@ class Guard:
             user=_shown(self._user, 128),
             rules=found.policy,
         )
+
+    def _current(self) -> Found | None:
+        """What holds now; the log has what it is, whenever it is another."""
+        found = self._file.current()
+        if found != self._told:
+            self._tell(found)
+        return found
 
     def _tell(self, found: Found | None) -> None:
         self._told = found

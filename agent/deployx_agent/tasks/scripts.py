@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deployx_agent.tasks.command import CannotStart, User
 from deployx_protocol import limits
+from deployx_protocol.checks import is_hex
 from deployx_protocol.task_messages import Script
 from deployx_protocol.tasks import TaskCode
 
@@ -21,7 +22,7 @@ _SUFFIXES = {"powershell": ".ps1", "pwsh": ".ps1", "powershell.exe": ".ps1", "pw
 
 def path_to_fetch(script: Script) -> str:
     """Where the server has it. Raises CannotStart for what is no hash or too long."""
-    if len(script.sha256) != 64 or not all(digit in "0123456789abcdef" for digit in script.sha256):
+    if not is_hex(script.sha256, 64):
         raise CannotStart(TaskCode.SCRIPT_UNAVAILABLE, "The task names a script by something that is no SHA-256.")
     if script.size > limits.SCRIPT_MAX_BYTES:
         raise CannotStart(

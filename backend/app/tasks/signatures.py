@@ -55,7 +55,7 @@ def opened(envelope: SignedEnvelope | None) -> Signed | None:
         read = checks.decode(envelope.model_dump(), Envelope)
         run = signed_runs.read(read)
         for signature in read.signatures:
-            if len(signature.keyid) != KEY_ID_LENGTH or not all(one in "0123456789abcdef" for one in signature.keyid):
+            if not checks.is_hex(signature.keyid, KEY_ID_LENGTH):
                 raise checks.InvalidPayload(f"A `keyid` is not {KEY_ID_LENGTH} hexadecimal digits.")
     except checks.InvalidPayload as error:
         raise InvalidInput(f"`envelope` cannot be used: {error}", code="envelope_unusable") from None
