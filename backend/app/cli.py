@@ -7,8 +7,6 @@ import sys
 
 from app.loading import loading
 
-EXIT_REFUSED = 1
-
 
 def main() -> None:
     """Run a command; say in one line why it could not be done."""
@@ -25,6 +23,7 @@ def main() -> None:
 
 def _explained(error: Exception) -> tuple[list[str], int]:
     """What to say of ``error``, and the exit code; nothing to say of an error that is a bug."""
+    from app.commands import EXIT_REFUSED
     from app.errors import DeployXError, Unavailable
     from app.prepare import CannotServe
     from app.settings import UnusableSettings
