@@ -12,11 +12,9 @@ from enum import StrEnum
 from uuid import uuid4
 
 import sqlalchemy as sa
-import structlog
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts import repository
+from app.accounts import people, repository
 from app.accounts.hashing import secret_hash
 from app.accounts.models import Invitation, User
 from app.accounts.passwords import Passwords, check_password
@@ -36,8 +34,6 @@ OPEN_MAX = 200
 LISTED_MAX = 500
 KEPT_FOR = timedelta(days=30)
 """After it expired."""
-
-log = structlog.get_logger()
 
 
 class InvitationState(StrEnum):
@@ -128,26 +124,12 @@ class Invitations:
         await self.look(token)  # a guess does not cost a hash
         password_hash = await self._passwords.hash(check_password(password))
         now = self._clock()
-        try:
-            async with self._uow.begin() as unit:
-                row = await self._good(unit.session, token, lock=True)
-                row.used_at = now
-                user = User(
-                    email=row.email,
-                    password_hash=password_hash,
-                    role=row.role,
-                    created_at=now,
-                    password_changed_at=now,
-                )
-                unit.session.add(user)
-                await unit.session.flush()
-                who = Actor(ActorKind.NOBODY, row.email, source_ip=address)
-                unit.record(who, Action.INVITATION_ACCEPTED, row.id, row.email)
-                unit.record(who, Action.USER_CREATED, user.id, user.email, role=user.role)
-        except IntegrityError:
-            raise Conflict(f"There is already a user {row.email}.", code="user_exists") from None
-        log.info("user.created", user_id=user.id, email=user.email, role=user.role)
-        return user
+        async with self._uow.begin() as unit:
+            row = await self._good(unit.session, token, lock=True)
+            row.used_at = now
+            who = Actor(ActorKind.NOBODY, row.email, source_ip=address)
+            unit.record(who, Action.INVITATION_ACCEPTED, row.id, row.email)
+            return await people.add(unit, row.email, password_hash, Role(row.role), now, who)
 
     async def _good(self, session: AsyncSession, token: str, *, lock: bool = False) -> Invitation:
         query = sa.select(Invitation, User).join(User, User.id == Invitation.created_by)

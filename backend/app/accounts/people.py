@@ -4,8 +4,11 @@ Invariant: there is always an administrator who can sign in; whoever is shut out
 transaction. The command line may do more: it is where the first administrator comes from (``AccountService``).
 """
 
+from datetime import datetime
+
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts import repository
@@ -69,6 +72,19 @@ async def _lock_admins(session: AsyncSession) -> set[int]:
     """The administrators who can sign in; none of them stops to be one before the transaction ends."""
     query = sa.select(User.id).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
     return set(await session.scalars(query.with_for_update()))
+
+
+async def add(unit: Unit, email: str, password_hash: str, role: Role, now: datetime, by: Actor) -> User:
+    """Somebody new. Raises Conflict when the address is taken, also by who came in the same moment."""
+    user = User(email=email, password_hash=password_hash, role=role.value, created_at=now, password_changed_at=now)
+    unit.session.add(user)
+    try:
+        await unit.session.flush()
+    except IntegrityError:
+        raise Conflict(f"There is already a user {email}.", code="user_exists") from None
+    unit.record(by, Action.USER_CREATED, user.id, user.email, role=user.role)
+    log.info("user.created", user_id=user.id, email=user.email, role=user.role)
+    return user
 
 
 def change_role(unit: Unit, user: User, role: Role, by: Actor) -> None:

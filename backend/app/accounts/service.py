@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
 from app.accounts import people, repository
 from app.accounts.codes import Codes
@@ -279,17 +278,8 @@ class AccountService:
         """Someone new. Raises InvalidInput and, when the address is taken, Conflict."""
         email = check_email(email)
         password_hash = await self._passwords.hash(check_password(password))
-        now = self._clock()
-        user = User(email=email, password_hash=password_hash, role=role, created_at=now, password_changed_at=now)
-        try:
-            async with self._uow.begin() as unit:
-                unit.session.add(user)
-                await unit.session.flush()
-                unit.record(by, Action.USER_CREATED, user.id, email, role=role.value)
-        except IntegrityError:
-            raise Conflict(f"There is already a user {email}.") from None
-        log.info("user.created", user_id=user.id, email=email, role=role)
-        return user
+        async with self._uow.begin() as unit:
+            return await people.add(unit, email, password_hash, role, self._clock(), by)
 
     async def reset_password(self, email: str, password: str, *, by: Actor = SERVER) -> None:
         """Another password; whoever was signed in is signed out. Raises InvalidInput and NotFound."""
