@@ -1,12 +1,12 @@
 /** Invitations: make a link that lets somebody become a user, see what became of it, take it back. */
 import { useState } from "react";
-import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { NativeSelect, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { CopyLine } from "../../components/CopyLine";
 import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { Time } from "../../components/Time";
 import { useActionsOff } from "../../live";
+import { ShownOnce } from "../settings/ShownOnce";
 import { TokenList } from "../settings/TokenList";
 import { TokenRow } from "../settings/TokenRow";
 import classes from "../settings/Tokens.module.css";
@@ -37,8 +37,18 @@ export function InvitationList() {
         Whoever opens the link chooses a password and is a user from then on. DeployX sends no mail: give the link to
         nobody else.
       </p>
-      {made ? <Made invitation={made} onClose={() => setMade(null)} /> : <Invite off={off} onMade={setMade} />}
-      <TokenList query={invitations} label="Invitations" empty="Nobody was invited.">
+      {made ? (
+        <ShownOnce
+          label="The new invitation"
+          line={{ text: wholeLink(made.link), label: "the invitation", testId: "invitation-link" }}
+          onClose={() => setMade(null)}
+        >
+          Give this link to <strong>{made.email}</strong>.
+        </ShownOnce>
+      ) : (
+        <Invite off={off} onMade={setMade} />
+      )}
+      <TokenList query={invitations} label="Invitations" what="invitations" empty="Nobody was invited.">
         {invitations.data?.items.map(({ id, email, role, state, created_by, created_at, expires_at }) => (
           <TokenRow
             key={id}
@@ -119,20 +129,5 @@ function Invite({ off, onMade }) {
       </div>
       {create.error && <ProblemBox error={create.error} what="Nobody was invited." />}
     </form>
-  );
-}
-
-/** @param {{ invitation: import("./api").NewInvitation, onClose: () => void }} props */
-function Made({ invitation, onClose }) {
-  return (
-    <div className={classes.made} role="group" aria-label="The new invitation">
-      <p>
-        Give this link to <strong>{invitation.email}</strong>. Copy it now: it is not shown again.
-      </p>
-      <CopyLine text={wholeLink(invitation.link)} label="the invitation" testId="invitation-link" />
-      <Button size="compact-md" variant="default" onClick={onClose}>
-        I have copied it
-      </Button>
-    </div>
   );
 }

@@ -17,7 +17,7 @@ export function PersonList() {
   const people = useQuery(peopleQuery);
   return (
     <div className={classes.tokens} data-testid="people">
-      <TokenList query={people} label="People" empty="There is nobody.">
+      <TokenList query={people} label="People" what="people" empty="There is nobody.">
         {people.data?.items.map((person) => (
           <Row key={person.id} person={person} />
         ))}

@@ -1,12 +1,12 @@
 /** This user's API tokens: for the command line and for programs. */
 import { useState } from "react";
-import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { NativeSelect, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { CopyLine } from "../../components/CopyLine";
 import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { Time } from "../../components/Time";
 import { useActionsOff } from "../../live";
+import { ShownOnce } from "./ShownOnce";
 import { TokenList } from "./TokenList";
 import { TokenRow } from "./TokenRow";
 import { apiTokensQuery, createApiToken, deleteApiToken } from "./apiTokens";
@@ -44,7 +44,17 @@ export function ApiTokens() {
         Programs sign in with a token and may then do what you may do, or less. The command line takes it as{" "}
         <code className="mono">DEPLOYX_TOKEN</code>.
       </p>
-      {made ? <Made token={made} onClose={() => setMade(null)} /> : <Create off={off} onMade={setMade} />}
+      {made ? (
+        <ShownOnce
+          label="The new token"
+          line={{ text: made.token, label: "the API token", testId: "api-token" }}
+          onClose={() => setMade(null)}
+        >
+          <strong>{made.name}</strong> was made.
+        </ShownOnce>
+      ) : (
+        <Create off={off} onMade={setMade} />
+      )}
       <TokenList query={tokens} label="API tokens" empty="You have no API token.">
         {tokens.data?.items.map(({ id, name, scopes, created_at, last_used_at, expires_at }) => (
           <TokenRow
@@ -129,20 +139,5 @@ function Create({ off, onMade }) {
       </div>
       {create.error && <ProblemBox error={create.error} what="No token was made." />}
     </form>
-  );
-}
-
-/** @param {{ token: import("./apiTokens").NewApiToken, onClose: () => void }} props */
-function Made({ token, onClose }) {
-  return (
-    <div className={classes.made} role="group" aria-label="The new token">
-      <p>
-        <strong>{token.name}</strong> was made. Copy it now: it is not shown again.
-      </p>
-      <CopyLine text={token.token} label="the API token" testId="api-token" />
-      <Button size="compact-md" variant="default" onClick={onClose}>
-        I have copied it
-      </Button>
-    </div>
   );
 }
