@@ -1,13 +1,10 @@
 """The same on python-socketio and uvicorn's websockets, with the collector set as for ours. Prints its address."""
 
-import gc
-import socket
 from typing import Any
 
 import socketio
-import uvicorn
 
-from app.serve import allow_many_connections
+from links.serving import serve
 
 YES: dict[str, Any] = {"ok": True, "data": {}}
 sio = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], async_handlers=False)
@@ -51,23 +48,8 @@ async def fan_out(sid: str, payload: Any) -> Any:
 
 def main() -> None:
     """Serve until killed."""
-    allow_many_connections()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     app = socketio.ASGIApp(sio, socketio_path="/socket.io")
-    config = uvicorn.Config(
-        app,
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-    )
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 1000)
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    serve(app, ws="websockets-sansio", ws_per_message_deflate=False, ws_ping_interval=None)
 
 
 if __name__ == "__main__":

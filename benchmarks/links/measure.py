@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 START_S = 30.0
 FAN_OUTS = 3
 SERVERS: dict[str, tuple[str | Path, ...]] = {
-    "DeployX": (sys.executable, HERE / "own_server.py"),
-    "python-socketio": (sys.executable, HERE / "library_server.py"),
+    "DeployX": (sys.executable, "-m", "links.own_server"),
+    "python-socketio": (sys.executable, "-m", "links.library_server"),
     "node socket.io": ("node", HERE / "node_server.mjs", ROOT / "frontend" / "package.json"),
 }
 
@@ -48,7 +48,7 @@ async def _served(command: tuple[str | Path, ...]) -> AsyncIterator[tuple[int, s
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), START_S)
         if not line:
-            raise RuntimeError(f"{command[1]} did not start")
+            raise RuntimeError(f"{command[-1]} did not start")
         yield process.pid, line.decode().strip()
     finally:
         process.kill()

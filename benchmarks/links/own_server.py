@@ -1,17 +1,13 @@
 """DeployX's link for agents with nothing behind it, in the HTTP server of the product. Prints its address."""
 
-import gc
-import socket
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
-import uvicorn
-
 from app.http import Http, Waiting
 from app.realtime.agentlink.handover import Handover
 from app.realtime.agentlink.server import AgentLink
-from app.serve import allow_many_connections
+from links.serving import serve
 
 EVENTS = frozenset({"agent_register", "ping", "task_updates", "fan_out"})
 YES: dict[str, Any] = {"ok": True, "data": {}}
@@ -65,18 +61,9 @@ async def nothing(scope: Any, receive: Any, send: Any) -> None:
 
 def main() -> None:
     """Serve until killed."""
-    allow_many_connections()
     link = AgentLink(allowed=EVENTS, ping_interval_s=25, ping_timeout_s=60, refused=lambda _: None)
     link.serve(Handler(link))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    http = cast(Any, partial(Http, waiting=Waiting(1_000_000), agents=Handover(link, [])))
-    config = uvicorn.Config(nothing, http=http, lifespan="off", log_config=None, access_log=False)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 1000)
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    serve(nothing, http=cast(Any, partial(Http, waiting=Waiting(1_000_000), agents=Handover(link, []))))
 
 
 if __name__ == "__main__":

@@ -14,17 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from bootstrap.places import ROOT
-from checking import code_rules, page_rules
+from checking import code_rules, installed, page_rules
 
-PYTHON = (
-    "protocol/deployx_protocol",
-    "agent/deployx_agent",
-    "agent/main.py",
-    "backend/app",
-    "backend/migrations",
-    "cli/deployx_cli",
-)
-PAGES = ("frontend/src", "frontend/index.html")
+PAGES = (installed.PAGES, "frontend/index.html")
 Read = TypeVar("Read")
 
 
@@ -85,7 +77,7 @@ def complaints(root: Path, exceptions: Iterable[Exempt] = EXCEPTIONS) -> list[st
 
 def findings(root: Path) -> Iterator[Finding]:
     """Everything that breaks a rule, exceptions included."""
-    for path in _files(root, PYTHON, ("py",)):
+    for path in _files(root, installed.PYTHON, ("py",)):
         source = path.read_text(encoding="utf-8")
         yield from _named(path.relative_to(root).as_posix(), source, code_rules.RULES, ast.parse(source))
     for path in _files(root, PAGES, ("js", "jsx", "html")):

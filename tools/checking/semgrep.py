@@ -6,18 +6,11 @@ from pathlib import Path
 
 from bootstrap import apart
 from bootstrap.places import SCRATCH
+from checking import installed
 from checking.steps import Step
 
 RULES = Path(__file__).with_suffix(".yml")
-LOOKED_AT = (
-    "protocol/deployx_protocol",
-    "agent/deployx_agent",
-    "agent/main.py",
-    "backend/app",
-    "backend/migrations",
-    "cli/deployx_cli",
-    "frontend/src",
-)
+LOOKED_AT = (*installed.PYTHON, installed.PAGES)
 _QUIETLY = ("--quiet", "--metrics", "off", "--disable-version-check", "--no-git-ignore", "--jobs", "2")
 
 

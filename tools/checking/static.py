@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 from bootstrap import node
 from bootstrap.places import BIN, FRONTEND, PYTHON, ROOT
-from checking import semgrep
+from checking import installed, semgrep
 from checking.steps import Step
 
 _TYPED = ("protocol", "agent", "backend/app", "backend/tests", "cli", "tools", "tests", "benchmarks")
-_INSTALLED = ("protocol/deployx_protocol", "agent/deployx_agent", "agent/main.py", "backend/app", "cli/deployx_cli")
 _BANDIT = ("--quiet", "--recursive", "--configfile", "pyproject.toml", "--severity-level", "medium")
 
 
@@ -19,7 +18,7 @@ def python_steps(env: Mapping[str, str]) -> list[Step]:
         Step("Python format", [BIN / "ruff", "format", "--quiet", "--diff", "."], env=env),
         Step("Import rules", [BIN / "lint-imports"], env=env),
         Step("Dangerous code", [PYTHON, "-m", "checking.rules"], cwd=ROOT / "tools", env=env),
-        Step("Dangerous code, by bandit", [BIN / "bandit", *_BANDIT, *_INSTALLED], env=env),
+        Step("Dangerous code, by bandit", [BIN / "bandit", *_BANDIT, *installed.PYTHON], env=env),
         semgrep.step(),
         Step("Version floors", [PYTHON, "-m", "checking.floors"], cwd=ROOT / "tools", env=env),
         Step("Generated documents", [PYTHON, ROOT / "tools" / "docs.py", "--check"], env=env),
