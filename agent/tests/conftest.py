@@ -12,11 +12,8 @@ from tests.support.scripted_peer import Peer
 
 @pytest.fixture
 async def peer(state_dir: Path) -> AsyncIterator[Peer]:
-    peer = Peer()
-    peer.state_dir = state_dir
-    await peer.start()
-    yield peer
-    await peer.stop()
+    async with Peer.running(state_dir) as peer:
+        yield peer
 
 
 @pytest.fixture

@@ -8,18 +8,16 @@ import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.support.shell import EMAIL, PASSWORD, RealServer, signed_in
+from tests.support.shell import DEADLINE_S, EMAIL, PASSWORD, RealServer, signed_in, until
 
 AGENT = str(Path(sys.executable).with_name("deployx-agent"))
-DEADLINE_S = 60.0
 
 pytestmark = pytest.mark.xdist_group("real runs")  # one fleet for all of them
 
@@ -71,15 +69,6 @@ class Fleet:
         return bool(items and items[0]["counts"].get("running"))
 
 
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (answer := holds()):
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.05)
-    return answer
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A server and two agents, of which `one` has tags from its settings."""
@@ -89,13 +78,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         server.command("create-user", "vera@example.test", "--role", "viewer", stdin=f"{PASSWORD}\n")
         stack.callback(server.stop)
         server.start()
-        api = stack.enter_context(httpx2.Client(base_url=f"{server.url}/api/v1", timeout=30))
+        api = stack.enter_context(server.api())
         made = Fleet(server, tmp_path_factory.mktemp("agents"), api)
         stack.callback(made.close)
-        sign_in = api.post("/auth/login", json={"email": EMAIL, "password": PASSWORD})
-        cookie = sign_in.headers["set-cookie"].partition(";")[0]
-        api.cookies.clear()
-        api.headers.update({"cookie": cookie, "origin": server.url})
         made.start("one", DEPLOYX_TAGS="role=web")
         made.start("two")
         yield made

@@ -5,8 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ import httpx2
 import pytest
 
 from tests.support.operators import write_policy
-from tests.support.shell import EMAIL, PASSWORD, RealServer, signed_in
+from tests.support.shell import DEADLINE_S, EMAIL, PASSWORD, RealServer, signed_in, until
 
 AGENT = str(Path(sys.executable).with_name("deployx-agent"))
-DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -41,11 +39,7 @@ def policy(tmp_path: Path, deployx: Any) -> Path:
 def guarded(server: RealServer, policy: Path, tmp_path: Path) -> Iterator[httpx2.Client]:
     """The API, for the operator, when the machine is there."""
     with contextlib.ExitStack() as stack:
-        api = stack.enter_context(httpx2.Client(base_url=f"{server.url}/api/v1", timeout=30))
-        sign_in = api.post("/auth/login", json={"email": EMAIL, "password": PASSWORD})
-        cookie = sign_in.headers["set-cookie"].partition(";")[0]
-        api.cookies.clear()
-        api.headers.update({"cookie": cookie, "origin": server.url})
+        api = stack.enter_context(server.api())
         token = api.post("/enrollment-tokens", json={"name": "guarded"}).json()["token"]
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DEPLOYX_SERVER_URL": server.url}
         env |= {"DEPLOYX_STATE_DIR": str(tmp_path / "state"), "DEPLOYX_AGENT_ID": "guarded"}
@@ -56,15 +50,6 @@ def guarded(server: RealServer, policy: Path, tmp_path: Path) -> Iterator[httpx2
         stack.callback(agent.terminate)
         until(lambda: api.get("/devices", params={"status": "online"}).json()["items"], "the machine to come")
         yield api
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (answer := holds()):
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.05)
-    return answer
 
 
 def test_threat_03_two_operators_run_what_the_server_alone_cannot(

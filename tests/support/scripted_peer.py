@@ -5,11 +5,12 @@ the sid that this side chose. What came, and what the state folder held at that 
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import socketio
 from aiohttp import web
@@ -66,6 +67,16 @@ class Peer:
         return f"http://127.0.0.1:{self.port}"
 
     # ------------------------------------------------------------ life
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, state_dir: Path) -> AsyncIterator[Self]:
+        """One that serves, for the agent in this folder."""
+        peer = cls()
+        peer.state_dir = state_dir
+        await peer.start()
+        yield peer
+        await peer.stop()
 
     async def start(self) -> "Peer":
         self.sio = socketio.AsyncServer(async_mode="aiohttp", ping_interval=25, ping_timeout=60)

@@ -1,16 +1,22 @@
 """What the tests of the command line share: a server that is started as an operator starts it, and signing in to it."""
 
+import contextlib
 import os
 import select
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 SERVER = str(Path(sys.executable).with_name("deployx-server"))
 EMAIL = "ada@example.test"
 PASSWORD = "correct horse battery"
 START_S = 60.0
+DEADLINE_S = 60.0
 
 
 def bare_environment(home: Path) -> dict[str, str]:
@@ -46,6 +52,16 @@ class RealServer:
         assert line.startswith("server.started"), self._log.read_text()
         self.url = line.strip().partition("url=")[2]
 
+    @contextlib.contextmanager
+    def api(self) -> Iterator[httpx2.Client]:
+        """Its API, for the operator, with a session as a browser has one."""
+        with httpx2.Client(base_url=f"{self.url}/api/v1", timeout=30) as client:
+            sign_in = client.post("/auth/login", json={"email": EMAIL, "password": PASSWORD})
+            cookie = sign_in.headers["set-cookie"].partition(";")[0]
+            client.cookies.clear()
+            client.headers.update({"cookie": cookie, "origin": self.url})
+            yield client
+
     def stop(self) -> None:
         """End it in order."""
         if self._process:
@@ -54,6 +70,15 @@ class RealServer:
             assert self._process.stdout
             self._process.stdout.close()
             self._process = None
+
+
+def until(holds: Callable[[], Any], what: str) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (answer := holds()):
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.05)
+    return answer
 
 
 def signed_in(deployx: Any, real: RealServer) -> None:

@@ -53,11 +53,8 @@ class Thief:
 
 @pytest.fixture
 async def peer(state_dir: Path) -> Any:
-    peer = TaskPeer()
-    peer.state_dir = state_dir
-    await peer.start()
-    yield peer
-    await peer.stop()
+    async with TaskPeer.running(state_dir) as peer:
+        yield peer
 
 
 @pytest.fixture

@@ -15,11 +15,8 @@ collect_ignore = [] if os.geteuid() == 0 else ["test_as_root.py"]
 
 @pytest.fixture
 async def peer(state_dir: Path) -> AsyncIterator[TaskPeer]:
-    peer = TaskPeer()
-    peer.state_dir = state_dir
-    await peer.start()
-    yield peer
-    await peer.stop()
+    async with TaskPeer.running(state_dir) as peer:
+        yield peer
 
 
 @pytest.fixture
