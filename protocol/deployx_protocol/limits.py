@@ -41,6 +41,8 @@ SIGNED_DEVICES_MAX: Final = 500
 """On how many devices a signed run may be: each of them is named in what is signed, and gets all of it."""
 POLICY_MAX_BYTES: Final = 24_576
 """Of what a machine reports of its policy."""
+RELEASE_MAX_BYTES: Final = 262_144
+"""Of the payload of a release: its manifest as JSON."""
 OUTPUT_QUOTA_MAX_BYTES: Final = 1 << 30
 """The most output of one task that may be kept."""
 TASK_CODE_MAX: Final = 64

@@ -12,8 +12,9 @@ from msgspec import Meta
 
 from deployx_protocol import checks, limits
 from deployx_protocol.checks import InvalidPayload
-from deployx_protocol.dsse import Envelope
+from deployx_protocol.dsse import Envelope, Signature
 from deployx_protocol.messages import Counter, Message
+from deployx_protocol.releases import Action, Outcome, Phase
 from deployx_protocol.tasks import REPORTED, TaskState
 
 Seconds = Annotated[float, Meta(ge=0, le=limits.SECONDS_MAX)]
@@ -38,8 +39,20 @@ class Script(Message, frozen=True, kw_only=True):
     args: list[str] = []
 
 
+class ReleaseOrder(Message, frozen=True, kw_only=True):
+    """A release and what to do with it. Unless the agent has them already, its payload is fetched from
+    `GET /api/agent/v1/releases/{sha256}` and its artifacts from `GET /api/agent/v1/artifacts/{sha256}`, with ranges."""
+
+    action: Action
+    sha256: str
+    """Of the payload, 64 hexadecimal digits."""
+    size: Counter
+    signatures: list[Signature] = []
+    """Over the payload, as in a DSSE envelope; none if nobody has signed it."""
+
+
 class Task(Message, frozen=True, kw_only=True):
-    """One task. Exactly one of `argv`, `shell` and `script` is set."""
+    """One task. Exactly one of `argv`, `shell`, `script` and `release` is set."""
 
     task_id: str
     agent_id: str
@@ -49,6 +62,7 @@ class Task(Message, frozen=True, kw_only=True):
     shell: str | None = None
     """A line for the machine's shell, only where someone asked for one."""
     script: Script | None = None
+    release: ReleaseOrder | None = None
     run_as: str = ""
     """A user of that machine; empty is the agent's own."""
     cwd: str = ""
@@ -125,6 +139,12 @@ class TaskUpdate(Message, frozen=True, kw_only=True):
     stderr_bytes: Counter = 0
     lost_bytes: Counter = 0
     """Output past the quota: counted, not kept."""
+    phase: Phase | None = None
+    """Of a release that is `running`: what it is at. A report of another phase repeats the state."""
+    percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """How much of the phase is done, where that can be known."""
+    outcome: Outcome = Outcome.NONE
+    """Of a release that has ended: what is on the device now."""
     digest: str = ""
     """Of a final state: SHA-256 of (SHA-256 of what was kept of stdout + SHA-256 of stderr), 64 hexadecimal digits."""
 

@@ -335,6 +335,33 @@ export interface components {
             next_seq: number;
         };
         /**
+         * ReleaseOrder
+         * @description A release and what to do with it. Unless the agent has them already, its payload is fetched from
+         *         `GET /api/agent/v1/releases/{sha256}` and its artifacts from `GET /api/agent/v1/artifacts/{sha256}`, with ranges.
+         */
+        ReleaseOrder: {
+            action: components["schemas"]["Action"];
+            sha256: string;
+            size: number;
+            /** @default [] */
+            signatures: components["schemas"]["Signature"][];
+        };
+        /**
+         * Action
+         * @description What a task does with a release.
+         * @enum {unknown}
+         */
+        Action: "install" | "remove" | "revert";
+        /**
+         * Signature
+         * @description One signature over `dsse.pae`. `keyid` says which key to try; nothing else follows from it.
+         */
+        Signature: {
+            sig: string;
+            /** @default  */
+            keyid: string;
+        };
+        /**
          * RunView
          * @description A run: one request, one task for each device.
          */
@@ -377,7 +404,7 @@ export interface components {
         };
         /**
          * Task
-         * @description One task. Exactly one of `argv`, `shell` and `script` is set.
+         * @description One task. Exactly one of `argv`, `shell`, `script` and `release` is set.
          */
         Task: {
             task_id: string;
@@ -388,6 +415,8 @@ export interface components {
             shell: string | null;
             /** @default null */
             script: components["schemas"]["Script"] | null;
+            /** @default null */
+            release: components["schemas"]["ReleaseOrder"] | null;
             /** @default  */
             run_as: string;
             /** @default  */
@@ -412,15 +441,6 @@ export interface components {
             payload: string;
             payloadType: string;
             signatures: components["schemas"]["Signature"][];
-        };
-        /**
-         * Signature
-         * @description One signature over `dsse.pae`. `keyid` says which key to try; nothing else follows from it.
-         */
-        Signature: {
-            sig: string;
-            /** @default  */
-            keyid: string;
         };
         /**
          * TaskAcknowledged
@@ -499,9 +519,27 @@ export interface components {
             stderr_bytes: number;
             /** @default 0 */
             lost_bytes: number;
+            /** @default null */
+            phase: components["schemas"]["Phase"] | null;
+            /** @default null */
+            percent: number | null;
+            /** @default  */
+            outcome: components["schemas"]["Outcome"];
             /** @default  */
             digest: string;
         };
+        /**
+         * Phase
+         * @description What a running task of a release is at.
+         * @enum {unknown}
+         */
+        Phase: "checking" | "confirming" | "detecting" | "fetching" | "installing" | "rebooting" | "reverting";
+        /**
+         * Outcome
+         * @description What became of a release on a device, once its task has ended.
+         * @enum {unknown}
+         */
+        Outcome: "" | "already" | "installed" | "removed" | "revert_failed" | "reverted" | "untouched";
         /**
          * TaskUpdates
          * @description `task_updates`: reports, oldest first.

@@ -1,0 +1,236 @@
+"""What a release is: the manifest that its maker writes, signs, and every device reads for itself.
+
+It is the payload of a DSSE envelope (``dsse``). A device gets the payload by its SHA-256 and checks hash and signatures
+before it reads a word. Invariants: a key that a reader does not know makes it refuse the whole; nothing in a manifest
+names a server, so the same release means the same everywhere.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from deployx_protocol import checks, limits
+from deployx_protocol.checks import InvalidPayload
+
+PAYLOAD_TYPE: Final = "application/vnd.deployx.release.v1+json"
+
+NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~:_-]{0,63}")
+
+Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Timeout = Annotated[float, Meta(gt=0, le=limits.RUN_TIMEOUT_MAX_S)]
+
+
+class Kind(StrEnum):
+    """What a release consists of."""
+
+    SCRIPT = "script"  # `install` does it all
+    ARCHIVE = "archive"  # an archive is unpacked beside the version that runs, then takes its place at once
+    FILE = "file"  # one file, put in its place at once
+    PACKAGE = "package"  # a package of the machine's own package manager
+
+
+class PackageState(StrEnum):
+    """What is wanted of a package."""
+
+    PRESENT = "present"  # any version
+    ABSENT = "absent"
+    VERSION = "version"  # exactly `version`
+    LATEST = "latest"  # what the machine's repositories have
+
+
+class Reboot(StrEnum):
+    """When the machine is restarted after the install, before detect and health."""
+
+    NEVER = "never"
+    IF_NEEDED = "if_needed"  # when the system says so
+    ALWAYS = "always"
+
+
+class Action(StrEnum):
+    """What a task does with a release."""
+
+    INSTALL = "install"  # from detect to the durable commit; undoes itself if it has to
+    REVERT = "revert"  # back to what was there before
+    REMOVE = "remove"  # `uninstall`
+
+
+class Phase(StrEnum):
+    """What a running task of a release is at."""
+
+    FETCHING = "fetching"  # artifacts, those of the previous version as well
+    INSTALLING = "installing"
+    REBOOTING = "rebooting"
+    DETECTING = "detecting"
+    CHECKING = "checking"  # health
+    CONFIRMING = "confirming"  # whether a server can still be reached
+    REVERTING = "reverting"
+
+
+class Outcome(StrEnum):
+    """What became of a release on a device, once its task has ended."""
+
+    NONE = ""
+    INSTALLED = "installed"
+    ALREADY = "already"  # detect said that it is there: nothing was done
+    REVERTED = "reverted"  # the previous version is back, and works
+    REVERT_FAILED = "revert_failed"  # it could not be brought back: somebody has to look
+    REMOVED = "removed"
+    UNTOUCHED = "untouched"  # refused or failed before anything was changed
+
+
+class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that the release brings along; `name` is what the rest of the manifest calls it."""
+
+    name: str
+    sha256: Hex64
+    size: Annotated[int, Meta(ge=0, le=limits.INT64_MAX)]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", self.name):
+            raise InvalidPayload(f"An artifact cannot be named {self.name[:40]!r}: letters, digits and . _ + - only.")
+
+
+class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program to run in the release's work folder, where its artifacts are. Exactly one of the first three is set."""
+
+    command: list[str] | None = None
+    shell: str | None = None
+    artifact: str | None = None
+    """An artifact that is run."""
+    interpreter: list[str] = []
+    """What runs the artifact; empty: its `#!` line."""
+    args: list[str] = []
+    env: dict[str, str] = {}
+    timeout_s: Timeout = 600.0
+
+    def __post_init__(self) -> None:
+        if [self.command, self.shell, self.artifact].count(None) != 2:
+            raise InvalidPayload("A step is one of `command`, `shell` and `artifact`.")
+        if self.command is not None and not (self.command and self.command[0].strip()):
+            raise InvalidPayload("The `command` of a step names no program.")
+
+
+class Archive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An archive (tar, tar.gz, tar.xz, zip) that becomes the folder `into`."""
+
+    artifact: str
+    into: str
+    strip: Annotated[int, Meta(ge=0, le=8)] = 0
+    """How many leading folders of each name are dropped."""
+    unpacked_max_bytes: Annotated[int, Meta(gt=0, le=1 << 40)] = 1 << 33
+
+
+class File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that becomes `path`."""
+
+    artifact: str
+    path: str
+    mode: Annotated[str, Meta(pattern="^0?[0-7]{3}$")] = "0644"
+    owner: str = ""
+
+
+class Package(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A package, from the machine's own repositories."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,127}$")]
+    state: PackageState = PackageState.PRESENT
+    version: Annotated[str, Meta(max_length=128)] = ""
+
+    def __post_init__(self) -> None:
+        if (self.state is PackageState.VERSION) != bool(self.version):
+            raise InvalidPayload("`version` of a package goes with `state: version`, and is needed there.")
+
+
+class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the release counts as healthy: `check` succeeds `successes` times in a row, within `within_s`."""
+
+    check: Step
+    interval_s: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
+    successes: Annotated[int, Meta(ge=1, le=100)] = 1
+    within_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+
+
+class Previous(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The version to go back to: another release, whose payload and artifacts are fetched before anything is changed.
+
+    A package or a kept folder needs none: what was there before is remembered, and brought back."""
+
+    version: str
+    sha256: Hex64
+    """Of its payload."""
+    size: Annotated[int, Meta(gt=0, le=limits.RELEASE_MAX_BYTES)]
+
+
+class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A release. `number` grows with each release of a name, whatever `version` says: a device never takes a lower one
+    but to go back."""
+
+    name: str
+    version: str
+    number: Annotated[int, Meta(ge=1, le=limits.INT64_MAX)]
+    kind: Kind
+    platforms: Annotated[list[str], Meta(min_length=1, max_length=16)]
+    """`linux`, `darwin`, `windows`, each alone or with an architecture: `linux/x86_64`."""
+    artifacts: Annotated[list[Artifact], Meta(max_length=64)] = []
+    archive: Archive | None = None
+    file: File | None = None
+    package: Package | None = None
+    install: Step | None = None
+    """Of a script all of it; of the other kinds what follows when the files are in their place."""
+    detect: Step | None = None
+    """Succeeds when this version is there. A package, a file and an archive are also looked for by themselves."""
+    health: Health | None = None
+    uninstall: Step | None = None
+    previous: Previous | None = None
+    confirm_s: Annotated[float, Meta(ge=10, le=86_400)] | None = None
+    """The agent undoes the release by itself unless a server answers within this time after it is healthy."""
+    reboot: Reboot = Reboot.NEVER
+    timeout_s: Timeout = 3_600.0
+    """For all of it."""
+    description: Annotated[str, Meta(max_length=2_000)] = ""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise InvalidPayload(f"A release cannot be named {self.name[:40]!r}: lower case, digits and . _ - only.")
+        if not VERSION.fullmatch(self.version):
+            raise InvalidPayload(f"{self.version[:40]!r} is no version: letters, digits and . + ~ : _ - only.")
+        wanted = {Kind.ARCHIVE: "archive", Kind.FILE: "file", Kind.PACKAGE: "package"}
+        for kind, field in wanted.items():
+            if (getattr(self, field) is not None) != (self.kind is kind):
+                raise InvalidPayload(f"`{field}` goes with `kind: {kind.value}`, and is needed there.")
+        if self.kind is Kind.SCRIPT and (self.install is None or self.detect is None):
+            raise InvalidPayload("A script needs `install`, and `detect`, which says whether it is there already.")
+        names = [one.name for one in self.artifacts]
+        if len(set(names)) < len(names):
+            raise InvalidPayload("Two artifacts have the same name.")
+        missing = sorted(self._referred() - set(names))
+        if missing:
+            raise InvalidPayload(f"`artifacts` does not list {', '.join(missing)}.")
+
+    def steps(self) -> dict[str, Step]:
+        """The programs it runs, by what they are for."""
+        health = self.health.check if self.health else None
+        each = {"install": self.install, "detect": self.detect, "health": health, "uninstall": self.uninstall}
+        return {name: step for name, step in each.items() if step is not None}
+
+    def _referred(self) -> set[str]:
+        named = {step.artifact for step in self.steps().values() if step.artifact}
+        return named | {part.artifact for part in (self.archive, self.file) if part is not None}
+
+
+def parse(payload: bytes) -> Manifest:
+    """The manifest in a payload. Raises InvalidPayload."""
+    try:
+        return msgspec.json.decode(payload, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidPayload(f"This is no release: {str(error).rstrip('.')}.") from None
+
+
+def payload_of(manifest: Manifest) -> bytes:
+    """The one form in which ``manifest`` is signed, stored and sent."""
+    checks.printable(manifest.description, "description", 2_000, empty=True)
+    return msgspec.json.encode(manifest, order="sorted")
