@@ -15,6 +15,8 @@ from deployx_protocol.states import ClaimKind, Presence, StatusCause, Trust
 Counter = Annotated[int, Meta(ge=0, le=limits.INT64_MAX)]
 WATCHES_ONLY = {"tasks": "refused: it only watches"}
 """The fact by which a machine says that it takes no task; people read it among the others."""
+TAKES_RELEASES = {"releases": "1"}
+"""The fact by which an agent says that it takes tasks with a release; one that only watches, or is older, lacks it."""
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -138,6 +138,15 @@ class TaskCode(StrEnum):
     START_FAILED = "start_failed"  # failed: the system did not start it
     WRONG_DEVICE = "wrong_device"  # failed: the task names another agent than the one that got it
     WATCH_ONLY = "watch_only"  # failed: the agent was started to watch its machine, and runs nothing
+    # failed before anything was changed: the release
+    RELEASE_UNREADABLE = "release_unreadable"  # failed: its payload is damaged, or no release
+    RELEASE_OLDER = "release_older"  # failed: the device has had a later one of this name
+    RELEASE_UNAVAILABLE = "release_unavailable"  # failed: the release, or an artifact, could not be fetched
+    RELEASE_UNFIT = "release_unfit"  # failed: not for this machine, or it could not be undone here
+    # failed, timed out, cancelled or interrupted, with something changed: `outcome` says what is on the device now
+    RELEASE_FAILED = "release_failed"  # failed: a step of it failed, or it is not there afterwards
+    RELEASE_UNHEALTHY = "release_unhealthy"  # failed: its health check did not succeed in time
+    RELEASE_UNCONFIRMED = "release_unconfirmed"  # failed: no server could be reached after it
     # failed before it started: the machine's policy, which is not the server's to change, does not let it run
     POLICY_UNUSABLE = "policy_unusable"  # failed: the policy file cannot be read or used, so nothing runs
     POLICY_STOP = "policy_stop"  # failed: someone on the machine has stopped all work

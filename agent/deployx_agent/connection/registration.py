@@ -10,7 +10,7 @@ from deployx_agent.identity import UNSIGNED, Identity
 from deployx_agent.policy.guard import Guard, told
 from deployx_agent.tasks.store import Store
 from deployx_protocol import PROTOCOL_VERSION
-from deployx_protocol.messages import WATCHES_ONLY, AgentRegister
+from deployx_protocol.messages import TAKES_RELEASES, WATCHES_ONLY, AgentRegister
 
 
 class Registrar:
@@ -39,7 +39,7 @@ class Registrar:
         self.origin = origin
         self._configured_agent_id = agent_id
         self._platform = system.platform_name()
-        self._facts = system.read(facts_root) | (WATCHES_ONLY if watch_only else {})
+        self._facts = system.read(facts_root) | (WATCHES_ONLY if watch_only else TAKES_RELEASES)
         self._fingerprint = fingerprint.read(facts_root)
 
     @property
