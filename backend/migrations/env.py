@@ -9,6 +9,7 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
+from app import leading as _leading  # noqa: F401 - its table
 from app import migrate, settings
 from app.accounts import models as _accounts  # noqa: F401 - its tables
 from app.audit import models as _audit  # noqa: F401 - its tables

@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from app import leading as _leading  # noqa: F401 - its table
 from app import migrate
 from app.accounts import models as _accounts  # noqa: F401 - its tables
 from app.db import Base
