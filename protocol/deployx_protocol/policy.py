@@ -6,9 +6,9 @@ policy unusable; rules that protect nothing without another one bring that one a
 """
 
 import math
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,11 +16,10 @@ from msgspec import Meta, Struct
 from deployx_protocol import checks
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.messages import Message
+from deployx_protocol.policy_hours import Hours
 from deployx_protocol.signed_runs import Asked, Moment, key_id, plausible
 from deployx_protocol.tasks import TaskCode
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS_MAX = 32
 SCRIPTS_MAX = 100
 USERS_MAX = 100
@@ -28,7 +27,6 @@ Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 PATH_MAX = 500
 ERROR_MAX = 500
-Clock = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 
 
 class Demand(StrEnum):
@@ -43,6 +41,14 @@ class Scripts(StrEnum):
 
     ANY = "any"
     LISTED = "listed"
+    NONE = "none"
+
+
+class Releases(StrEnum):
+    """Which releases may be installed. A release puts files in their place, so it can do whatever a run can."""
+
+    ANY = "any"  # the server's word is enough
+    SIGNED = "signed"  # an operator's, by signature
     NONE = "none"
 
 
@@ -82,44 +88,6 @@ class ListedScript(Struct, frozen=True, forbid_unknown_fields=True):
             checks.printable(word, "a word in script", PATH_MAX)
 
 
-class Hours(Struct, frozen=True, forbid_unknown_fields=True):
-    """When work may start. A window that ends before it begins lasts into the next day, and counts to its first."""
-
-    begin: Clock = msgspec.field(name="from")
-    end: Clock = msgspec.field(name="to")
-    zone: str
-    days: Annotated[list[Day], Meta(min_length=1)] = msgspec.field(default_factory=lambda: list(DAYS))
-
-    def __post_init__(self) -> None:
-        if self.begin == self.end or self.begin == "24:00":
-            raise ValueError('`hours` has to be a span: from = "00:00", to = "24:00" is the whole day')
-        _zone(self.zone)
-
-    def opens_at(self, now: datetime) -> datetime:
-        """When work may start next; ``now`` if it may already."""
-        today = now.astimezone(_zone(self.zone)).date()
-        for ahead in range(-1, 9):
-            day = today + timedelta(days=ahead)
-            if DAYS[day.weekday()] in self.days:
-                opens, closes = self._at(day, self.begin), self._at(day, self.end)
-                if closes <= opens:
-                    closes = self._at(day + timedelta(days=1), self.end)
-                if now < closes:
-                    return max(now, opens)
-        raise AssertionError("a week has all days")
-
-    def _at(self, day: Any, clock: str) -> datetime:
-        hour, minute = map(int, clock.split(":"))
-        if hour == 24:
-            day, hour = day + timedelta(days=1), 0
-        return datetime.combine(day, time(hour, minute), _zone(self.zone)).astimezone(UTC)
-
-    def words(self) -> str:
-        """As people read it."""
-        days = "" if len(set(self.days)) == len(DAYS) else f" on {', '.join(self.days)}"
-        return f"{self.begin} to {self.end} {self.zone}{days}"
-
-
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The policy file. What it does not mention is allowed, but for what ``scripts = "listed"`` brings along."""
 
@@ -128,8 +96,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_file: str = ""
     """Nothing starts while this file is there. `stop` beside the policy file always counts."""
     runs: Demand = Demand.ANY
-    releases: Demand = Demand.ANY
-    """Nothing asks for this yet: this version installs no releases."""
+    releases: Releases | None = None
+    """Not said: as it is for runs; none where programs are shut out and runs need no signature."""
     threshold: Annotated[int, Meta(ge=1)] = 1
     """How many operators have to sign."""
     operator: Annotated[list[Operator], Meta(max_length=KEYS_MAX)] = []
@@ -151,7 +119,12 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         checks.printable(self.stop_file, "stop_file", PATH_MAX, empty=True)
         if self.max_timeout_s is not None and not math.isfinite(self.max_timeout_s):
             raise ValueError("`max_timeout_s` has to be a number of seconds")
-        signed = Demand.SIGNED in (self.runs, self.releases)
+        signed = self.runs is Demand.SIGNED or self.release_demand is Releases.SIGNED
+        if self.releases is Releases.ANY and (self.runs is Demand.SIGNED or self._shuts_out):
+            raise ValueError(
+                'releases = "any" would let the server put any program here, and so walk around the rules for runs; '
+                'say releases = "signed" or "none"'
+            )
         if self.operator and not signed:
             raise ValueError('`operator` names keys that nothing asks for; say runs = "signed"')
         if signed and len(self.operator) < self.threshold:
@@ -174,6 +147,20 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def may_command(self) -> bool:
         """Whether any program may run."""
         return self.scripts is not Scripts.LISTED if self.commands is None else self.commands
+
+    @property
+    def release_demand(self) -> Releases:
+        """What a release needs here."""
+        if self.releases is not None:
+            return self.releases
+        if self.runs is Demand.SIGNED:
+            return Releases.SIGNED
+        return Releases.NONE if self._shuts_out else Releases.ANY
+
+    @property
+    def _shuts_out(self) -> bool:
+        """Whether there are programs that the server may not run here."""
+        return not (self.may_shell and self.may_command and self.scripts is Scripts.ANY)
 
 
 class PolicyReport(Message, frozen=True, kw_only=True):
@@ -223,6 +210,11 @@ def report_of(text: str) -> PolicyReport | None:
 
 def forbidden(policy: Policy, asked: Asked, own_user: str, now: datetime) -> Refusal | None:
     """Why ``policy`` does not let ``asked`` start now; None if it may, as far as that needs no signature."""
+    return closed(policy, now) or barred(policy, asked, own_user)
+
+
+def closed(policy: Policy, now: datetime) -> Refusal | None:
+    """Why nothing at all may start now."""
     if policy.stop:
         return Refusal(TaskCode.POLICY_STOP, "The policy of this machine says stop = true: nothing is run.")
     if policy.hours and (opens := policy.hours.opens_at(now)) > now:
@@ -231,6 +223,11 @@ def forbidden(policy: Policy, asked: Asked, own_user: str, now: datetime) -> Ref
             TaskCode.POLICY_HOURS,
             f"The policy of this machine lets work start from {policy.hours.words()} only; next at {at}.",
         )
+    return None
+
+
+def barred(policy: Policy, asked: Asked, own_user: str) -> Refusal | None:
+    """Why ``asked`` may not start at any time."""
     why = _kind_forbidden(policy, asked) or _form_forbidden(policy, asked, own_user)
     return Refusal(TaskCode.POLICY_FORBIDS, f"The policy of this machine {why}.") if why else None
 
@@ -267,12 +264,3 @@ def _form_forbidden(policy: Policy, asked: Asked, own_user: str) -> str:
     if policy.max_timeout_s is not None and asked.timeout_s > policy.max_timeout_s:
         return f"allows a time-out of {policy.max_timeout_s:g} s at most, and this asks for {asked.timeout_s:g} s"
     return ""
-
-
-def _zone(name: str) -> Any:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # few agents need it, and their memory is counted
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"this machine does not know the time zone {name!r}") from None

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from deployx_protocol.policy import Demand, Policy, PolicyReport, Scripts
+from deployx_protocol.policy import Demand, Policy, PolicyReport, Releases, Scripts
 
 
 class Words(NamedTuple):
@@ -26,14 +26,22 @@ def words(policy: Policy, own_user: str, now: datetime) -> Words:
 
 def _signatures(policy: Policy, now: datetime, told: Words) -> None:
     if policy.runs is Demand.SIGNED:
-        names = ", ".join(f"{one.name} (key {one.key_id}{_until(one.until, now)})" for one in policy.operator)
-        several = f"{policy.threshold} of " if policy.threshold > 1 or len(policy.operator) > 1 else ""
-        told.may.append(f"Pass on runs that are signed by {several}{names}.")
+        told.may.append(f"Pass on runs that are signed by {_signers(policy, now)}.")
         told.may_not.append("Start a run of its own, nor change, repeat or redirect a signed one.")
     else:
         told.may.append("Start runs without anybody's signature.")
-    if policy.releases is Demand.SIGNED:
-        told.may_not.append("Install a release that is not signed; this version installs none at all.")
+    if policy.release_demand is Releases.SIGNED:
+        told.may_not.append(f"Install a release that {_signers(policy, now)} did not sign.")
+    elif policy.release_demand is Releases.NONE:
+        told.may_not.append("Install releases.")
+    else:
+        told.may.append("Install any release.")
+
+
+def _signers(policy: Policy, now: datetime) -> str:
+    names = ", ".join(f"{one.name} (key {one.key_id}{_until(one.until, now)})" for one in policy.operator)
+    several = f"{policy.threshold} of " if policy.threshold > 1 or len(policy.operator) > 1 else ""
+    return f"{several}{names}"
 
 
 def _until(until: datetime | None, now: datetime) -> str:
@@ -84,8 +92,10 @@ def summary(report: PolicyReport) -> str:
     rules, said = report.rules, []
     if rules.stop:
         said.append("stopped")
-    if rules.runs is Demand.SIGNED:
-        said.append(f"runs signed by {rules.threshold} of {len(rules.operator)}")
+    signed = ["runs"] if rules.runs is Demand.SIGNED else []
+    signed += ["releases"] if rules.release_demand is Releases.SIGNED else []
+    said += [f"{' and '.join(signed)} signed by {rules.threshold} of {len(rules.operator)}"] if signed else []
+    said += ["no releases"] if rules.release_demand is Releases.NONE else []
     kinds = [] if rules.may_shell else ["shell"]
     kinds += [] if rules.may_command else ["commands"]
     kinds += ["scripts"] if rules.scripts is Scripts.NONE else []

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployx_protocol.policy import DAYS, Hours, Policy, PolicyReport, forbidden, parse, report_of
+from deployx_protocol.policy import Policy, PolicyReport, forbidden, parse, report_of
+from deployx_protocol.policy_hours import DAYS, Hours
 from deployx_protocol.policy_words import summary, words
 from deployx_protocol.signed_runs import Asked
 from deployx_protocol.tasks import TaskCode
@@ -180,7 +181,7 @@ def test_a_report_travels_and_is_told_in_words() -> None:
     report = PolicyReport(file="/etc/deployx-agent/policy.toml", sha256=SHA, user="root", rules=parse(FULL))
     assert report_of(msgspec.json.encode(report).decode()) == report
     assert summary(report) == (
-        "runs signed by 1 of 1; no shell or commands; scripts: 1 listed; as root; at most 600 s; "
+        "runs and releases signed by 1 of 1; no shell or commands; scripts: 1 listed; as root; at most 600 s; "
         "22:00 to 04:00 Europe/Berlin on sat, sun"
     )
     told = words(report.rules or Policy(), "root", NOW)

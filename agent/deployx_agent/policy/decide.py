@@ -1,20 +1,18 @@
 """Whether this machine runs a task: one pure function of its policy, the task, the machine and the time.
 
-Signatures are DSSE, verified against the keys that the policy names and no others. Invariant: what is run is compared
-with what was signed, field by field, so a server can pass a signed run on, late or never, and do nothing else with it.
+Whose signatures are good is said by ``signers``. Invariant: what is run is compared with what was signed, field by
+field, so a server can pass a signed run on, late or never, and do nothing else with it.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
-
+from deployx_agent.policy import signers
 from deployx_agent.policy.file import Found
-from deployx_protocol import dsse, signed_runs
+from deployx_agent.policy.releases import before_fetch, unusable
+from deployx_protocol import signed_runs
 from deployx_protocol.checks import InvalidPayload
-from deployx_protocol.policy import Demand, Operator, Policy, Refusal, forbidden
+from deployx_protocol.policy import Demand, Policy, Refusal, forbidden
 from deployx_protocol.signed_runs import CLOCKS_DIFFER_S, Asked, SignedRun, key_id
 from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskCode
@@ -44,10 +42,12 @@ class Allowed(NamedTuple):
 
 def decide(found: Found | None, task: Task, machine: Machine, now: datetime) -> Allowed | Refusal:
     """Whether ``task`` may start on ``machine``, as ``found`` has it. A number that was used is not known here."""
+    if task.release is not None:  # the rest is decided when it was fetched: `releases.release_refusal`
+        return before_fetch(found, task.release, now) or Allowed()
     if found is None:
         return Allowed()
     if found.policy is None:
-        return Refusal(TaskCode.POLICY_UNUSABLE, f"{found.error} Nothing is run until somebody mends it.")
+        return unusable(found)
     refusal = forbidden(found.policy, asked_of(task), machine.user, now)
     if refusal:
         return refusal
@@ -79,44 +79,14 @@ def _signed(policy: Policy, task: Task, machine: Machine, now: datetime) -> Allo
         )
     try:
         body = task.envelope.body()
-        signers = signers_of(task.envelope, body, policy.operator)
-        valid = [one for one in signers if one.until is None or now < one.until]
-        if len(valid) < policy.threshold:
-            return _bad(_too_few(policy, signers, valid))
+        names = signers.enough(policy, task.envelope.payloadType, body, task.envelope.signatures, now)
         run = signed_runs.read(task.envelope)
     except InvalidPayload as error:
         return _bad(str(error).rstrip("."))
     why = _misused(run, task, machine, now)
     if why:
         return _bad(why)
-    return Allowed(tuple(one.name for one in valid), run.number, run.expires_at)
-
-
-def signers_of(envelope: dsse.Envelope, body: bytes, operators: Sequence[Operator]) -> list[Operator]:
-    """Whose good signatures ``envelope`` has, each once. Raises InvalidPayload for what is no signature."""
-    signed = dsse.pae(envelope.payloadType, body)
-    found: dict[str, Operator] = {}
-    for signature in envelope.signatures:
-        raw = dsse.decoded(signature.sig, "sig")
-        for one in operators:
-            if signature.keyid in ("", one.key_id) and _verifies(one, signed, raw):
-                found[one.key] = one
-    return list(found.values())
-
-
-def _verifies(operator: Operator, signed: bytes, signature: bytes) -> bool:
-    try:
-        VerifyKey(bytes.fromhex(operator.key)).verify(signed, signature)
-    except (BadSignatureError, ValueError):
-        return False
-    return True
-
-
-def _too_few(policy: Policy, signers: Sequence[Operator], valid: Sequence[Operator]) -> str:
-    expired = [one.name for one in signers if one not in valid]
-    late = f"; the key of {', '.join(expired)} has expired" if expired else ""
-    needs = "a signature" if policy.threshold == 1 else f"{policy.threshold} signatures"
-    return f"It needs {needs} of operators that this machine knows, and has {len(valid) or 'none'}{late}"
+    return Allowed(names, run.number, run.expires_at)
 
 
 def _misused(run: SignedRun, task: Task, machine: Machine, now: datetime) -> str:

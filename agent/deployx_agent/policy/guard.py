@@ -19,7 +19,9 @@ from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskCode
 
 if TYPE_CHECKING:  # most machines have no policy, and the agent's memory is counted
+    from deployx_agent.policy.releases import Accepted
     from deployx_protocol.policy import PolicyReport, Refusal
+    from deployx_protocol.releases import Manifest
 
 NO_POLICY = "There is no policy on this machine: it does whatever its server says."
 _SUMMARY_MAX = 200
@@ -59,11 +61,12 @@ class Guard:
         stopped_by = self._file.stopped_by(found)
         if found is None and not stopped_by:
             return None
+        from deployx_agent.policy.decide import Machine, decide
+        from deployx_agent.policy.releases import stopped
         from deployx_protocol.policy import Refusal
 
-        if stopped_by:
-            return Refusal(TaskCode.POLICY_STOP, f"All work on this machine is stopped by the file {stopped_by}.")
-        from deployx_agent.policy.decide import Machine, decide
+        if refused := stopped(stopped_by):
+            return refused
 
         since = datetime.fromtimestamp(memory.remembers_since, UTC)
         verdict = decide(found, task, Machine(*self._identity(), self._user, since), datetime.now(UTC))
@@ -75,6 +78,28 @@ class Guard:
                 return Refusal(TaskCode.POLICY_SIGNATURE, message)
             self._log.info("Task is signed", task_id=task.task_id, by=", ".join(verdict.signers))
         return None
+
+    def release_refusal(self, task: Task, payload: bytes, highest: int | None) -> "Accepted | Refusal":
+        """Whether the release of ``task``, whose payload is there now, may be handled: `policy.releases`."""
+        from deployx_agent.policy.releases import Accepted, release_refusal, stopped
+
+        if task.release is None:
+            raise AssertionError("a task without a release")
+        found = self._current()
+        verdict = stopped(self._file.stopped_by(found)) or release_refusal(
+            found, task.release, payload, self._user, highest, datetime.now(UTC)
+        )
+        if not isinstance(verdict, Accepted):
+            self._log.warning("Release refused", task_id=task.task_id, code=verdict.code)
+        elif verdict.signed_by:
+            self._log.info("Release is signed", task_id=task.task_id, by=", ".join(verdict.signed_by))
+        return verdict
+
+    def previous_refusal(self, manifest: "Manifest", payload: bytes) -> "Manifest | Refusal":
+        """The previous version of ``manifest``, if this machine would go back to it; asked before a change."""
+        from deployx_agent.policy.releases import previous_refusal
+
+        return previous_refusal(self._current(), manifest, payload, self._user)
 
     def report(self) -> "PolicyReport | None":
         """What the server is told of it; None if there is nothing to tell."""

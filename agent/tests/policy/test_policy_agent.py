@@ -173,11 +173,11 @@ async def test_the_server_is_told_of_the_policy_and_of_its_changes(
     peer.heartbeat_interval_s = 0.2
     write_policy(policy, 'runs = "signed"', ADA.table())
     agent = await ready(start_agent, peer, policy)
-    assert "Policy of this machine: runs signed by 1 of 1" in agent.log
+    assert "Policy of this machine: runs and releases signed by 1 of 1" in agent.log
     said = peer.registrations()[-1]
     report = report_of(said.policy)
     assert report and report.file == str(policy) and report.rules and report.rules.operator[0].key == ADA.public_key
-    assert said.facts["policy"] == "runs signed by 1 of 1"
+    assert said.facts["policy"] == "runs and releases signed by 1 of 1"
     policy.write_text("nonsense = 1")
     await agent.logged("Agent ready - Listening for commands", 2)
     said = peer.registrations()[-1]
