@@ -27,6 +27,9 @@ class Permission(StrEnum):
     DEVICES_ALL = "devices:all"  # everyone's devices, not only one's own
     RUNS_READ = "runs:read"  # see runs, their tasks and output, and one's saved commands
     RUNS_WRITE = "runs:write"  # preview, start, cancel and repeat runs; save commands
+    DEPLOYMENTS_READ = "deployments:read"  # see deployments, their devices and what was decided
+    DEPLOYMENTS_WRITE = "deployments:write"  # preview, start, pause, abort, roll back and repeat deployments
+    DEPLOYMENTS_APPROVE = "deployments:approve"  # say yes or no to somebody else's deployment to many devices
     GROUPS_SHARE = "groups:share"  # say who else sees the devices of one's own groups; leave those of others
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
@@ -43,6 +46,7 @@ _VIEWER = frozenset(
         Permission.DEVICES_READ,
         Permission.GROUPS_OWN,
         Permission.GROUPS_SHARE,
+        Permission.DEPLOYMENTS_READ,
         Permission.RUNS_READ,
     }
 )

@@ -1,0 +1,1 @@
+"""Deployments: a release for many devices, in waves that stop and undo themselves."""
