@@ -23,6 +23,7 @@ RECONNECT_ATTEMPTS = 10
 RECONNECT_DELAY = 5  # seconds
 HEARTBEAT_INTERVAL = 30  # seconds
 TASKS_PARALLEL = 4
+DOWNLOADS_PARALLEL = 2
 
 HOW_TO_ENROL = (
     "In the dashboard choose Add device and run the line it shows, or run `deployx-agent enroll TOKEN`; where the "
@@ -49,6 +50,9 @@ class Settings:
     pong_timeout_s: float | None
     """None: from the heartbeat's interval."""
     tasks_parallel: int
+    downloads_parallel: int
+    download_rate: int
+    """KiB a second; 0 means without limit."""
     watch_only: bool
     policy: Path | None
     """None: the machine's, which need not exist."""
@@ -82,6 +86,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         connect_timeout_s=values.get("connect_timeout", 20.0),
         pong_timeout_s=values.get("pong_timeout"),
         tasks_parallel=values.get("tasks_parallel", TASKS_PARALLEL),
+        downloads_parallel=values.get("downloads_parallel", DOWNLOADS_PARALLEL),
+        download_rate=values.get("download_rate", 0),
         watch_only=values.get("watch_only", False),
         policy=values.get("policy"),
         tags=values.get("tags", {}),

@@ -125,6 +125,8 @@ SETTINGS = (
     Setting("connect_timeout", _seconds, "seconds until an attempt to connect, or to register, has failed"),
     Setting("pong_timeout", _seconds, "seconds until a missing pong means that the connection is broken"),
     Setting("tasks_parallel", _parallel, "how many tasks may run at once; others wait their turn"),
+    Setting("downloads_parallel", _parallel, "how many artifacts may be fetched at once"),
+    Setting("download_rate", _count, "KiB per second that fetching artifacts may take, all together; 0 means no limit"),
     Setting("watch_only", _switch, "run no tasks: this machine is only to be seen"),
     Setting("policy", _path, "the file that says what the server may do here, instead of the one of the machine"),
     Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),

@@ -95,6 +95,8 @@ EACH = {
     "connect_timeout": ("3", "connect_timeout_s", 3.0),
     "pong_timeout": ("4", "pong_timeout_s", 4.0),
     "tasks_parallel": ("7", "tasks_parallel", 7),
+    "downloads_parallel": ("3", "downloads_parallel", 3),
+    "download_rate": ("1024", "download_rate", 1024),
     "watch_only": ("1", "watch_only", True),
     "policy": ("/etc/x/policy.toml", "policy", Path("/etc/x/policy.toml")),
     "tags": ("role=web,env=prod", "tags", {"role": "web", "env": "prod"}),

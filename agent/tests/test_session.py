@@ -12,7 +12,7 @@ from deployx_agent.connection.machine import Event
 from deployx_agent.connection.progress import Progress
 from deployx_agent.connection.registration import Registrar
 from deployx_agent.connection.session import Pace, Session, Stop
-from deployx_agent.connection.transport import Answer, Deliver, Received
+from deployx_agent.connection.transport import Answer, Deliver, Received, Sink
 from deployx_agent.enrollment import Enrollment
 from deployx_agent.identity import Identity
 from deployx_agent.logs import Log
@@ -49,6 +49,9 @@ class Recorder:
 
     async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
         raise AssertionError("nothing is asked")
+
+    async def download(self, path: str, bearer: str, begin: int, sink: Sink) -> None:
+        raise AssertionError("nothing is fetched")
 
     async def flush(self, timeout_s: float) -> bool:
         return True

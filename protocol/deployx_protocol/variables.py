@@ -56,6 +56,8 @@ AGENT = frozenset(
         "CA_FILE",
         "CONFIG",
         "CONNECT_TIMEOUT",
+        "DOWNLOADS_PARALLEL",
+        "DOWNLOAD_RATE",
         "ENROLLMENT_TOKEN",
         "ENROLLMENT_TOKEN_FILE",
         "FACTS_ROOT",

@@ -19,6 +19,7 @@ from deployx_agent.connection.transport import (
     Received,
     RequestError,
     SendError,
+    Sink,
 )
 from deployx_protocol import events
 from tests.model.process import Gate, Process
@@ -205,6 +206,12 @@ class AgentLink:
         """Ask over HTTP. Raises RequestError."""
         await self._process.gate(Gate.SEND)
         return await self._network.ask(self._process, method, path, bearer, body).outcome
+
+    async def download(self, path: str, bearer: str, begin: int, sink: Sink) -> None:
+        """Ask over HTTP, for all of it. Raises RequestError."""
+        answer = await self.request("GET", path, bearer)
+        if sink.begin(answer.status, {}):
+            sink.write(answer.body)
 
     async def flush(self, timeout_s: float) -> bool:
         """What was sent is on its way."""

@@ -20,6 +20,7 @@ from deployx_agent.connection.transport import (
     Received,
     RequestError,
     SendError,
+    Sink,
 )
 from deployx_agent.connection.wire import Wire
 from deployx_agent.facts import address
@@ -95,6 +96,14 @@ class SocketIOTransport:
             self._http = Http(self._origin, self._wire.peer, self._tls)
         answer: Answer = await self._http.request(method, path, bearer, body)
         return answer
+
+    async def download(self, path: str, bearer: str, begin: int, sink: Sink) -> None:
+        """From the same server, or from where it says that the bytes are. It goes on when this connection ends."""
+        from deployx_agent.connection.downloads import download
+
+        if self._closed:
+            raise RequestError("the connection is closed")
+        await download(self._origin, self._wire.peer, self._tls, path, bearer, begin, sink)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until the system has taken everything."""

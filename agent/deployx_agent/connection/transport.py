@@ -4,7 +4,7 @@ A transport is one connection: it is made, opened once, and closed once. Everyth
 through ``deliver``, in the order in which it was sent; ``Closed`` is the last thing delivered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,20 @@ class Answer:
     body: bytes
 
 
+class Sink(Protocol):
+    """Takes the answer to a download as it comes, in the thread that reads it. What it raises ends the download."""
+
+    @property
+    def block(self) -> int:
+        """How many bytes to read at a time."""
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether the body of this answer is wanted. The names of its headers are in lower case."""
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes of it."""
+
+
 class Transport(Protocol):
     """One connection to the server."""
 
@@ -70,6 +84,10 @@ class Transport(Protocol):
 
     async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
         """Ask the same server over HTTP, for what is too large for an event. Raises RequestError."""
+
+    async def download(self, path: str, bearer: str, begin: int, sink: Sink) -> None:
+        """Ask the same server for what is at ``path``, from its byte ``begin`` on. Raises RequestError, and what
+        ``sink`` raises."""
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all that was sent has been written; whether it was."""

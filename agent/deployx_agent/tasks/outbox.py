@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from deployx_agent.connection.transport import Answer, RequestError, SendError
+from deployx_agent.connection.transport import Answer, RequestError, SendError, Sink
 from deployx_agent.logs import Log
 from deployx_agent.tasks.entry import Entry, clock
 from deployx_protocol import checks, events, frames, limits
@@ -44,6 +44,9 @@ class Link(Protocol):
 
     async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
         """Raises RequestError."""
+
+    async def download(self, path: str, bearer: str, begin: int, sink: Sink) -> None:
+        """Raises RequestError, and what ``sink`` raises."""
 
 
 @dataclass(frozen=True, slots=True)
