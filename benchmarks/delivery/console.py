@@ -15,20 +15,22 @@ from footprint import children
 COMMAND = ("echo", "hi")
 GIVE_UP_S = 120.0
 _WAIT_S = 20.0
+_PAGE = 500
 _DEPLOYX = Path(sys.executable).parent / "deployx"
 
 
 class Console:
-    """An administrator of one DeployX server."""
+    """An administrator of one DeployX server, whose process is ``pid``."""
 
-    def __init__(self, url: str, client: httpx2.AsyncClient, token: str) -> None:
+    def __init__(self, url: str, pid: int, client: httpx2.AsyncClient, token: str) -> None:
         self.url = url
+        self.pid = pid
+        self.token = token
         self._client = client
-        self._token = token
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def signed_in(cls, url: str, email: str, password: str) -> AsyncIterator["Console"]:
+    async def signed_in(cls, url: str, pid: int, email: str, password: str) -> AsyncIterator["Console"]:
         """With an API token of its own."""
         async with httpx2.AsyncClient(base_url=f"{url}/api/v1", timeout=60, trust_env=False) as client:
             page = {"sec-fetch-site": "same-origin"}
@@ -38,7 +40,7 @@ class Console:
             answer = await client.post("/api-tokens", json={"name": "benchmark"}, headers=page)
             token = answer.raise_for_status().json()["token"]
             client.headers["authorization"] = f"Bearer {token}"
-            yield cls(url, client, token)
+            yield cls(url, pid, client, token)
 
     async def enrollment_token(self, uses: int) -> str:
         """One that admits so many machines."""
@@ -46,15 +48,26 @@ class Console:
         return str(answer.raise_for_status().json()["token"])
 
     async def device_ids(self, count: int) -> list[int]:
-        """So many of the devices."""
-        answer = await self._client.get("/devices", params={"limit": count})
-        return [device["id"] for device in answer.raise_for_status().json()["items"]]
+        """So many of the devices, which must not be more than are there."""
+        found: list[int] = []
+        query: dict[str, Any] = {}
+        while len(found) < count:
+            query["limit"] = min(_PAGE, count - len(found))
+            page = (await self._client.get("/devices", params=query)).raise_for_status().json()
+            found += [device["id"] for device in page["items"]]
+            query["cursor"] = page["next_cursor"]
+        return found
+
+    async def started(self, targets: dict[str, Any]) -> dict[str, Any]:
+        """A run, as the server answers when it is saved."""
+        body = {"command": list(COMMAND), "targets": targets}
+        answer = await self._client.post("/runs", json=body)
+        return dict(answer.raise_for_status().json())
 
     async def by_rest(self, targets: dict[str, Any], count: int) -> float:
         """Seconds from the request until the server shows that the last of ``count`` results is saved."""
         began = time.perf_counter()
-        body = {"command": list(COMMAND), "targets": targets}
-        run = (await self._client.post("/runs", json=body)).raise_for_status().json()
+        run = await self.started(targets)
         while not run["finished_at"]:
             if time.perf_counter() > began + GIVE_UP_S:
                 raise RuntimeError(f"the run was not over within {GIVE_UP_S:g} s: {run['counts']}")
@@ -67,7 +80,7 @@ class Console:
 
     async def by_cli(self, count: int) -> float:
         """Seconds of `deployx run 'echo hi' --on '*'` from its start to its end."""
-        env = children.environment(url=self.url, token=self._token)
+        env = children.environment(url=self.url, token=self.token)
         return await _timed((_DEPLOYX, "run", " ".join(COMMAND), "--on", "*"), count, env)
 
 

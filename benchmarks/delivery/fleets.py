@@ -37,8 +37,12 @@ async def server(folder: Path, database_url: str = "") -> AsyncIterator[Console]
     )
     async with children.running((_SERVER, "serve"), env, folder) as process:
         await children.said(process, "server.started", _READY_S)
-        async with _drained(process), Console.signed_in(f"http://127.0.0.1:{port}", _EMAIL, _PASSWORD) as console:
+        async with _drained(process), _console(process, port) as console:
             yield console
+
+
+def _console(process: asyncio.subprocess.Process, port: int) -> contextlib.AbstractAsyncContextManager[Console]:
+    return Console.signed_in(f"http://127.0.0.1:{port}", process.pid, _EMAIL, _PASSWORD)
 
 
 @contextlib.asynccontextmanager
