@@ -12,8 +12,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from deployx_protocol import checks, limits
+from deployx_protocol import checks, limits, release_rules
 from deployx_protocol.checks import InvalidPayload
+from deployx_protocol.release_rules import InvalidField
 
 PAYLOAD_TYPE: Final = "application/vnd.deployx.release.v1+json"
 
@@ -91,7 +92,9 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", self.name):
-            raise InvalidPayload(f"An artifact cannot be named {self.name[:40]!r}: letters, digits and . _ + - only.")
+            raise InvalidField(
+                "name", f"An artifact cannot be named {self.name[:40]!r}: letters, digits and . _ + - only."
+            )
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +114,16 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if [self.command, self.shell, self.artifact].count(None) != 2:
             raise InvalidPayload("A step is one of `command`, `shell` and `artifact`.")
         if self.command is not None and not (self.command and self.command[0].strip()):
-            raise InvalidPayload("The `command` of a step names no program.")
+            raise InvalidField("command", "The `command` of a step names no program.")
+        if self.shell is not None and not self.shell.strip():
+            raise InvalidField("shell", "The `shell` line of a step is empty.")
+        if self.artifact is None and (self.interpreter or self.args):
+            wrong = "interpreter" if self.interpreter else "args"
+            raise InvalidField(wrong, f"`{wrong}` of a step goes with `artifact` alone.")
+        release_rules.text(self.shell or "", "shell", limits.COMMAND_MAX_BYTES)
+        for field in ("command", "interpreter", "args"):
+            release_rules.arguments(getattr(self, field) or (), field)
+        release_rules.environment(self.env)
 
 
 class Archive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +144,9 @@ class File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mode: Annotated[str, Meta(pattern="^0?[0-7]{3}$")] = "0644"
     owner: str = ""
 
+    def __post_init__(self) -> None:
+        release_rules.owner(self.owner)
+
 
 class Package(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A package, from the machine's own repositories."""
@@ -142,7 +157,9 @@ class Package(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if (self.state is PackageState.VERSION) != bool(self.version):
-            raise InvalidPayload("`version` of a package goes with `state: version`, and is needed there.")
+            raise InvalidField("version", "`version` of a package goes with `state: version`, and is needed there.")
+        if not re.fullmatch(r"[A-Za-z0-9.+~:_-]*", self.version) or self.version.startswith("-"):
+            raise InvalidField("version", f"{self.version[:40]!r} is no version of a package.")
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,21 +212,51 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise InvalidPayload(f"A release cannot be named {self.name[:40]!r}: lower case, digits and . _ - only.")
+            raise InvalidField(
+                "name", f"A release cannot be named {self.name[:40]!r}: lower case, digits and . _ - only."
+            )
         if not VERSION.fullmatch(self.version):
-            raise InvalidPayload(f"{self.version[:40]!r} is no version: letters, digits and . + ~ : _ - only.")
+            raise InvalidField("version", f"{self.version[:40]!r} is no version: letters, digits and . + ~ : _ - only.")
+        try:
+            checks.printable(self.description, "description", 2_000, empty=True)
+        except InvalidPayload as error:
+            raise InvalidField("description", str(error)) from None
+        release_rules.platforms(self.platforms)
+        self._check_kind()
+        self._check_artifacts()
+
+    def _check_kind(self) -> None:
         wanted = {Kind.ARCHIVE: "archive", Kind.FILE: "file", Kind.PACKAGE: "package"}
         for kind, field in wanted.items():
             if (getattr(self, field) is not None) != (self.kind is kind):
-                raise InvalidPayload(f"`{field}` goes with `kind: {kind.value}`, and is needed there.")
+                raise InvalidField(field, f"`{field}` goes with `kind: {kind.value}`, and is needed there.")
         if self.kind is Kind.SCRIPT and (self.install is None or self.detect is None):
-            raise InvalidPayload("A script needs `install`, and `detect`, which says whether it is there already.")
+            missing = "install" if self.install is None else "detect"
+            raise InvalidField(
+                missing, "A script needs `install`, and `detect`, which says whether it is there already."
+            )
+        if self.package and any(not name.startswith("linux") for name in self.platforms):
+            raise InvalidField("platforms", "A package is for `linux` alone so far, where apt or dnf installs it.")
+        if self.archive:
+            release_rules.place(self.archive.into, "into", self.platforms, folder=True)
+        if self.file:
+            release_rules.place(self.file.path, "path", self.platforms, folder=False)
+        if self.previous and self.previous.version == self.version:
+            raise InvalidField("previous", f"The previous version cannot be {self.version} itself.")
+
+    def _check_artifacts(self) -> None:
         names = [one.name for one in self.artifacts]
-        if len(set(names)) < len(names):
-            raise InvalidPayload("Two artifacts have the same name.")
+        if len({name.lower() for name in names}) < len(names):
+            raise InvalidField(
+                "artifacts", "Two artifacts have the same name, or differ by upper and lower case alone."
+            )
         missing = sorted(self._referred() - set(names))
         if missing:
-            raise InvalidPayload(f"`artifacts` does not list {', '.join(missing)}.")
+            raise InvalidField("artifacts", f"`artifacts` does not list {', '.join(missing)}.")
+
+    def runs_on(self, platform: str, architecture: str) -> bool:
+        """Whether it is for a machine: `linux`, `darwin` or `windows`, and the architecture by any of its names."""
+        return release_rules.fits(self.platforms, platform, architecture)
 
     def steps(self) -> dict[str, Step]:
         """The programs it runs, by what they are for."""
@@ -223,14 +270,20 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def parse(payload: bytes) -> Manifest:
-    """The manifest in a payload. Raises InvalidPayload."""
+    """The manifest in a payload. Raises InvalidPayload, also for what is not written in the one form of ``payload_of``:
+    so no two readers, and no two payloads, can be made to differ."""
+    if len(payload) > limits.RELEASE_MAX_BYTES:
+        raise InvalidPayload(
+            f"A release has at most {limits.RELEASE_MAX_BYTES:,} bytes; this one has {len(payload):,}."
+        )
     try:
+        if msgspec.json.encode(msgspec.json.decode(payload), order="sorted") != payload:
+            raise InvalidPayload("This is no release: its JSON is not written in the one form that is signed.")
         return msgspec.json.decode(payload, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise InvalidPayload(f"This is no release: {str(error).rstrip('.')}.") from None
 
 
 def payload_of(manifest: Manifest) -> bytes:
     """The one form in which ``manifest`` is signed, stored and sent."""
-    checks.printable(manifest.description, "description", 2_000, empty=True)
     return msgspec.json.encode(manifest, order="sorted")
