@@ -6,7 +6,8 @@
     ├ NotFound 404   TooManyAttempts 429
     ├ InsecureTransport 400   PreconditionFailed 412
     ├ Conflict 409 ── IllegalTransition
-    └ Unavailable 503 (retryable)
+    ├ Unavailable 503 (retryable)
+    └ OutOfSpace 507
 
 Routes and gateways let these through; the HTTP handler and the gateway turn them into a code and a sentence.
 """
@@ -113,3 +114,9 @@ class Unavailable(DeployXError):
     """It would work later: the database or another part is away."""
 
     status, code, title = 503, "unavailable", "Not available right now"
+
+
+class OutOfSpace(DeployXError):
+    """A disk is full."""
+
+    status, code, title = 507, "disk_full", "There is no room for it"

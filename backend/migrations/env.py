@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from app import leading as _leading  # noqa: F401 - its table
 from app import migrate, settings
 from app.accounts import models as _accounts  # noqa: F401 - its tables
+from app.artifacts import models as _artifacts  # noqa: F401 - its tables
 from app.audit import models as _audit  # noqa: F401 - its tables
 from app.db import Base, UtcTimestamp
 from app.devices import models as _devices  # noqa: F401 - its tables

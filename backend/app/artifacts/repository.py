@@ -1,0 +1,81 @@
+"""The queries about artifacts and uploads."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.artifacts import uses
+from app.artifacts.models import Artifact, ArtifactUpload, ArtifactUse
+
+QUOTA_LOCK = 0x6465706C6F790B  # of no other part
+"""Uploads are admitted one after the other, so that two together do not pass a quota which has room for one."""
+
+
+async def artifact(session: AsyncSession, sha256: str) -> Artifact | None:
+    """One artifact."""
+    return await session.get(Artifact, sha256)
+
+
+async def page(
+    session: AsyncSession, *, after: tuple[datetime, str] | None, limit: int, unused: bool
+) -> list[tuple[Artifact, int]]:
+    """Artifacts with how many releases use each, the newest first."""
+    count = sa.select(sa.func.count()).where(ArtifactUse.sha256 == Artifact.sha256).scalar_subquery()
+    query = sa.select(Artifact, count).order_by(Artifact.created_at.desc(), Artifact.sha256).limit(limit)
+    if after:
+        created_at, sha256 = after
+        later = sa.and_(Artifact.created_at == created_at, Artifact.sha256 > sha256)
+        query = query.where(sa.or_(Artifact.created_at < created_at, later))
+    if unused:
+        query = query.where(~uses.used())
+    return [(row, used) for row, used in await session.execute(query)]
+
+
+async def used_by(session: AsyncSession, sha256: str) -> int:
+    """How many releases use it."""
+    query = sa.select(sa.func.count()).where(ArtifactUse.sha256 == sha256)
+    return int(await session.scalar(query) or 0)
+
+
+async def wanted(session: AsyncSession, sha256: str, now: datetime) -> None:
+    """Somebody wants it: it is not deleted for a while."""
+    await session.execute(sa.update(Artifact).where(Artifact.sha256 == sha256).values(wanted_at=now))
+
+
+async def spoken_for(session: AsyncSession, user_id: int | None = None) -> int:
+    """How many bytes are stored or promised to uploads, in all or on one user's account."""
+    total = 0
+    for model in (Artifact, ArtifactUpload):
+        query = sa.select(sa.func.coalesce(sa.func.sum(model.size), 0))
+        if user_id is not None:
+            query = query.where(model.user_id == user_id)
+        total += int(await session.scalar(query) or 0)
+    return total
+
+
+async def one_at_a_time(session: AsyncSession) -> None:
+    """Wait for others who admit uploads. On SQLite a transaction that writes has waited already."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(QUOTA_LOCK)))
+
+
+async def upload(session: AsyncSession, user_id: int, upload_id: str, *, lock: bool = False) -> ArtifactUpload | None:
+    """An upload of this user."""
+    query = sa.select(ArtifactUpload).where(ArtifactUpload.id == upload_id, ArtifactUpload.user_id == user_id)
+    found: ArtifactUpload | None = await session.scalar(query.with_for_update() if lock else query)
+    return found
+
+
+async def uploads(session: AsyncSession, user_id: int, limit: int) -> list[ArtifactUpload]:
+    """The uploads of this user, the newest first."""
+    query = sa.select(ArtifactUpload).where(ArtifactUpload.user_id == user_id)
+    return list(await session.scalars(query.order_by(ArtifactUpload.id.desc()).limit(limit)))
+
+
+async def change_upload(session: AsyncSession, upload_id: str, writer: str, **values: Any) -> bool:
+    """Change an upload that ``writer`` writes; False when it is not theirs, or gone."""
+    mine = sa.update(ArtifactUpload).where(ArtifactUpload.id == upload_id, ArtifactUpload.writer == writer)
+    found = await session.execute(mine.values(**values))
+    return bool(found.rowcount)  # type: ignore[attr-defined]
