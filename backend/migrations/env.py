@@ -17,6 +17,7 @@ from app.audit import models as _audit  # noqa: F401 - its tables
 from app.db import Base, UtcTimestamp
 from app.devices import models as _devices  # noqa: F401 - its tables
 from app.groups import models as _groups  # noqa: F401 - its tables
+from app.releases import models as _releases  # noqa: F401 - its tables
 from app.tasks import models as _tasks  # noqa: F401 - its tables
 
 

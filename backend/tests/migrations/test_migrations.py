@@ -16,6 +16,7 @@ from app.accounts import models as _accounts  # noqa: F401 - its tables
 from app.db import Base
 from app.devices import models as _devices  # noqa: F401 - its tables
 from app.groups import models as _groups  # noqa: F401 - its tables
+from app.releases import models as _releases  # noqa: F401 - its tables
 from app.tasks import models as _tasks  # noqa: F401 - its tables
 
 SEED_COLUMNS = {
