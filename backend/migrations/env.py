@@ -15,6 +15,7 @@ from app.accounts import models as _accounts  # noqa: F401 - its tables
 from app.artifacts import models as _artifacts  # noqa: F401 - its tables
 from app.audit import models as _audit  # noqa: F401 - its tables
 from app.db import Base, UtcTimestamp
+from app.deployments import models as _deployments  # noqa: F401 - its tables
 from app.devices import models as _devices  # noqa: F401 - its tables
 from app.groups import models as _groups  # noqa: F401 - its tables
 from app.releases import models as _releases  # noqa: F401 - its tables

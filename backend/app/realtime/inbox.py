@@ -190,7 +190,7 @@ def _keys(item: Item) -> list[Hashable]:
 
 
 def _report_key(device_id: int, update: TaskUpdate) -> Hashable:
-    return device_id, update.task_id, update.state
+    return device_id, update.task_id, update.state, update.phase, update.percent
 
 
 def _size(item: Item) -> int:

@@ -36,6 +36,8 @@ class Cancelling:
             run = runs.get(run_id)
             if run is None:
                 raise NotFound("There is no such run.")
+            if run.release is not None:
+                raise IllegalTransition("This run belongs to a deployment: pause or abort that.")
             if run.finished_at is not None:
                 raise IllegalTransition("This run is over; there is nothing to cancel.")
             await runs_repository.mark_cancelled(unit.session, run_id, self._clock())

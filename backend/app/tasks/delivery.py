@@ -99,7 +99,9 @@ class DeliveryService:
                     log.error("task.too_large", task_id=task.id, run_id=run.id)
                     moved.append(task)
                     continue
-                told = assignment.message(task.id, run, agents[task.device_id], known=False, now=now)
+                told = assignment.message(
+                    task.id, run, agents[task.device_id], created_at=task.created_at, known=False, now=now
+                )
                 delivery.tasks.append(told)
             await repository.save_tasks(unit.session, [*moved, *repeated])
             await settling.settle(unit, moved, runs, now)
@@ -164,7 +166,9 @@ async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int
                 task.state == TaskState.SENT and task.sent_epoch == delivery.epoch
             ):
                 known = task.state == TaskState.ACCEPTED
-                told = assignment.message(task.id, run, agents[task.device_id], known=known, now=now)
+                told = assignment.message(
+                    task.id, run, agents[task.device_id], created_at=task.created_at, known=known, now=now
+                )
                 delivery.tasks.append(told)
 
 

@@ -13,6 +13,8 @@ from deployx_protocol.tasks import FINAL, TRANSITIONS, TaskCode, TaskEvent, Task
 
 GRACE = timedelta(seconds=120)
 """How long past the moment at which an agent ends a task by itself the server waits for word of it."""
+START_WITHIN = timedelta(minutes=30)
+"""How long the task of a release may wait to start: whoever made it makes another one when it is worth it."""
 _FORGOTTEN = frozenset({TaskCode.JOURNAL_NEW, TaskCode.JOURNAL_RESTORED})
 
 
@@ -21,11 +23,16 @@ def forgotten(task: LockedTask) -> bool:
     return task.state == TaskState.LOST and task.code in _FORGOTTEN
 
 
+def expires_at(run: Run, created_at: datetime) -> datetime:
+    """Until when a task of ``run`` that was made at ``created_at`` may start."""
+    return run.expires_at if run.release is None else min(run.expires_at, created_at + START_WITHIN)
+
+
 def send(task: LockedTask, run: Run, epoch: int, now: datetime) -> None:
     """It is handed to the session ``epoch`` of its device."""
     task.state = advance(TaskState(task.state), TaskEvent.SEND)
     task.sent_at, task.sent_epoch = now, epoch
-    task.deadline_at = run.expires_at + GRACE
+    task.deadline_at = expires_at(run, task.created_at) + GRACE
 
 
 def send_again(task: LockedTask, epoch: int) -> None:
@@ -64,7 +71,9 @@ def report(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> boo
     task.finished_at = None
     if following is TaskState.ACCEPTED:
         task.accepted_at = task.accepted_at or at
-        task.deadline_at = max(run.expires_at, now) + GRACE  # one that was given up is told that its time is over
+        task.deadline_at = (
+            max(expires_at(run, task.created_at), now) + GRACE
+        )  # one that was given up is told that its time is over
         return True
     task.accepted_at = task.accepted_at or at
     if following is TaskState.RUNNING:
@@ -73,6 +82,14 @@ def report(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> boo
         return True
     assert following in FINAL
     _finish(task, update, at)
+    return True
+
+
+def progress(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> bool:
+    """Whether ``update`` says how far a release is that runs: its device is at work, so its time begins anew."""
+    if run.release is None or task.state != TaskState.RUNNING or update.state is not TaskState.RUNNING:
+        return False
+    task.deadline_at = now + timedelta(seconds=run.timeout_s) + GRACE
     return True
 
 

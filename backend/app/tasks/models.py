@@ -1,4 +1,7 @@
-"""Tables of work: scripts, runs, the task of each device, what the tasks printed, and commands that people keep."""
+"""Tables of work: scripts, runs, the task of each device, what the tasks printed, and commands that people keep.
+
+A run of the kind *deployment* belongs to a deployment, which adds tasks to it as it goes; lists of runs leave it out.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -38,12 +41,16 @@ class Run(Base):
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
     created_by: Mapped[str] = mapped_column(sa.Text)
     kind: Mapped[str] = mapped_column(sa.Text)
-    """command, shell or script."""
+    """command, shell or script; or deployment."""
     title: Mapped[str] = mapped_column(sa.Text)
     argv: Mapped[list[str] | None] = mapped_column(Json)
     shell: Mapped[str | None] = mapped_column(sa.Text)
     script_sha256: Mapped[str | None] = mapped_column(sa.ForeignKey("scripts.sha256"), index=True)
     script_size: Mapped[int] = mapped_column(default=0)
+    release: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """What its tasks do with which release, ``ReleaseOrder`` as JSON; None: they are no release's."""
+    release_sha256: Mapped[str | None] = mapped_column(sa.Text, index=True)
+    """Of that release's payload, hexadecimal."""
     interpreter: Mapped[list[str]] = mapped_column(Json, default=list)
     args: Mapped[list[str]] = mapped_column(Json, default=list)
     run_as: Mapped[str] = mapped_column(sa.Text, default="")
@@ -126,6 +133,17 @@ class Task(Base):
     output_deleted_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     """When its output was deleted to keep to the retention; ``output_bytes`` still says how much it was."""
     rev: Mapped[int] = mapped_column(sa.BigInteger, default=1)
+
+
+class TaskRelease(Base):
+    """How far the task of a release is, and what became of it: beside its row, so that other tasks do not carry it."""
+
+    __tablename__ = "task_releases"
+
+    task_id: Mapped[str] = mapped_column(sa.ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    phase: Mapped[str] = mapped_column(sa.Text, default="")
+    percent: Mapped[int | None]
+    outcome: Mapped[str] = mapped_column(sa.Text, default="")
 
 
 class TaskOutput(Base):

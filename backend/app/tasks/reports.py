@@ -8,7 +8,7 @@ is not taken.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ from app.clock import Clock, utcnow
 from app.devices.models import Device
 from app.hints import HintKind
 from app.tasks import lifecycle, repository, settling
-from app.tasks.models import Run, TaskOutput
+from app.tasks.models import Run, TaskOutput, TaskRelease
 from app.tasks.rows import LockedTask
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.frames import Frame
@@ -26,6 +26,12 @@ from deployx_protocol.task_messages import OutputSaved, TaskUpdate, UpdateSaved
 from deployx_protocol.tasks import REFUSED_BY_POLICY, TaskState
 
 _RECORDED_AGAIN_S = 60.0
+_RELEASES = cast("sa.Table", TaskRelease.__table__)
+_SAVE_RELEASE = (
+    sa.update(_RELEASES)
+    .where(_RELEASES.c.task_id == sa.bindparam("b_task_id"))
+    .values(phase=sa.bindparam("b_phase"), percent=sa.bindparam("b_percent"), outcome=sa.bindparam("b_outcome"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class _Batch:
         """Devices that have what was given up, and have not started it."""
         self._grown: dict[str, LockedTask] = {}
         self._chunks: list[dict[str, Any]] = []
+        self._releases: dict[str, TaskUpdate] = {}
+        """What was said last of each task of a release."""
 
     def take(self, item: Reported | Printed) -> Saved:
         """Apply one item to the rows; what may be acknowledged of it once they are committed."""
@@ -130,10 +138,16 @@ class _Batch:
 
     def _report(self, task: LockedTask, update: TaskUpdate) -> None:
         lost = task.state == TaskState.LOST
-        if lifecycle.report(task, self._runs[task.run_id], update, self._now):
+        run = self._runs[task.run_id]
+        if lifecycle.report(task, run, update, self._now):
             self._moved[task.id] = task
+            if run.release is not None:
+                self._releases[task.id] = update
             if lost and task.state == TaskState.ACCEPTED and task.device_id:
                 self._found.add(task.device_id)
+        elif lifecycle.progress(task, run, update, self._now):
+            self._grown[task.id] = task
+            self._releases[task.id] = update
 
     def _store(self, task: LockedTask, frames: Sequence[Frame]) -> int:
         """Take the frames that come next; the seq that is wanted then."""
@@ -167,11 +181,24 @@ class _Batch:
             run = self._runs[run_id]
             unit.record(SERVER, Action.RUN_REFUSED, run_id, run.title, code=code, why=tasks[0].message, devices=devices)
 
+    def _said_of_releases(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "b_task_id": task_id,
+                "b_phase": update.phase.value if update.phase else "",
+                "b_percent": update.percent,
+                "b_outcome": update.outcome.value,
+            }
+            for task_id, update in sorted(self._releases.items())
+        ]
+
     async def write(self, unit: Unit) -> None:
         """Write what changed."""
         await repository.save_tasks(unit.session, {**self._moved, **self._grown}.values())
         if self._chunks:
             await (await unit.session.connection()).execute(sa.insert(TaskOutput), self._chunks)
+        if self._releases:
+            await (await unit.session.connection()).execute(_SAVE_RELEASE, self._said_of_releases())
         self._record_refusals(unit)
         await settling.settle(unit, self._moved.values(), self._runs, self._now)
         for device_id in sorted(self._found):

@@ -3,6 +3,7 @@
 | What | Kept | Always kept |
 |---|---|---|
 | runs with their tasks | DEPLOYX_RUN_RETENTION_DAYS after the last task ended | what is not over |
+| runs of deployments | with their deployment | |
 | output | DEPLOYX_OUTPUT_RETENTION_DAYS after its task ended, the newest DEPLOYX_OUTPUT_MAX_BYTES at most | as above |
 | scripts | with the last run that used them | those of the last day |
 
@@ -19,6 +20,7 @@ from app.db import Database
 from app.pruning import delete_where
 from app.settings import Settings
 from app.tasks.models import Run, Script, Task, TaskOutput
+from app.tasks.runs_repository import BY_PEOPLE
 
 log = structlog.get_logger()
 
@@ -54,7 +56,8 @@ class WorkRetention:
         deleted = 0
         while True:
             async with self._db.read() as session:
-                query = sa.select(Run.id).where(Run.finished_at < ended_before).order_by(Run.finished_at)
+                over = (Run.finished_at < ended_before, BY_PEOPLE)
+                query = sa.select(Run.id).where(*over).order_by(Run.finished_at)
                 run_ids = list(await session.scalars(query.limit(PAGE)))
             theirs = sa.select(Task.id).where(Task.run_id.in_(run_ids))
             if run_ids:  # what would cascade goes first, so that no transaction is large

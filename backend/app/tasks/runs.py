@@ -181,6 +181,8 @@ class RunService:
             earlier = await repository.run(unit.session, scope, run_id)
             if earlier is None:
                 raise NotFound("There is no such run.")
+            if earlier.release is not None:
+                raise Conflict("This run belongs to a deployment: try again there what failed.")
             if earlier.envelope is not None:
                 raise InvalidInput(
                     "A signed run is good for once. To repeat it, sign it anew: `deployx run --sign`.",

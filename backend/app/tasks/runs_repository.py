@@ -21,7 +21,7 @@ from app.devices.models import Device
 from app.devices.scope import EVERYONE, Right, Scope
 from app.devices.views import presence
 from app.groups.scopes import of_user
-from app.tasks import repository
+from app.tasks import lifecycle, repository
 from app.tasks.models import Run, Script, Task
 from app.tasks.reasons import Circumstances, DeviceNow
 from app.tasks.views import TaskRow
@@ -29,6 +29,8 @@ from deployx_protocol.tasks import FINAL, TaskState
 
 Rows = TypeVar("Rows", bound=sa.Select[*tuple[Any, ...]])
 _INSERTED = 1_000
+BY_PEOPLE = Run.kind != "deployment"
+"""A run that somebody asked for by itself: what belongs to a deployment is seen there."""
 _GOOD = (TaskState.SUCCEEDED, TaskState.CANCELLED)
 _BAD = tuple(state.value for state in TaskState if state in FINAL and state not in _GOOD)
 GROUPS_MAX = 500
@@ -85,7 +87,7 @@ async def runs(session: AsyncSession, run_ids: Collection[str]) -> list[Run]:
     """The runs with these ids, whoever's they are: for the publisher, which limits by scope itself."""
     found: list[Run] = []
     for ids in repository.chunks(sorted(run_ids)):
-        found += await session.scalars(sa.select(Run).where(Run.id.in_(ids)))
+        found += await session.scalars(sa.select(Run).where(Run.id.in_(ids), BY_PEOPLE))
     return found
 
 
@@ -103,7 +105,7 @@ async def page(
     session: AsyncSession, scope: Scope, narrowed: RunFilter, *, limit: int, cursor: str | None
 ) -> tuple[list[Run], str | None]:
     """One page of runs, newest first, and the cursor of the next. Raises InvalidInput."""
-    query = mine(scope, sa.select(Run))
+    query = mine(scope, sa.select(Run)).where(BY_PEOPLE)
     if narrowed.state == "active":
         query = query.where(Run.finished_at.is_(None))
     elif narrowed.state:
@@ -302,6 +304,7 @@ def _with_circumstances() -> sa.Select[*tuple[Any, ...]]:
             Run.created_by,
             Run.user_id,
             Run.expires_at,
+            Run.release_sha256,
             Run.timeout_s,
             Run.max_parallel,
             Device.status,
@@ -331,8 +334,11 @@ def _task_rows(found: Sequence[Any], taken: dict[str, int], live_nodes: Collecti
         device = None
         if row.status is not None:
             device = DeviceNow(presence(row.status, row.node_id, live_nodes), row.status_since, row.trust)
+        until = row.expires_at
+        if row.release_sha256 is not None:
+            until = min(until, row.Task.created_at + lifecycle.START_WITHIN)
         circumstances = Circumstances(
-            expires_at=row.expires_at,
+            expires_at=until,
             timeout_s=row.timeout_s,
             max_parallel=row.max_parallel,
             device=device,

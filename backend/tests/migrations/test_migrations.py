@@ -14,6 +14,7 @@ from app import leading as _leading  # noqa: F401 - its table
 from app import migrate
 from app.accounts import models as _accounts  # noqa: F401 - its tables
 from app.db import Base
+from app.deployments import models as _deployments  # noqa: F401 - its tables
 from app.devices import models as _devices  # noqa: F401 - its tables
 from app.groups import models as _groups  # noqa: F401 - its tables
 from app.releases import models as _releases  # noqa: F401 - its tables
