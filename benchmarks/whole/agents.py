@@ -109,14 +109,15 @@ class Fleet:
 
         async def one(machine: Machine) -> Agent:
             async with places:
-                return await self._enter(machine)
+                return await self.enter(machine)
 
         began = time.perf_counter()
         async with asyncio.timeout(PATIENCE_S):
             self.agents = await asyncio.gather(*map(one, self.machines))
         return time.perf_counter() - began
 
-    async def _enter(self, machine: Machine) -> Agent:
+    async def enter(self, machine: Machine) -> Agent:
+        """``machine`` connects and registers."""
         _, agent = await ws_connect(lambda: Agent(machine, self._origin, self._token), self._address)
         assert isinstance(agent, Agent)
         await agent.registered
@@ -178,7 +179,7 @@ class Fleet:
             old = self.agents[at]
             old.drop()
             await old.gone.wait()
-            self.agents[at] = await self._enter(old.machine)
+            self.agents[at] = await self.enter(old.machine)
 
         if pairs > len(self.agents):
             raise ValueError("each agent goes once at most")
