@@ -30,6 +30,11 @@ class Permission(StrEnum):
     DEPLOYMENTS_READ = "deployments:read"  # see deployments, their devices and what was decided
     DEPLOYMENTS_WRITE = "deployments:write"  # preview, start, pause, abort, roll back and repeat deployments
     DEPLOYMENTS_APPROVE = "deployments:approve"  # say yes or no to somebody else's deployment to many devices
+    RELEASES_READ = "releases:read"  # see releases and artifacts
+    RELEASES_WRITE = "releases:write"  # upload artifacts, make, sign and delete releases
+    DEPLOYMENTS_READ = "deployments:read"  # see deployments, and what they did on one's own devices
+    DEPLOYMENTS_WRITE = "deployments:write"  # preview, start, pause, abort and roll back deployments
+    DEPLOYMENTS_APPROVE = "deployments:approve"  # let somebody else's deployment begin
     GROUPS_SHARE = "groups:share"  # say who else sees the devices of one's own groups; leave those of others
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
@@ -46,11 +51,20 @@ _VIEWER = frozenset(
         Permission.DEVICES_READ,
         Permission.GROUPS_OWN,
         Permission.GROUPS_SHARE,
+        Permission.RELEASES_READ,
+        Permission.DEPLOYMENTS_READ,
         Permission.DEPLOYMENTS_READ,
         Permission.RUNS_READ,
     }
 )
-_OPERATOR = _VIEWER | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL, Permission.RUNS_WRITE}
+_OPERATOR = _VIEWER | {
+    Permission.DEVICES_WRITE,
+    Permission.DEVICES_ENROLL,
+    Permission.RUNS_WRITE,
+    Permission.RELEASES_WRITE,
+    Permission.DEPLOYMENTS_WRITE,
+    Permission.DEPLOYMENTS_APPROVE,
+}
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
@@ -64,14 +78,26 @@ class TokenScope(StrEnum):
 
     READ = "read"
     RUNS = "runs"  # start, cancel and repeat runs; save commands
+    DEPLOYMENTS = "deployments"  # upload artifacts; make and sign releases; start and steer deployments
     DEVICES = "devices"  # change, tag and remove devices, groups and enrolment tokens; answer claims
     ADMIN = "admin"  # what else its user may as an administrator: people, the audit record, metrics
 
 
-_READ = frozenset({Permission.ACCOUNT_OWN, Permission.DEVICES_READ, Permission.RUNS_READ, Permission.DEVICES_ALL})
+_READ = frozenset(
+    {
+        Permission.ACCOUNT_OWN,
+        Permission.DEVICES_READ,
+        Permission.RUNS_READ,
+        Permission.RELEASES_READ,
+        Permission.DEPLOYMENTS_READ,
+        Permission.DEVICES_ALL,
+    }
+)
 SCOPES: dict[TokenScope, frozenset[Permission]] = {
     TokenScope.READ: _READ,
     TokenScope.RUNS: _READ | {Permission.RUNS_WRITE},
+    TokenScope.DEPLOYMENTS: _READ
+    | {Permission.RELEASES_WRITE, Permission.DEPLOYMENTS_WRITE, Permission.DEPLOYMENTS_APPROVE},
     TokenScope.DEVICES: _READ
     | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL, Permission.DEVICES_ASSIGN, Permission.GROUPS_OWN},
     TokenScope.ADMIN: _READ | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.METRICS_READ},
