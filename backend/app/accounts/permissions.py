@@ -30,11 +30,8 @@ class Permission(StrEnum):
     DEPLOYMENTS_READ = "deployments:read"  # see deployments, their devices and what was decided
     DEPLOYMENTS_WRITE = "deployments:write"  # preview, start, pause, abort, roll back and repeat deployments
     DEPLOYMENTS_APPROVE = "deployments:approve"  # say yes or no to somebody else's deployment to many devices
-    RELEASES_READ = "releases:read"  # see releases and artifacts
-    RELEASES_WRITE = "releases:write"  # upload artifacts, make, sign and delete releases
-    DEPLOYMENTS_READ = "deployments:read"  # see deployments, and what they did on one's own devices
-    DEPLOYMENTS_WRITE = "deployments:write"  # preview, start, pause, abort and roll back deployments
-    DEPLOYMENTS_APPROVE = "deployments:approve"  # let somebody else's deployment begin
+    RELEASES_READ = "releases:read"  # see releases and artifacts, and download these
+    RELEASES_WRITE = "releases:write"  # make, sign and delete releases, upload and delete artifacts
     GROUPS_SHARE = "groups:share"  # say who else sees the devices of one's own groups; leave those of others
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
