@@ -4,7 +4,7 @@ Without them whoever opens a connection and says nothing, or a byte now and then
 an end fills the memory.
 
 Invariant: a connection is answering a request, resting between two for a few seconds, upgraded to a websocket, or gone
-within ``REQUEST_S``.
+within ``REQUEST_S``; but for an upload, which has as long as it keeps coming.
 """
 
 import asyncio
@@ -15,11 +15,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.complaints import Complaints
 from app.realtime.agentlink.handover import Handover
+from app.zerocopy import ZeroCopy
 
 REQUEST_S = 10.0
 """How long a request may take to arrive, from the opening of its connection or its first byte to its last."""
 PROMPT_S = 1.0
 """Requests that arrive sooner are never counted, however many an address sends at once."""
+UPLOADS = b"/api/v1/artifacts/uploads/"
+"""Requests below this path are large and go to the disk as they come. Of their bodies ``UPLOAD_LEAST_BYTES`` have to
+arrive within each ``REQUEST_S``."""
+UPLOAD_LEAST_BYTES = 4_096
 HEAD_MAX_BYTES = 65_536
 """What of a request is not its body: its line, its headers, the frames of a chunked body."""
 
@@ -53,17 +58,28 @@ class Waiting:
 class Http(HttpToolsProtocol):
     """One connection until it is upgraded or gone. Those that share ``waiting`` share its limit.
 
-    ``agents`` takes over the websockets that are its own.
+    ``agents`` takes over the websockets that are its own; ``files`` sends what the application hands to the kernel.
     """
 
-    def __init__(self, *args: Any, waiting: Waiting, agents: Handover | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        waiting: Waiting,
+        agents: Handover | None = None,
+        files: ZeroCopy | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
+        if files:
+            self.app = files.offered(self.app)
         self._agents = agents
         self._waiting = waiting
         self._address = ""
         self._timer: asyncio.TimerHandle | None = None
         self._counted = False
         self._head_bytes = 0
+        self._come_bytes = 0
+        """Of a body, since it was last looked whether it keeps coming."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A request is due from now on."""
@@ -92,6 +108,7 @@ class Http(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body, which is bounded by whoever reads it."""
         self._head_bytes -= len(body)
+        self._come_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -130,7 +147,9 @@ class Http(HttpToolsProtocol):
         self._timer = self.loop.call_later(REQUEST_S - PROMPT_S, self._late)
 
     def _late(self) -> None:
-        if self.flow.read_paused:  # it is we who do not read
+        coming = self._come_bytes >= UPLOAD_LEAST_BYTES and self.url.startswith(UPLOADS)
+        self._come_bytes = 0
+        if coming or self.flow.read_paused:  # in the second case it is we who do not read
             self._timer = self.loop.call_later(REQUEST_S, self._late)
             return
         self._refuse(408, "a request did not arrive in time")

@@ -16,6 +16,13 @@ from app import __version__
 from app.accounts import routes as account_routes
 from app.accounts.auth import Auth
 from app.accounts.service import AccountService
+from app.artifacts import access as artifact_access
+from app.artifacts import agent_routes as artifact_agent_routes
+from app.artifacts import routes as artifact_routes
+from app.artifacts.sending import Sender
+from app.artifacts.service import ArtifactService
+from app.artifacts.stores import store_of
+from app.artifacts.uploads import Uploads
 from app.audit import routes as audit_routes
 from app.audit.service import AuditService
 from app.db import Database
@@ -92,6 +99,11 @@ def create_app(settings: Settings) -> FastAPI:
     runs = work_routes.Work(
         uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit, settings.confirm_above
     )
+    artifact_store = store_of(settings)
+    uploads = Uploads(uow, db, artifact_store, settings, node_id)
+    artifacts = ArtifactService(uow, db, artifact_store, uploads, settings)
+    sender = Sender(artifact_store, settings)
+    agent_access = AgentAccess(db)
     registrations = RegistrationService(
         uow,
         node_id=node_id,
@@ -162,6 +174,7 @@ def create_app(settings: Settings) -> FastAPI:
         RetentionService(uow, db, settings).prune,
         WorkRetention(db, settings).prune,
         audit.prune,
+        artifacts.prune,
     ]
     housekeeping = Housekeeping(statistics, prunings)
 
@@ -198,6 +211,7 @@ def create_app(settings: Settings) -> FastAPI:
         await agent_links.shutdown()
         await dashboard_server.shutdown()
         accounts.close()
+        artifact_store.close()
         await db.close()
 
     app = FastAPI(
@@ -221,7 +235,9 @@ def create_app(settings: Settings) -> FastAPI:
         device_routes.router(auth, devices, claims, enrollment, statistics),
         group_routes(auth, groups, SharingService(uow, db)),
         work_routes.router(auth, runs),
-        agent_routes.router(AgentAccess(db), work.post),
+        artifact_routes.router(auth, artifacts, uploads, sender),
+        artifact_agent_routes.router(agent_access, artifact_access.ArtifactAccess(db, artifact_access.nothing), sender),
+        agent_routes.router(agent_access, work.post),
         health.router(db),
         metrics.router(counted, auth),
         docs.router(),

@@ -27,6 +27,7 @@ from app.prepare import CannotServe, prepare
 from app.settings import Settings
 from app.tls import Certificate, UnusableCertificate, certificate
 from app.websocket import WebSocket
+from app.zerocopy import ZeroCopy
 from deployx_protocol import limits
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_NOPERM, EXIT_TEMPFAIL, EXIT_UNAVAILABLE
 
@@ -186,7 +187,7 @@ def uvicorn_config(app: Any, settings: Settings, own: Certificate | None = None)
     agents = getattr(getattr(app, "state", None), "handover", None)
     return uvicorn.Config(
         app,
-        http=cast(Any, partial(Http, waiting=Waiting(settings.anonymous_max), agents=agents)),
+        http=cast(Any, partial(Http, waiting=Waiting(settings.anonymous_max), agents=agents, files=ZeroCopy())),
         ws=WebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # or it would override the ping timeout of the specification

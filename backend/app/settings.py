@@ -30,7 +30,7 @@ PASSWORD_MIN = 10
 PASSWORD_MAX = 1024
 SECRET_KEY_MIN = 32
 CONFIRM_ABOVE = 20
-_SECRETS = ("database_url", "admin_password", "secret_key")
+_SECRETS = ("database_url", "admin_password", "secret_key", "artifacts_secret_key")
 _DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
@@ -126,6 +126,37 @@ class Settings(BaseSettings):
     """How long a browser stays signed in."""
     secret_key: SecretStr = SecretStr("")
     """Seals what people sign in with besides a password; by default it is made, and kept in the data folder."""
+    artifacts_dir: Path | None = None
+    """The folder of the files that releases bring along; by default `artifacts` in the data folder."""
+    artifacts_url: str = ""
+    """``s3://bucket/prefix``: keep them in an object store instead of the folder."""
+    artifacts_endpoint: str = ""
+    """The address of the object store, where it is not Amazon's."""
+    artifacts_region: str = ""
+    """The object store's region."""
+    artifacts_access_key: str = ""
+    """Who the server is to the object store; by default what ``AWS_*`` variables or the machine's role say."""
+    artifacts_secret_key: SecretStr = SecretStr("")
+    """The secret that goes with the access key."""
+    artifacts_redirect: bool = True
+    """Send whoever downloads to the object store, which they have to reach then; otherwise the server hands it on."""
+    artifacts_accel: str = ""
+    """A location of nginx, such as ``/artifacts/``, that serves the folder: the sending is left to nginx then."""
+    artifacts_max_bytes: int = Field(default=100 << 30, ge=1)
+    """How many bytes of artifacts are kept in all, with uploads that are under way."""
+    artifacts_user_max_bytes: int = Field(default=50 << 30, ge=1)
+    """How many of them one user may have uploaded."""
+    artifact_retention_days: int = Field(default=14, ge=1)
+    """How many days an artifact is kept that no release uses."""
+    artifact_send_rate: int = Field(default=0, ge=0)
+    """How many KiB per second one download gets; 0 means no limit."""
+    upload_lifetime_s: int = _named("UPLOAD_LIFETIME", 2 * 86_400, ge=60)
+    """How long an upload that was cut off can be gone on with."""
+    uploads_max: int = Field(default=8, ge=1)
+    """How many uploads may send at once; others are asked to wait."""
+    downloads_max: int = Field(default=64, ge=1)
+    """How many downloads may be under way at once; others are asked to wait."""
+
     confirm_above: int = Field(default=CONFIRM_ABOVE, ge=0)
     """Runs on more devices than this, and deleting more within five minutes, ask for the password or a code again."""
 
@@ -200,6 +231,27 @@ class Settings(BaseSettings):
         try:
             url = make_url(value)
             return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
+    @field_validator("artifacts_url")
+    @classmethod
+    def _a_bucket(cls, value: str) -> str:
+        if value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./-]*)?", value, re.ASCII):
+            raise ValueError("write s3://bucket or s3://bucket/prefix")
+        return value.rstrip("/")
+
+    @field_validator("artifacts_endpoint")
+    @classmethod
+    def _an_endpoint(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/]+/?", value):
+            raise ValueError("write https://host or https://host:port")
+        return value.rstrip("/")
+
+    @field_validator("artifacts_accel")
+    @classmethod
+    def _a_location(cls, value: str) -> str:
+        if value and not re.fullmatch(r"/[A-Za-z0-9_./-]+/", value):
+            raise ValueError("write a path of nginx that begins and ends with /, such as /artifacts/")
+        return value
+
         except (ArgumentError, KeyError):
             raise ValueError("write sqlite:////folder/file.db or postgresql://user:password@host/database") from None
 
@@ -220,6 +272,8 @@ class Settings(BaseSettings):
         return "https" if self.tls_certificate else "http"
 
     @property
+        if bool(self.artifacts_access_key) != bool(self.artifacts_secret_key.get_secret_value()):
+            raise ValueError("DEPLOYX_ARTIFACTS_ACCESS_KEY and DEPLOYX_ARTIFACTS_SECRET_KEY go together: set both.")
     def is_sqlite(self) -> bool:
         """Whether the database is a file, which one server at a time may use."""
         return self.database_url.startswith("sqlite")

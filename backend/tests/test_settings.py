@@ -78,6 +78,21 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_ADMIN_PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
     "DEPLOYX_SESSION_LIFETIME": ("600", 600),
     "DEPLOYX_SECRET_KEY": ("0123456789abcdef" * 4, SecretStr("0123456789abcdef" * 4)),
+    "DEPLOYX_ARTIFACTS_DIR": ("/srv/artifacts", Path("/srv/artifacts")),
+    "DEPLOYX_ARTIFACTS_URL": ("s3://deployx/artifacts/", "s3://deployx/artifacts"),
+    "DEPLOYX_ARTIFACTS_ENDPOINT": ("https://s3.example.com/", "https://s3.example.com"),
+    "DEPLOYX_ARTIFACTS_REGION": ("eu-central-1", "eu-central-1"),
+    "DEPLOYX_ARTIFACTS_ACCESS_KEY": ("who", "who"),
+    "DEPLOYX_ARTIFACTS_SECRET_KEY": ("correct horse", SecretStr("correct horse")),
+    "DEPLOYX_ARTIFACTS_REDIRECT": ("0", False),
+    "DEPLOYX_ARTIFACTS_ACCEL": ("/artifacts/", "/artifacts/"),
+    "DEPLOYX_ARTIFACTS_MAX_BYTES": ("14", 14),
+    "DEPLOYX_ARTIFACTS_USER_MAX_BYTES": ("15", 15),
+    "DEPLOYX_ARTIFACT_RETENTION_DAYS": ("16", 16),
+    "DEPLOYX_ARTIFACT_SEND_RATE": ("17", 17),
+    "DEPLOYX_UPLOAD_LIFETIME": ("600", 600),
+    "DEPLOYX_UPLOADS_MAX": ("18", 18),
+    "DEPLOYX_DOWNLOADS_MAX": ("19", 19),
     "DEPLOYX_CONFIRM_ABOVE": ("0", 0),
     "DEPLOYX_LOG_FORMAT": ("JSON", "json"),
     "DEPLOYX_LOG_LEVEL": ("Debug", "debug"),
@@ -169,6 +184,13 @@ UNUSABLE = [
     ("DEPLOYX_LOG_FORMAT", "xml"),
 ]
 
+    ("DEPLOYX_ARTIFACTS_URL", "https://bucket"),
+    ("DEPLOYX_ARTIFACTS_URL", "s3://Bucket"),
+    ("DEPLOYX_ARTIFACTS_ENDPOINT", "s3.example.com"),
+    ("DEPLOYX_ARTIFACTS_ACCEL", "artifacts"),
+    ("DEPLOYX_ARTIFACTS_MAX_BYTES", "0"),
+    ("DEPLOYX_ARTIFACT_SEND_RATE", "-1"),
+    ("DEPLOYX_UPLOADS_MAX", "0"),
 
 @pytest.mark.parametrize(("variable", "text"), UNUSABLE)
 def test_what_cannot_be_used_is_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ class ObjectStore:
         """There is none."""
         return None
 
-    async def link(self, place: str, name: str, expires_s: int) -> str | None:
+    async def link(self, place: str, expires_s: int) -> str | None:
         """See ``Store``."""
         async with _reachable():
             return await obstore.sign_async(self._bucket, "GET", place, timedelta(seconds=expires_s))

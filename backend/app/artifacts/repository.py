@@ -1,5 +1,6 @@
 """The queries about artifacts and uploads."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,26 @@ QUOTA_LOCK = 0x6465706C6F790B  # of no other part
 """Uploads are admitted one after the other, so that two together do not pass a quota which has room for one."""
 
 
-async def artifact(session: AsyncSession, sha256: str) -> Artifact | None:
+async def artifact(session: AsyncSession, sha256: str, *, lock: bool = False) -> Artifact | None:
     """One artifact."""
-    return await session.get(Artifact, sha256)
+    query = sa.select(Artifact).where(Artifact.sha256 == sha256)
+    found: Artifact | None = await session.scalar(query.with_for_update() if lock else query)
+    return found
+
+
+async def unused(session: AsyncSession, before: datetime, limit: int) -> list[str]:
+    """The hashes of artifacts that no release uses, and nobody has wanted since."""
+    query = sa.select(Artifact.sha256).where(Artifact.wanted_at < before, ~uses.used())
+    return list(await session.scalars(query.order_by(Artifact.wanted_at).limit(limit)))
+
+
+async def unknown(session: AsyncSession, places: Collection[str]) -> set[str]:
+    """Those of the ``places`` that no artifact has, and no upload will have. What is unknown once stays so."""
+    uploads = {place: place.rpartition(".")[2] for place in places}
+    query = sa.select(ArtifactUpload.id).where(ArtifactUpload.id.in_(set(uploads.values())))
+    on_their_way = set(await session.scalars(query))  # first: what is not on its way any more has arrived or never will
+    known = set(await session.scalars(sa.select(Artifact.place).where(Artifact.place.in_(places))))
+    return {place for place, upload_id in uploads.items() if place not in known and upload_id not in on_their_way}
 
 
 async def page(
@@ -74,8 +92,19 @@ async def uploads(session: AsyncSession, user_id: int, limit: int) -> list[Artif
     return list(await session.scalars(query.order_by(ArtifactUpload.id.desc()).limit(limit)))
 
 
-async def change_upload(session: AsyncSession, upload_id: str, writer: str, **values: Any) -> bool:
-    """Change an upload that ``writer`` writes; False when it is not theirs, or gone."""
-    mine = sa.update(ArtifactUpload).where(ArtifactUpload.id == upload_id, ArtifactUpload.writer == writer)
-    found = await session.execute(mine.values(**values))
-    return bool(found.rowcount)  # type: ignore[attr-defined]
+async def delete_upload(session: AsyncSession, upload_id: str) -> bool:
+    """Whether there was one."""
+    gone = sa.delete(ArtifactUpload).where(ArtifactUpload.id == upload_id).returning(ArtifactUpload.id)
+    return await session.scalar(gone) is not None
+
+
+async def expire_uploads(session: AsyncSession, before: datetime, active: Collection[str]) -> list[str]:
+    """Delete uploads that have not gone on since, but for those in ``active``; their ids."""
+    old = sa.delete(ArtifactUpload).where(ArtifactUpload.touched_at < before, ArtifactUpload.id.not_in(active))
+    return list(await session.scalars(old.returning(ArtifactUpload.id)))
+
+
+async def change_upload(session: AsyncSession, upload_id: str, node_id: str, **values: Any) -> bool:
+    """Change an upload of which ``node_id`` takes a piece; False when it does not, or the upload is gone."""
+    mine = sa.update(ArtifactUpload).where(ArtifactUpload.id == upload_id, ArtifactUpload.writer == node_id)
+    return await session.scalar(mine.values(**values).returning(ArtifactUpload.id)) is not None

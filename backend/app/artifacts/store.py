@@ -64,7 +64,7 @@ class Store(Protocol):
     def path(self, place: str) -> Path | None:
         """The file, where there is one."""
 
-    async def link(self, place: str, name: str, expires_s: int) -> str | None:
+    async def link(self, place: str, expires_s: int) -> str | None:
         """An address under which whoever has it may read it for a while, if the store has such."""
 
     async def delete(self, place: str) -> None:

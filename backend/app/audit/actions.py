@@ -56,6 +56,8 @@ class Action(StrEnum):
     RUN_WITHDRAWN = "run.withdrawn"
     TASK_CANCELLED = "task.cancelled"
     RUN_REFUSED = "run.refused"
+    ARTIFACT_UPLOADED = "artifact.uploaded"
+    ARTIFACT_DELETED = "artifact.deleted"
     OUTPUT_READ = "output.read"
     OUTPUT_DOWNLOADED = "output.downloaded"
     AUDIT_EXPORTED = "audit.exported"

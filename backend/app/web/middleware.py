@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.artifacts.views import PIECE_MAX_BYTES
 from app.web import policy, problems
 from app.web.metrics import Metrics
 from deployx_protocol import limits
@@ -23,6 +24,7 @@ LARGER_BODIES = {
     "/api/v1/runs": 4 << 20,  # a script of the largest size as JSON, and a command that is too long, to say so
     "/api/v1/saved-commands": 4 << 20,
     "/api/agent/v1/tasks/": limits.OUTPUT_POST_MAX_BYTES,
+    "/api/v1/artifacts/uploads/": PIECE_MAX_BYTES,  # which goes to the disk as it comes
 }
 """Path prefix → the largest body there, in bytes."""
 
