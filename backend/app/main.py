@@ -54,6 +54,10 @@ from app.realtime.sessions import Sessions
 from app.realtime.supervision import supervised
 from app.realtime.tasks import TaskGateway
 from app.realtime.watching import RunWatch
+from app.releases import agent_routes as agent_release_routes
+from app.releases import routes as release_routes
+from app.releases.access import ReleaseAccess, may_fetch
+from app.releases.service import ReleaseService
 from app.routing import attach
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
 from app.tasks import agent_routes
@@ -235,9 +239,11 @@ def create_app(settings: Settings) -> FastAPI:
         device_routes.router(auth, devices, claims, enrollment, statistics),
         group_routes(auth, groups, SharingService(uow, db)),
         work_routes.router(auth, runs),
+        release_routes.router(auth, ReleaseService(uow, db)),
         artifact_routes.router(auth, artifacts, uploads, sender),
-        artifact_agent_routes.router(agent_access, artifact_access.ArtifactAccess(db, artifact_access.nothing), sender),
+        artifact_agent_routes.router(agent_access, artifact_access.ArtifactAccess(db, may_fetch), sender),
         agent_routes.router(agent_access, work.post),
+        agent_release_routes.router(agent_access, ReleaseAccess(db)),
         health.router(db),
         metrics.router(counted, auth),
         docs.router(),

@@ -7,10 +7,12 @@ import httpx2
 from app.accounts.permissions import Role
 from tests.support import people, rows
 from tests.support.node import RunningNode
+from tests.support.releases import envelope, manifest
 from tests.support.server import Person
 from tests.support.work import queue
 
 ACTION = {"command": ["true"]}
+DAILY = {"kind": "run", "request": {**ACTION, "targets": {"selector": "*"}}}
 
 
 async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) -> dict[str, Any]:
@@ -42,5 +44,7 @@ async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) ->
         "group_id": group_id,
         "user_id": friend.id,
         "invitation_id": await made("invitations", {"email": f"guest-of-{owner.id}@example.test"}),
+        "schedule_id": await made("schedules", {"name": f"of {owner.id}", "cron": "@daily", "action": DAILY}),
         "saved_id": await made("saved-commands", {"name": f"of {owner.id}", "request": ACTION}),
+        "release_id": await made("releases", envelope(manifest(f"of-{owner.id}"))),
     }

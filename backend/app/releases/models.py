@@ -30,6 +30,8 @@ class Release(Base):
     kind: Mapped[str] = mapped_column(sa.Text)
     platforms: Mapped[list[str]] = mapped_column(Json)
     description: Mapped[str] = mapped_column(sa.Text)
+    artifacts_bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    """Of all its artifacts together."""
     sha256: Mapped[str] = mapped_column(sa.Text)
     """Of the payload, hexadecimal: its name wherever a device or another release names it."""
     size: Mapped[int]

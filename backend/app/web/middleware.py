@@ -24,6 +24,7 @@ LARGER_BODIES = {
     "/api/v1/runs": 4 << 20,  # a script of the largest size as JSON, and a command that is too long, to say so
     "/api/v1/saved-commands": 4 << 20,
     "/api/agent/v1/tasks/": limits.OUTPUT_POST_MAX_BYTES,
+    "/api/v1/releases": 2 * limits.RELEASE_MAX_BYTES,
     "/api/v1/artifacts/uploads/": PIECE_MAX_BYTES,  # which goes to the disk as it comes
 }
 """Path prefix → the largest body there, in bytes."""

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("platforms", JSON, nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("artifacts_bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),

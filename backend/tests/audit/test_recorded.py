@@ -21,6 +21,8 @@ from deployx_protocol.states import Trust
 from tests.support import rows
 from tests.support.machines import Machine, MakeAgent
 from tests.support.node import RunningNode, Serve
+from tests.support.operators import Operator
+from tests.support.releases import envelope, manifest
 from tests.support.server import PASSWORD, Browse, MakePerson, Person
 from tests.support.work import queue
 
@@ -65,10 +67,13 @@ CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "tasks/{task_id}/cancel"): A.TASK_CANCELLED,
     ("POST", "saved-commands"): A.SAVED_COMMAND_CREATED,
     ("DELETE", "saved-commands/{saved_id}"): A.SAVED_COMMAND_DELETED,
+    ("POST", "releases"): A.RELEASE_CREATED,
+    ("POST", "releases/{release_id}/signatures"): A.RELEASE_SIGNED,
+    ("DELETE", "releases/{release_id}"): A.RELEASE_DELETED,
 }
 BY_NOBODY = {("POST", "auth/invitation/accept")}
 """Recorded as done by somebody who is not signed in yet: ``test_invitations``."""
-CHANGES_NOTHING = {("POST", "runs/preview"), ("POST", "auth/two-factor"), ("POST", "auth/invitation")}
+CHANGES_NOTHING = {("POST", "runs/preview"), ("POST", "releases/check"), ("POST", "auth/two-factor"), ("POST", "auth/invitation")}
 """Nothing that counts: what is begun there counts when it is confirmed."""
 
 
@@ -170,6 +175,7 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     assert f'"retry_of":"{run["id"]}"' in entry.details
     saved, _ = await walk.did(client, "POST", "saved-commands", {"name": "mine", "request": {"command": ["echo"]}})
     await walk.did(client, "DELETE", "saved-commands/{saved_id}", saved_id=saved["id"])
+    await _releases(walk, client)
     await walk.did(client, "DELETE", "devices/{device_id}", device_id=device.id)
     assert walk.seen == set(CHANGES)
 
@@ -195,6 +201,16 @@ async def _people(walk: Walk, client: Any, as_bob: Any, ada: Person, bob: Person
     made, entry = await walk.did(client, "POST", "invitations", {"email": "eve@example.test", "role": "viewer"})
     assert entry.details == '{"expires_in_s":604800,"role":"viewer"}'
     await walk.did(client, "DELETE", "invitations/{invitation_id}", invitation_id=made["id"])
+
+
+async def _releases(walk: Walk, client: Any) -> None:
+    """What is done about releases."""
+    made, entry = await walk.did(client, "POST", "releases", envelope(manifest()))
+    assert (entry.object_id, entry.object_name) == (made["id"], "web@1.1")
+    signatures = {"signatures": envelope(manifest(), operator := Operator("ada"))["signatures"]}
+    _, entry = await walk.did(client, "POST", "releases/{release_id}/signatures", signatures, release_id=made["id"])
+    assert entry.details == f'{{"keys":["{operator.key_id}"]}}'
+    await walk.did(client, "DELETE", "releases/{release_id}", release_id=made["id"])
 
 
 async def _second_factor(node: RunningNode, walk: Walk, browse: Browse, ada: Person, password: str) -> list[str]:

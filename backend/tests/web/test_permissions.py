@@ -95,6 +95,12 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/api/v1/tasks/{task_id}/output/stdout"): VIEWER,
     ("GET", "/api/v1/tasks/{task_id}/output/stderr"): VIEWER,
     ("GET", "/api/v1/devices/{device_id}/tasks"): VIEWER,
+    ("GET", "/api/v1/releases"): VIEWER,
+    ("POST", "/api/v1/releases"): OPERATOR,
+    ("POST", "/api/v1/releases/check"): OPERATOR,
+    ("GET", "/api/v1/releases/{release_id}"): VIEWER,
+    ("DELETE", "/api/v1/releases/{release_id}"): OPERATOR,
+    ("POST", "/api/v1/releases/{release_id}/signatures"): OPERATOR,
     ("GET", "/api/v1/saved-commands"): VIEWER,
     ("POST", "/api/v1/saved-commands"): OPERATOR,
     ("GET", "/api/v1/saved-commands/{saved_id}"): VIEWER,
@@ -111,6 +117,7 @@ IDS = {
     "run_id": "no-such-run",
     "task_id": "no-such-task",
     "saved_id": "no-such-command",
+    "release_id": "no-such-release",
     "group_id": "no-such-group",
     "user_id": "4711",
     "invitation_id": "no-such-invitation",
@@ -200,6 +207,7 @@ UNREADABLE: tuple[tuple[bytes, dict[str, str]], ...] = (
 FOR_AGENTS = [
     ("POST", "/api/agent/v1/tasks/00000000-0000-0000-0000-000000000000/output"),
     ("GET", f"/api/agent/v1/scripts/{'0' * 64}"),
+    ("GET", f"/api/agent/v1/releases/{'0' * 64}"),
 ]
 
 
