@@ -43,6 +43,7 @@ from app.realtime.agentlink.server import AgentLink
 from app.realtime.agents import AgentGateway
 from app.realtime.audiences import Audiences
 from app.realtime.bus import LocalBus
+from app.leading import Leadership, Term
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.link import LinkServer
 from app.realtime.links import AgentLinks
@@ -68,6 +69,11 @@ from app.tasks.reaper import ReaperService
 from app.tasks.reports import ReportService
 from app.tasks.retention import WorkRetention
 from app.tasks.withdrawing import Withdrawing
+from app.schedules import routes as schedule_routes
+from app.schedules.actions import RunStarter
+from app.schedules.firing import Firings
+from app.schedules.loop import ScheduleLoop
+from app.schedules.service import ScheduleService
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa, unanswered
 from app.web.middleware import RequestFrame
@@ -124,6 +130,18 @@ def create_app(settings: Settings) -> FastAPI:
     polling_server = LinkServer(
         allowed=events.FROM_AGENT,
         ping_interval=settings.ping_interval,
+    starters = {"run": RunStarter(runs.runs)}
+    firings = Firings(uow, db, starters)
+    schedule_loop = ScheduleLoop(firings, Leadership(db, "schedules", node_id=node_id))
+    schedules = ScheduleService(
+        uow,
+        db,
+        starters,
+        firings,
+        changed=schedule_loop.changed,
+        history_days=settings.schedule_history_retention_days,
+        confirm_above=settings.confirm_above,
+    )
         ping_timeout=settings.ping_timeout,
         max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
         cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
@@ -206,7 +224,8 @@ def create_app(settings: Settings) -> FastAPI:
                     group.create_task(supervised("run_publisher", run_publisher.run)),
                     group.create_task(supervised("dashboards", dashboards.watch_sessions)),
                     group.create_task(supervised("withdrawing", withdrawing.run)),
-                    group.create_task(supervised("housekeeping", housekeeping.run)),
+                    group.create_task(supervised("chores", partial(chores.lead, do_chores))),
+                    group.create_task(supervised("schedules", schedule_loop.run)),
                 ]
                 yield
                 await drain()
@@ -222,6 +241,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="DeployX",
         version=__version__,
         openapi_url="/api/openapi.json",
+        schedules.prune,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -254,3 +274,4 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes += unanswered.Unanswered().routes
     attach(app, spa.router(spa.find()))
     return app
+        schedule_routes.router(auth, schedules),

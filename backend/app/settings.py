@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     """How many days an answered claim is kept."""
     enrollment_token_retention_days: int = Field(default=30, ge=1)
     """How many days an enrolment token is kept after it expired or was revoked."""
+    schedule_history_retention_days: int = Field(default=90, ge=1)
+    """How many days it is kept what came of the times of schedules."""
     pending_device_retention_days: int = Field(default=30, ge=1)
     """How many days a device that nobody accepted is kept after it was last seen."""
     audit_retention_days: int = Field(default=1095, ge=30)

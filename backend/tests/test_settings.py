@@ -76,6 +76,7 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_OUTPUT_MAX_BYTES": ("2000000", 2_000_000),
     "DEPLOYX_ADMIN_EMAIL": ("ada@example.test", "ada@example.test"),
     "DEPLOYX_ADMIN_PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
+    "DEPLOYX_SCHEDULE_HISTORY_RETENTION_DAYS": ("13", 13),
     "DEPLOYX_SESSION_LIFETIME": ("600", 600),
     "DEPLOYX_SECRET_KEY": ("0123456789abcdef" * 4, SecretStr("0123456789abcdef" * 4)),
     "DEPLOYX_ARTIFACTS_DIR": ("/srv/artifacts", Path("/srv/artifacts")),

@@ -58,6 +58,7 @@ SERVER = frozenset(
         "SECRET_KEY",
         "SECRET_KEY_FILE",
         "SESSION_LIFETIME",
+        "SCHEDULE_HISTORY_RETENTION_DAYS",
         "STATUS_RETENTION_DAYS",
         "TLS_CERTIFICATE",
         "TLS_KEY",

@@ -32,6 +32,9 @@ class Permission(StrEnum):
     DEPLOYMENTS_APPROVE = "deployments:approve"  # say yes or no to somebody else's deployment to many devices
     RELEASES_READ = "releases:read"  # see releases and artifacts, and download these
     RELEASES_WRITE = "releases:write"  # make, sign and delete releases, upload and delete artifacts
+    SCHEDULES_READ = "schedules:read"  # see schedules, when they are due and what came of it
+    SCHEDULES_WRITE = "schedules:write"  # make, change, pause and delete them; what they start needs its own right
+    SOFTWARE_READ = "software:read"  # see what is installed on devices, and which devices have it
     GROUPS_SHARE = "groups:share"  # say who else sees the devices of one's own groups; leave those of others
     GROUPS_OWN = "groups:own"  # make, list, change and delete one's own groups of devices one may see
     USERS_READ = "users:read"
@@ -50,8 +53,9 @@ _VIEWER = frozenset(
         Permission.GROUPS_SHARE,
         Permission.RELEASES_READ,
         Permission.DEPLOYMENTS_READ,
-        Permission.DEPLOYMENTS_READ,
         Permission.RUNS_READ,
+        Permission.SCHEDULES_READ,
+        Permission.SOFTWARE_READ,
     }
 )
 _OPERATOR = _VIEWER | {
@@ -61,6 +65,7 @@ _OPERATOR = _VIEWER | {
     Permission.RELEASES_WRITE,
     Permission.DEPLOYMENTS_WRITE,
     Permission.DEPLOYMENTS_APPROVE,
+    Permission.SCHEDULES_WRITE,
 }
 
 GRANTS: dict[Role, frozenset[Permission]] = {
@@ -74,7 +79,7 @@ class TokenScope(StrEnum):
     """What an API token may be limited to. Each also lets it read what its user may see."""
 
     READ = "read"
-    RUNS = "runs"  # start, cancel and repeat runs; save commands
+    RUNS = "runs"  # start, cancel, repeat and schedule runs; save commands
     DEPLOYMENTS = "deployments"  # upload artifacts; make and sign releases; start and steer deployments
     DEVICES = "devices"  # change, tag and remove devices, groups and enrolment tokens; answer claims
     ADMIN = "admin"  # what else its user may as an administrator: people, the audit record, metrics
@@ -87,12 +92,14 @@ _READ = frozenset(
         Permission.RUNS_READ,
         Permission.RELEASES_READ,
         Permission.DEPLOYMENTS_READ,
+        Permission.SCHEDULES_READ,
+        Permission.SOFTWARE_READ,
         Permission.DEVICES_ALL,
     }
 )
 SCOPES: dict[TokenScope, frozenset[Permission]] = {
     TokenScope.READ: _READ,
-    TokenScope.RUNS: _READ | {Permission.RUNS_WRITE},
+    TokenScope.RUNS: _READ | {Permission.RUNS_WRITE, Permission.SCHEDULES_WRITE},
     TokenScope.DEPLOYMENTS: _READ
     | {Permission.RELEASES_WRITE, Permission.DEPLOYMENTS_WRITE, Permission.DEPLOYMENTS_APPROVE},
     TokenScope.DEVICES: _READ

@@ -9,7 +9,7 @@ from app.audit.actions import Actor, ActorKind
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, and the session or API token that speaks for them (exactly one of the two), from where."""
+    """A user, and the session, API token or schedule that speaks for them (exactly one of these), from where."""
 
     user_id: int
     email: str
@@ -21,11 +21,13 @@ class Principal:
     """What the API token is limited to; None: to nothing."""
     proven_at: datetime | None = None
     """When the session last showed whose it is."""
+    schedule_id: str | None = None
 
     @property
     def actor(self) -> Actor:
         """This user, as the audit record has it."""
-        via = f"token {self.token_id}" if self.token_id else f"session {self.session_id}"
+        spoke = {"token": self.token_id, "schedule": self.schedule_id, "session": self.session_id}
+        via = next(f"{kind} {one}" for kind, one in spoke.items() if one or kind == "session")
         return Actor(ActorKind.USER, self.email, self.user_id, via, self.source_ip)
 
     @property

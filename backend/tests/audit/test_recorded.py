@@ -70,10 +70,22 @@ CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "releases"): A.RELEASE_CREATED,
     ("POST", "releases/{release_id}/signatures"): A.RELEASE_SIGNED,
     ("DELETE", "releases/{release_id}"): A.RELEASE_DELETED,
+    ("POST", "schedules"): A.SCHEDULE_CREATED,
+    ("PUT", "schedules/{schedule_id}"): A.SCHEDULE_CHANGED,
+    ("POST", "schedules/{schedule_id}/pause"): A.SCHEDULE_PAUSED,
+    ("POST", "schedules/{schedule_id}/resume"): A.SCHEDULE_RESUMED,
+    ("POST", "schedules/{schedule_id}/start"): A.SCHEDULE_STARTED_BY_HAND,
+    ("DELETE", "schedules/{schedule_id}"): A.SCHEDULE_DELETED,
 }
 BY_NOBODY = {("POST", "auth/invitation/accept")}
 """Recorded as done by somebody who is not signed in yet: ``test_invitations``."""
-CHANGES_NOTHING = {("POST", "runs/preview"), ("POST", "releases/check"), ("POST", "auth/two-factor"), ("POST", "auth/invitation")}
+CHANGES_NOTHING = {
+    ("POST", "runs/preview"),
+    ("POST", "releases/check"),
+    ("POST", "schedules/preview"),
+    ("POST", "auth/two-factor"),
+    ("POST", "auth/invitation"),
+}
 """Nothing that counts: what is begun there counts when it is confirmed."""
 
 
@@ -176,6 +188,7 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     saved, _ = await walk.did(client, "POST", "saved-commands", {"name": "mine", "request": {"command": ["echo"]}})
     await walk.did(client, "DELETE", "saved-commands/{saved_id}", saved_id=saved["id"])
     await _releases(walk, client)
+    await _schedules(walk, client, {"command": ["echo"], "targets": {"selector": "*"}})
     await walk.did(client, "DELETE", "devices/{device_id}", device_id=device.id)
     assert walk.seen == set(CHANGES)
 
@@ -201,6 +214,23 @@ async def _people(walk: Walk, client: Any, as_bob: Any, ada: Person, bob: Person
     made, entry = await walk.did(client, "POST", "invitations", {"email": "eve@example.test", "role": "viewer"})
     assert entry.details == '{"expires_in_s":604800,"role":"viewer"}'
     await walk.did(client, "DELETE", "invitations/{invitation_id}", invitation_id=made["id"])
+
+
+async def _schedules(walk: Walk, client: Any, request: Any) -> None:
+    """What is done about schedules."""
+    wanted = {"name": "nightly", "cron": "30 2 * * *", "action": {"kind": "run", "request": request}}
+    made, entry = await walk.did(client, "POST", "schedules", wanted)
+    assert (entry.object_id, entry.object_name) == (made["id"], "nightly")
+    assert entry.details == '{"at":null,"cron":"30 2 * * *","timezone":"UTC","what":"echo"}'
+    named = {"schedule_id": made["id"]}
+    await walk.did(client, "PUT", "schedules/{schedule_id}", wanted, **named)
+    await walk.did(client, "POST", "schedules/{schedule_id}/pause", **named)
+    await walk.did(client, "POST", "schedules/{schedule_id}/resume", **named)
+    started = await client.post(f"/api/v1/schedules/{made['id']}/start")
+    assert (await walk.newest()).via == f"schedule {made['id']}"  # the run's entry, after that of whoever started it
+    walk.seen.add(("POST", "schedules/{schedule_id}/start"))
+    assert started.json()["state"] == "started"
+    await walk.did(client, "DELETE", "schedules/{schedule_id}", **named)
 
 
 async def _releases(walk: Walk, client: Any) -> None:

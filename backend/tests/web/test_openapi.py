@@ -16,6 +16,11 @@ from tests.support.releases import envelope, manifest
 from tests.support.server import Browse, MakePerson
 from tests.support.stock import ACTION, stock
 
+SCHEDULE = {
+    "name": "wild",
+    "cron": "30 2 * * *",
+    "action": {"kind": "run", "request": {**ACTION, "targets": {"selector": "role=nothing-has-this"}}},
+}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "auth/login"): {"email": "nobody@example.test", "password": "wrong"},
     ("post", "auth/login/second-factor"): {"challenge": "wrong", "code": "123456"},
@@ -41,6 +46,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "releases"): envelope(manifest("wild")),
     ("post", "releases/check"): envelope(manifest("wild")),
     ("post", "releases/{release_id}/signatures"): {"signatures": envelope(manifest(), Operator("wild"))["signatures"]},
+    ("post", "schedules"): SCHEDULE,
+    ("put", "schedules/{schedule_id}"): SCHEDULE,
+    ("post", "schedules/preview"): {"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
 }
 """A body that is right, for each operation that takes one."""
 NOWHERE = "00000000-0000-7000-8000-000000000000"
@@ -142,9 +150,8 @@ async def test_no_role_gets_one_whatever_it_sends(
 async def test_nobody_gets_past_401_whatever_is_sent(serve: Serve, browse: Browse, lines: Lines) -> None:
     node = await serve()
     client = browse(node)
-    ids = dict.fromkeys(("device_id", "claim_id", "user_id"), 1) | dict.fromkeys(
-        ("task_id", "run_id", "session_id", "group_id", "saved_id", "invitation_id", "release_id"), "of-nobody"
-    )
+    names = ("task_id", "run_id", "session_id", "group_id", "saved_id", "invitation_id", "schedule_id", "release_id")
+    ids = dict.fromkeys(("device_id", "claim_id", "user_id"), 1) | dict.fromkeys(names, "of-nobody")
     for operation in await operations(node, client, ids):
         for wild in (operation.plain(), *operation.wild(20)):
             answer = await send(client, wild)

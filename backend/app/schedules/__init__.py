@@ -1,0 +1,1 @@
+"""Work that starts by itself: at one time, or again and again by cron."""
