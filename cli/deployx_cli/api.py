@@ -93,6 +93,18 @@ class Api:
             raise self.foreign()
         return body
 
+    def begin_upload(self, sha256: str, size: int, name: str) -> dict[str, Any]:
+        """Announce a file, for the first time or again: how far it is. What is there already is complete."""
+        return self.object("POST", "/artifacts/uploads", json={"sha256": sha256, "size": size, "name": name})
+
+    def send_piece(self, upload_id: str, offset: int, piece: bytes, patience_s: float) -> dict[str, Any]:
+        """Send what follows. Raises Unreachable when it is to be looked how far the upload is, and gone on from there.
+
+        After the last piece the server looks at all of them: ``patience_s`` is for that."""
+        headers = {"Upload-Offset": str(offset)}
+        path = f"/artifacts/uploads/{upload_id}"
+        return self.object("PATCH", path, content=piece, headers=headers, patience_s=patience_s)
+
     def audit_lines(self, filters: dict[str, str]) -> Iterator[str]:
         """The audit record as JSON lines, oldest first, a part at a time."""
         after_seq = 0
@@ -137,6 +149,8 @@ class Api:
             return WrongCode(said)
         if problem["code"] == "unauthenticated":
             return NotAllowed(f"{self.url} does not know this token, or it has expired. Run: deployx login")
+        if problem["code"] in ("upload_busy", "wrong_offset", "upload_lost"):
+            return Unreachable(said)
         if problem["code"] == "no_device_matched":
             return CommandError(said)
         kinds = {401: NotAllowed, 403: NotAllowed, 422: WrongUsage, 503: Unreachable}

@@ -77,15 +77,17 @@ class Http:
         *,
         params: Mapping[str, str] | None = None,
         json: Any = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         patience_s: float = 0.0,
     ) -> Response:
         """Ask, and read the whole answer; ``patience_s`` is how much longer than usual it may take.
 
-        Raises NoAnswer.
+        The body is ``json``, or ``content`` as it is. Raises NoAnswer.
         """
-        content = None if json is None else _dumped(json)
-        typed = {} if content is None else {"Content-Type": "application/json"}
+        kind = "application/octet-stream" if json is None else "application/json"
+        content = content if json is None else _dumped(json)
+        typed = {} if content is None else {"Content-Type": kind}
         target = f"{path}?{urlencode(params)}" if params else path
         try:
             connection = self._connected(self._timeout_s + patience_s)

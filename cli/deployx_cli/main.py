@@ -10,6 +10,7 @@ import typer
 
 from deployx_cli import (
     __version__,
+    artifact_commands,
     audit,
     completing,
     devices,
@@ -156,6 +157,7 @@ def devices_command(
 app.add_typer(run_commands.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(key_commands.app, name="key")
+app.add_typer(artifact_commands.app, name="artifact")
 
 
 @app.command(

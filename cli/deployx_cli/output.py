@@ -50,6 +50,12 @@ def print_groups(groups: list[dict[str, Any]]) -> None:
     _list(("GROUP", "DEVICES", "SELECTOR"), rows, "You have no group.")
 
 
+def print_artifacts(artifacts: list[dict[str, Any]]) -> None:
+    """Artifacts, newest first."""
+    rows = [(one["sha256"], one["size"], one["used_by"], one["created_at"], one["name"]) for one in artifacts]
+    _list(("SHA256", "BYTES", "RELEASES", "UPLOADED", "NAME"), rows, "There is no artifact.", cut={"NAME"})
+
+
 def print_audit(entries: list[dict[str, Any]]) -> None:
     """What was done, newest first."""
     rows = [

@@ -58,7 +58,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_DELETE = respond
+            do_GET = do_POST = do_PATCH = do_DELETE = respond
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
