@@ -38,12 +38,12 @@ from app.groups.routes import router as group_routes
 from app.groups.service import GroupService
 from app.groups.sharing import SharingService
 from app.housekeeping import Housekeeping
+from app.leading import Leadership
 from app.realtime.agentlink.handover import Handover
 from app.realtime.agentlink.server import AgentLink
 from app.realtime.agents import AgentGateway
 from app.realtime.audiences import Audiences
 from app.realtime.bus import LocalBus
-from app.leading import Leadership, Term
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.link import LinkServer
 from app.realtime.links import AgentLinks
@@ -60,6 +60,11 @@ from app.releases import routes as release_routes
 from app.releases.access import ReleaseAccess, may_fetch
 from app.releases.service import ReleaseService
 from app.routing import attach
+from app.schedules import routes as schedule_routes
+from app.schedules.actions import RunStarter
+from app.schedules.firing import Firings
+from app.schedules.loop import ScheduleLoop
+from app.schedules.service import ScheduleService
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
 from app.tasks import agent_routes
 from app.tasks import routes as work_routes
@@ -69,11 +74,6 @@ from app.tasks.reaper import ReaperService
 from app.tasks.reports import ReportService
 from app.tasks.retention import WorkRetention
 from app.tasks.withdrawing import Withdrawing
-from app.schedules import routes as schedule_routes
-from app.schedules.actions import RunStarter
-from app.schedules.firing import Firings
-from app.schedules.loop import ScheduleLoop
-from app.schedules.service import ScheduleService
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa, unanswered
 from app.web.middleware import RequestFrame
@@ -109,6 +109,18 @@ def create_app(settings: Settings) -> FastAPI:
     runs = work_routes.Work(
         uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit, settings.confirm_above
     )
+    starters = {"run": RunStarter(runs.runs)}
+    firings = Firings(uow, db, starters)
+    schedule_loop = ScheduleLoop(firings, Leadership(db, "schedules", node_id=node_id))
+    schedules = ScheduleService(
+        uow,
+        db,
+        starters,
+        firings,
+        changed=schedule_loop.changed,
+        history_days=settings.schedule_history_retention_days,
+        confirm_above=settings.confirm_above,
+    )
     artifact_store = store_of(settings)
     uploads = Uploads(uow, db, artifact_store, settings, node_id)
     artifacts = ArtifactService(uow, db, artifact_store, uploads, settings)
@@ -130,18 +142,6 @@ def create_app(settings: Settings) -> FastAPI:
     polling_server = LinkServer(
         allowed=events.FROM_AGENT,
         ping_interval=settings.ping_interval,
-    starters = {"run": RunStarter(runs.runs)}
-    firings = Firings(uow, db, starters)
-    schedule_loop = ScheduleLoop(firings, Leadership(db, "schedules", node_id=node_id))
-    schedules = ScheduleService(
-        uow,
-        db,
-        starters,
-        firings,
-        changed=schedule_loop.changed,
-        history_days=settings.schedule_history_retention_days,
-        confirm_above=settings.confirm_above,
-    )
         ping_timeout=settings.ping_timeout,
         max_http_buffer_size=limits.AGENT_MESSAGE_MAX_BYTES,
         cors_allowed_origins="*",  # no cookie is read here: a page can do nothing that its user's shell could not
@@ -197,6 +197,7 @@ def create_app(settings: Settings) -> FastAPI:
         WorkRetention(db, settings).prune,
         audit.prune,
         artifacts.prune,
+        schedules.prune,
     ]
     housekeeping = Housekeeping(statistics, prunings)
 
@@ -224,7 +225,7 @@ def create_app(settings: Settings) -> FastAPI:
                     group.create_task(supervised("run_publisher", run_publisher.run)),
                     group.create_task(supervised("dashboards", dashboards.watch_sessions)),
                     group.create_task(supervised("withdrawing", withdrawing.run)),
-                    group.create_task(supervised("chores", partial(chores.lead, do_chores))),
+                    group.create_task(supervised("housekeeping", housekeeping.run)),
                     group.create_task(supervised("schedules", schedule_loop.run)),
                 ]
                 yield
@@ -241,7 +242,6 @@ def create_app(settings: Settings) -> FastAPI:
         title="DeployX",
         version=__version__,
         openapi_url="/api/openapi.json",
-        schedules.prune,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -260,6 +260,7 @@ def create_app(settings: Settings) -> FastAPI:
         group_routes(auth, groups, SharingService(uow, db)),
         work_routes.router(auth, runs),
         release_routes.router(auth, ReleaseService(uow, db)),
+        schedule_routes.router(auth, schedules),
         artifact_routes.router(auth, artifacts, uploads, sender),
         artifact_agent_routes.router(agent_access, artifact_access.ArtifactAccess(db, may_fetch), sender),
         agent_routes.router(agent_access, work.post),
@@ -274,4 +275,3 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes += unanswered.Unanswered().routes
     attach(app, spa.router(spa.find()))
     return app
-        schedule_routes.router(auth, schedules),
