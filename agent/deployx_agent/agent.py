@@ -27,12 +27,27 @@ def run(settings: Settings, log: Log) -> int:
         from deployx_agent.connection.registration import Registrar
         from deployx_agent.identity import Identity
         from deployx_agent.policy.guard import Guard
+        from deployx_agent.releases.surroundings import FOLDER, Surroundings
         from deployx_agent.tasks.engine import Engine
 
         identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
         guard = Guard(settings.policy, lambda: (identity.public_key, registrar.hostname), log)
         tasks = settings.state_dir / "tasks"
-        engine = Engine(tasks, settings.tasks_parallel, log, guard=guard, watch_only=settings.watch_only)
+        surroundings = Surroundings(
+            settings.state_dir / FOLDER,
+            server,
+            settings.ca_file,
+            guard,
+            settings.reboot_command,
+            settings.downloads_parallel,
+            settings.download_rate * 1024,
+        )
+        engine = Engine(
+            *(tasks, settings.tasks_parallel, log),
+            guard=guard,
+            watch_only=settings.watch_only,
+            surroundings=surroundings,
+        )
         if settings.watch_only:
             log.info("This agent only watches; tasks are refused")
         pass_on = enrollment.Enrollment(settings.state_dir, server, settings.enrollment_token, log)

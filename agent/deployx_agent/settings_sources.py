@@ -80,6 +80,16 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _words(value: Any) -> tuple[str, ...]:
+    """`shutdown -r +1`, or a list in the settings file."""
+    import shlex
+
+    words = shlex.split(value) if isinstance(value, str) else value
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
+        raise ValueError("must be a program and its arguments")
+    return tuple(words)
+
+
 def _switch(value: Any) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     try:
@@ -128,6 +138,7 @@ SETTINGS = (
     Setting("downloads_parallel", _parallel, "how many artifacts may be fetched at once"),
     Setting("download_rate", _count, "KiB per second that fetching artifacts may take, all together; 0 means no limit"),
     Setting("watch_only", _switch, "run no tasks: this machine is only to be seen"),
+    Setting("reboot_command", _words, "what restarts this machine, when a release asks for it"),
     Setting("policy", _path, "the file that says what the server may do here, instead of the one of the machine"),
     Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),
     Setting("ca_file", _path, "trust this private certificate authority (PEM), and no other"),
@@ -172,6 +183,10 @@ def misspelt_variables(environment: Mapping[str, str]) -> list[str]:
 def _written(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{name}={text}" for name, text in value.items())
+    if isinstance(value, tuple):
+        import shlex
+
+        return shlex.join(value)
     return "1" if value is True else str(value)
 
 

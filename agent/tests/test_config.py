@@ -98,6 +98,7 @@ EACH = {
     "downloads_parallel": ("3", "downloads_parallel", 3),
     "download_rate": ("1024", "download_rate", 1024),
     "watch_only": ("1", "watch_only", True),
+    "reboot_command": ("shutdown -r +1", "reboot_command", ("shutdown", "-r", "+1")),
     "policy": ("/etc/x/policy.toml", "policy", Path("/etc/x/policy.toml")),
     "tags": ("role=web,env=prod", "tags", {"role": "web", "env": "prod"}),
     "ca_file": ("/dev/null", "ca_file", Path("/dev/null")),

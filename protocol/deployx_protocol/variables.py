@@ -84,6 +84,7 @@ AGENT = frozenset(
         "MACHINE_ID",
         "POLICY",
         "PONG_TIMEOUT",
+        "REBOOT_COMMAND",
         "RECONNECT_ATTEMPTS",
         "RECONNECT_DELAY",
         "SERVER_URL",

@@ -14,11 +14,13 @@ from typing import Any
 
 from deployx_agent.logs import Log
 from deployx_agent.policy.guard import Guard
+from deployx_agent.releases.surroundings import Surroundings
 from deployx_agent.tasks import processes, recovery
-from deployx_agent.tasks.entry import Entry
+from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.journal import Stage
 from deployx_agent.tasks.orders import Orders
 from deployx_agent.tasks.outbox import Connection, Outbox
+from deployx_agent.tasks.spool import NOTHING
 from deployx_agent.tasks.store import DiskError, Store
 from deployx_agent.tasks.turns import Turns
 from deployx_agent.tasks.work import Worker
@@ -47,7 +49,14 @@ class Engine:
     """
 
     def __init__(
-        self, folder: Path, parallel: int, log: Log, *, guard: Guard | None = None, watch_only: bool = False
+        self,
+        folder: Path,
+        parallel: int,
+        log: Log,
+        *,
+        guard: Guard | None = None,
+        watch_only: bool = False,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._log = log
         self.store = Store(folder, parallel, log)
@@ -55,7 +64,8 @@ class Engine:
         self._outbox = Outbox(self._entries, self._on_settled, log)
         self._orders = Orders(self._entries, self.store, self._outbox, guard, log, watch_only=watch_only)
         self._worker = Worker(
-            self.store, lambda: self._orders.connection, self._outbox.has_output, self._orders.guarded, log
+            *(self.store, lambda: self._orders.connection, self._outbox.has_output, self._orders.guarded, log),
+            *(self._outbox.told_phase, surroundings),
         )
         self.turns = Turns(self._entries, self.store, self._outbox, self._worker, parallel, log)
         self._orders.given_to(self._worker, self.turns)
@@ -100,10 +110,19 @@ class Engine:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as self.turns.group:
+            left = self._worker.left_over
             for entry, row in await self.store.load():
                 self._entries[entry.task_id] = entry
-                if row.stage is Stage.STARTED:
+                if row.stage is not Stage.STARTED:
+                    continue
+                if left and left.task_id == entry.task_id:
+                    self.turns.go_on(entry, self._worker.go_on(entry, row))
+                    left = None
+                else:
                     self.turns.end_later(entry, recovery.end_left_over(row))
+            if left and not left.is_over:
+                stray = Entry(left.task_id, NOTHING, TaskState.RUNNING, clock())
+                self.turns.tidy_up(stray, self._worker.go_on(stray, None))
             self.turns.group.create_task(self._prune())
             self.turns.look_idle()
             while True:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from deployx_agent.tasks.runner import Control, Ending
 from deployx_agent.tasks.spool import Spool
 from deployx_protocol import limits
+from deployx_protocol.releases import Phase
 from deployx_protocol.task_messages import STDERR, STDOUT, Task, TaskUpdate
 from deployx_protocol.tasks import FINAL, TaskState
 
@@ -36,11 +37,17 @@ class Entry:
     unknown: bool = False
     """The server does not have it: it is not reported any more."""
     control: Control = field(default_factory=Control)
+    phase: Phase | None = None
+    """Of a release that runs: what it is at."""
+    percent: int | None = None
 
     # Used by the outbox.
     saved_state: TaskState | None = None
     """What the server acknowledged last."""
     report_at: float = 0.0
+    phase_untold: bool = False
+    """It has come to another phase since the last report: an acknowledgement of that one is none of this."""
+    told_phase_at: float = 0.0
     report_pause_s: float = 0.0
     sent_offset: int = 0
     """Into the spool: what was sent over the link of this connection."""
@@ -76,5 +83,6 @@ def update_of(entry: Entry, ending: Ending) -> TaskUpdate:
         stdout_bytes=spool.kept[STDOUT],
         stderr_bytes=spool.kept[STDERR],
         lost_bytes=spool.lost_bytes,
+        outcome=ending.outcome,
         digest=spool.digest,
     )

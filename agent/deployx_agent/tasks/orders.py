@@ -6,6 +6,7 @@ is not for this machine, too late, or against its policy is refused, and that is
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from deployx_agent.logs import Log
@@ -20,6 +21,7 @@ from deployx_agent.tasks.turns import Turns
 from deployx_agent.tasks.work import Worker
 from deployx_protocol import checks
 from deployx_protocol.checks import InvalidPayload
+from deployx_protocol.releases import Outcome
 from deployx_protocol.task_messages import Task, TaskAcknowledged, TaskCancel
 from deployx_protocol.tasks import TaskCode, TaskState
 
@@ -101,6 +103,8 @@ class Orders:
         entry = self._entries.get(task.task_id)
         refusal = None if entry else self._refusal(task) or await self.guarded(task)
         if refusal:
+            if task.release and refusal.state is TaskState.FAILED:
+                refusal = replace(refusal, outcome=Outcome.UNTOUCHED)
             entry = await self._known(task.task_id)
         if entry:
             self._again(entry, task)

@@ -30,6 +30,8 @@ from deployx_protocol.task_messages import (
 GATHER_S = 0.1
 REPEAT_S = 5.0
 REPEAT_MAX_S = 30.0
+PHASES_S = 1.0
+"""Between two reports of what a release is at."""
 POST_PAUSE_S = 0.5
 """Between two posts of a task that goes on printing little by little."""
 _UPDATES_PER_MESSAGE = 40
@@ -88,7 +90,7 @@ class Outbox:
         if entry.unknown:
             self._settle(entry)
             return
-        entry.saved_state = None
+        entry.saved_state, entry.phase_untold = None, False
         entry.report_at = clock() + (0 if entry.over else GATHER_S)
         entry.report_pause_s = REPEAT_S
         self._reports.pop(entry.task_id, None)
@@ -96,6 +98,16 @@ class Outbox:
         self.emptied.clear()
         if entry.over:
             self.has_output(entry)
+        self._wake_at(entry.report_at)
+
+    def told_phase(self, entry: Entry) -> None:
+        """``entry`` has come to another phase, or further within it: report that, at most once in `PHASES_S`."""
+        if entry.phase_untold or entry.over:
+            return
+        told_at = entry.told_phase_at
+        self.report(entry)
+        entry.phase_untold = True
+        entry.report_at = max(entry.report_at, told_at + PHASES_S)
         self._wake_at(entry.report_at)
 
     def has_output(self, entry: Entry) -> None:
@@ -113,7 +125,7 @@ class Outbox:
         """Forget what is committed over there."""
         for update in message.updates:
             entry = self._reports.get(update.task_id)
-            if entry and update.state == entry.state:
+            if entry and update.state == entry.state and not entry.phase_untold:
                 entry.saved_state = entry.state
                 del self._reports[entry.task_id]
                 self._settle(entry)
@@ -204,7 +216,7 @@ class Outbox:
         for entry in entries:
             entry.report_at = now + entry.report_pause_s
             entry.report_pause_s = min(entry.report_pause_s * 1.5, REPEAT_MAX_S)
-            update = entry.final or TaskUpdate(task_id=entry.task_id, state=entry.state)
+            update = entry.final or _present(entry, now)
             ago_s = min(max(now - entry.since, 0.0), limits.SECONDS_MAX)
             updates.append(msgspec.structs.replace(update, ago_s=ago_s))
         await link.send(events.TASK_UPDATES, TaskUpdates(updates=updates).to_json())
@@ -265,6 +277,14 @@ class Outbox:
         entry.post_at = clock() + REPEAT_S
         await asyncio.sleep(REPEAT_S)
         return True
+
+
+def _present(entry: Entry, now: float) -> TaskUpdate:
+    """What is reported of a task that goes on."""
+    if entry.phase is None:
+        return TaskUpdate(task_id=entry.task_id, state=entry.state)
+    entry.phase_untold, entry.told_phase_at = False, now
+    return TaskUpdate(task_id=entry.task_id, state=entry.state, phase=entry.phase, percent=entry.percent)
 
 
 _FULL = limits.OUTPUT_POST_MAX_BYTES

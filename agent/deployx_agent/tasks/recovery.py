@@ -82,6 +82,6 @@ async def end_left_over(row: Row) -> Ending:
     message = "The agent was killed while it ran; its processes were ended."
     if processes.rebooted(mark):
         message = "The machine went down while it ran."
-    elif processes.is_left_over(pgid, mark, row.task_id) and not await processes.end(pgid):
+    elif pgid and processes.is_left_over(pgid, mark, row.task_id) and not await processes.end(pgid):
         message = "The agent was killed while it ran; some of its processes cannot be ended."
     return Ending(TaskState.INTERRUPTED, TaskCode.AGENT_KILLED, message)

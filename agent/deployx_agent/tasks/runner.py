@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.latch import complaint
 from deployx_agent.tasks.spool import Spool
+from deployx_protocol.releases import Outcome
 from deployx_protocol.tasks import TaskCode, TaskState
 
 
@@ -46,6 +47,8 @@ class Ending:
     exit_code: int | None = None
     signal: int | None = None
     duration_s: float | None = None
+    outcome: Outcome = Outcome.NONE
+    """Of a release."""
 
 
 async def see_through(

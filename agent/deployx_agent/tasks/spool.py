@@ -43,6 +43,8 @@ class Spool:
         self.kept = {STDOUT: 0, STDERR: 0}
         """Bytes of each stream that are in the spool."""
         self.lost_bytes = 0
+        self.holds = True
+        """Whether there is one program alone that prints: then what is little need not be in the file."""
         self.stderr_head = b""
         self.chunks = 0
         self.size = 0
@@ -66,6 +68,9 @@ class Spool:
     def hold(self, stream: int, data: bytes) -> None:
         """The same for all that a task printed, if it is little: it stays in memory, for it goes into the journal with
         the result."""
+        if not self.holds:
+            self.append(stream, data)
+            return
         kept = data[: max(self._quota_bytes - sum(self.kept.values()), 0)]
         if kept:
             raw = frames.encode(Frame(self.chunks, stream, kept))

@@ -36,6 +36,7 @@ class Turns:
         self._log = log
         self._waiting = Waiting(lambda late: self.end_unstarted(late, TaskState.EXPIRED))
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._strays: dict[str, Entry] = {}
         self._resting: asyncio.TimerHandle | None = None
         self.group: asyncio.TaskGroup
         self.idle = asyncio.Event()
@@ -46,7 +47,7 @@ class Turns:
     @property
     def running(self) -> list[Entry]:
         """What runs, or is being ended."""
-        return [self._entries[task_id] for task_id in self._running]
+        return [self._strays.get(task_id) or self._entries[task_id] for task_id in self._running]
 
     def runs(self, entry: Entry) -> bool:
         """Whether it runs, or is being ended."""
@@ -79,7 +80,26 @@ class Turns:
         self._do([entry], self._work(entry, beside, child))
 
     async def _work(self, entry: Entry, beside: Sequence[Entry], child: Child | None) -> None:
-        await self._finish([entry], await self._worker.do(entry, beside, self._on_started, child))
+        await self._see(entry, self._worker.do(entry, beside, self._on_started, child))
+
+    async def _see(self, entry: Entry, work: Coroutine[Any, Any, Ending | None]) -> None:
+        """Until it ends, or is left to the next process: then it stays what it is."""
+        ending = await work
+        if ending:
+            await self._finish([entry], ending)
+
+    def go_on(self, entry: Entry, work: Coroutine[Any, Any, Ending | None]) -> None:
+        """Go on with what an earlier process has started, and this one may."""
+        self._do([entry], self._see(entry, work))
+
+    def tidy_up(self, entry: Entry, work: Coroutine[Any, Any, Ending | None]) -> None:
+        """Do what an earlier process has left undone and nobody is told of. ``entry`` is none of the tasks."""
+
+        async def alone() -> None:
+            await work
+
+        self._strays[entry.task_id] = entry
+        self._do([entry], alone())
 
     def _on_started(self, entry: Entry, pgid: int) -> None:
         entry.state, entry.since = TaskState.RUNNING, clock()
@@ -97,6 +117,7 @@ class Turns:
     def _done(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self._running.pop(entry.task_id, None)
+            self._strays.pop(entry.task_id, None)
         self.start_more()
         self.look_idle()
         if not self._running and not self.stopping:

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from deployx_agent.connection.transport import RequestError
 from deployx_agent.logs import Log
+from deployx_agent.releases.surroundings import Surroundings
 from deployx_agent.tasks import child as children
-from deployx_agent.tasks import command, runner, scripts
+from deployx_agent.tasks import command, recovery, runner, scripts
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.command import CannotStart, Command
 from deployx_agent.tasks.entry import Entry, clock
+from deployx_agent.tasks.journal import Row
 from deployx_agent.tasks.outbox import Connection
 from deployx_agent.tasks.runner import Ending
 from deployx_agent.tasks.spare import Spare
@@ -18,9 +21,13 @@ from deployx_agent.tasks.store import DiskError, Store
 from deployx_protocol.task_messages import Script, Task
 from deployx_protocol.tasks import TaskCode, TaskState
 
+if TYPE_CHECKING:  # few agents have a release under way, and their memory is counted
+    from deployx_agent.releases.handling import LeftOver, Releases
+
 DISK_RESERVE_BYTES = 16 * 1024 * 1024
 """A task wants this much room on the disk beside the output that it and others may still write."""
 _RETRY_S = 1.0
+_BUG = "A bug of the agent ended the task; its log has the details."
 _SCRIPT_TRIES = 3
 _NEVER = (403, 404, 410)
 
@@ -38,7 +45,12 @@ class Worker:
         on_output: Callable[[Entry], None],
         guarded: Callable[[Task], Awaitable[Ending | None]],
         log: Log,
+        on_phase: Callable[[Entry], None],
+        surroundings: Surroundings | None,
     ) -> None:
+        self._on_phase = on_phase
+        self._surroundings = surroundings
+        self._handling: Releases | None = None
         self._store = store
         self._connection = connection
         self._on_output = on_output
@@ -49,9 +61,10 @@ class Worker:
     def begin(self, entry: Entry, beside: Iterable[Entry]) -> Child | None:
         """A child for a task that is being taken, while ``beside`` run: to journal it with the task saves a sync.
 
-        None for a script, which is fetched first, and for what cannot start: those are taken, and then done in full."""
+        None for a script or a release, which are fetched first, and for what cannot start: those are taken, and then
+        done in full."""
         task = entry.task
-        if task is None or task.script:
+        if task is None or task.script or task.release:
             return None
         try:
             user = command.user_of(task)
@@ -65,14 +78,17 @@ class Worker:
         beside: Iterable[Entry],
         on_started: Callable[[Entry, int], None],
         child: Child | None = None,
-    ) -> Ending:
-        """Do it, while ``beside`` run too, with a ``child`` that is in the journal or one to be made; how it ended.
+    ) -> Ending | None:
+        """Do it, while ``beside`` run too, with a ``child`` that is in the journal or one to be made; how it ended,
+        None if the next process goes on with it.
 
         ``on_started`` is given the process group. It never raises: whatever happens, a task has an end."""
         try:
             made = child or await self._start(entry, beside)
             if isinstance(made, Ending):
                 return made
+            if isinstance(made, Task):
+                return await self._releases.do(entry, made, partial(on_started, entry, 0))
             timeout_s = entry.task.timeout_s if entry.task else 0.0
             say_so = partial(on_started, entry, made.pid)
             return await runner.see_through(made, timeout_s, entry.spool, entry.control, say_so)
@@ -83,7 +99,7 @@ class Worker:
         except Exception as error:
             self._log.bug("A bug ended a task; please report it", error, task_id=entry.task_id)
             state = TaskState.INTERRUPTED if entry.state is TaskState.RUNNING else TaskState.FAILED
-            return Ending(state, TaskCode.START_FAILED, "A bug of the agent ended the task; its log has the details.")
+            return Ending(state, TaskCode.START_FAILED, _BUG)
         finally:
             if entry.task is None or entry.task.script:
                 await self._store.in_thread(scripts.remove, self._store.folder, entry.task_id)
@@ -96,11 +112,43 @@ class Worker:
         """Nothing will come."""
         self._spare.discard()
 
-    async def _start(self, entry: Entry, beside: Iterable[Entry]) -> Child | Ending:
-        """A child that is in the journal, or how the task ends without one. Raises CannotStart, DiskError."""
+    @property
+    def left_over(self) -> "LeftOver | None":
+        """The release that an earlier process has begun, if there ever was one."""
+        there_was = self._surroundings and self._surroundings.has_history
+        return self._releases.left_over() if there_was else None
+
+    async def go_on(self, entry: Entry, row: Row | None) -> Ending | None:
+        """End what is left of the programs of a release, if its task is in the journal, and go on with it."""
+        try:
+            if row:
+                await recovery.end_left_over(row)
+            task = await self._store.task(entry.task_id) if row else None
+            return await self._releases.go_on(entry, task)
+        except Exception as error:
+            self._log.bug("A bug ended a release; please report it", error, task_id=entry.task_id)
+            return Ending(TaskState.INTERRUPTED, TaskCode.START_FAILED, _BUG)
+
+    @property
+    def _releases(self) -> "Releases":
+        if self._handling is None:
+            from deployx_agent.releases.handling import Releases
+
+            if self._surroundings is None:
+                raise CannotStart(TaskCode.RELEASE_UNFIT, "This agent takes no releases.")
+            self._handling = Releases(
+                self._surroundings, self._store, self._connection, self._on_output, self._on_phase, self._log
+            )
+        return self._handling
+
+    async def _start(self, entry: Entry, beside: Iterable[Entry]) -> Child | Ending | Task:
+        """A child that is in the journal, or how the task ends without one; the task itself if it has a release. Raises
+        CannotStart, DiskError."""
         task = entry.task = entry.task or await self._store.task(entry.task_id)
         if refusal := await self._guarded(task):
             return refusal
+        if task.release:
+            return task
         user, path = command.user_of(task), None
         if task.script:
             body = await self._fetch(entry, task.script)
