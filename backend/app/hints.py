@@ -24,6 +24,8 @@ class HintKind(StrEnum):
     RUN = "run"  # the run `run_id` is new, or its counts changed
     RUN_OVER = "run_over"  # the last of its tasks ended; RUN says so as well
     TASK = "task"  # the task `task_id` of `run_id` changed, or has more output
+    DEPLOYMENT = "deployment"  # the deployment `run_id` is new, or something of it changed
+    DEPLOYMENT_TARGET = "deployment_target"  # the target `task_id` of the deployment `run_id` changed
     TASKS_WAITING = "tasks_waiting"  # the device has queued tasks to be sent
     TASKS_FOUND = "tasks_found"  # the device has a task that was given up: it is to be told whether it may still start
     TASKS_CANCELLED = "tasks_cancelled"  # the device has tasks in flight that someone called off

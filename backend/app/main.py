@@ -26,6 +26,12 @@ from app.artifacts.uploads import Uploads
 from app.audit import routes as audit_routes
 from app.audit.service import AuditService
 from app.db import Database
+from app.deployments.controller import Controller
+from app.deployments.joining import Joining
+from app.deployments.retention import DeploymentRetention
+from app.deployments.rounds import Rounds
+from app.deployments.routes import router as deployment_routes
+from app.deployments.services import Deployments
 from app.devices import routes as device_routes
 from app.devices.claims import ClaimService
 from app.devices.enrollment import EnrollmentService
@@ -45,6 +51,8 @@ from app.realtime.agents import AgentGateway
 from app.realtime.audiences import Audiences
 from app.realtime.bus import LocalBus
 from app.realtime.dashboards import DashboardGateway
+from app.realtime.deployment_publisher import DeploymentPublisher
+from app.realtime.deployment_watching import DeploymentWatch
 from app.realtime.link import LinkServer
 from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
@@ -126,6 +134,16 @@ def create_app(settings: Settings) -> FastAPI:
     artifacts = ArtifactService(uow, db, artifact_store, uploads, settings)
     sender = Sender(artifact_store, settings)
     agent_access = AgentAccess(db)
+    deployments = Deployments(
+        uow,
+        db,
+        devices,
+        here.live_nodes,
+        approve_above=settings.approve_above,
+        confirm_above=settings.confirm_above,
+    )
+    rounds = Rounds(uow, Joining(here.live_nodes), settings.output_quota_bytes)
+    controller = Controller(db, rounds, Leadership(db, "deployments", node_id=node_id))
     registrations = RegistrationService(
         uow,
         node_id=node_id,
@@ -170,6 +188,7 @@ def create_app(settings: Settings) -> FastAPI:
         cors_allowed_origins="*",  # the gateway checks the origin, and says so in words a page can read
     )
     watch = RunWatch(dashboard_server, runs.reader)
+    deployment_watch = DeploymentWatch(dashboard_server, deployments.reader)
     audiences = Audiences(devices)
     dashboards = DashboardGateway(
         dashboard_server,
@@ -177,6 +196,7 @@ def create_app(settings: Settings) -> FastAPI:
         devices,
         audiences,
         watch,
+        deployment_watch,
         [*settings.cors_origins, *settings.public_url],
         counted,
         settings.anonymous_max,
@@ -188,6 +208,9 @@ def create_app(settings: Settings) -> FastAPI:
     bus.subscribe(publisher.hinted)
     bus.subscribe(run_publisher.hinted)
     bus.subscribe(runs.news.hinted)
+    deployment_publisher = DeploymentPublisher(deployments.reader, dashboards, deployment_watch)
+    bus.subscribe(deployment_publisher.hinted)
+    bus.subscribe(controller.hinted)
     withdrawing = Withdrawing(runs.cancelling)
     bus.subscribe(withdrawing.hinted)
     prunings = [
@@ -195,6 +218,7 @@ def create_app(settings: Settings) -> FastAPI:
         statistics.prune,
         RetentionService(uow, db, settings).prune,
         WorkRetention(db, settings).prune,
+        DeploymentRetention(db, settings).prune,
         audit.prune,
         artifacts.prune,
         schedules.prune,
@@ -225,6 +249,8 @@ def create_app(settings: Settings) -> FastAPI:
                     group.create_task(supervised("run_publisher", run_publisher.run)),
                     group.create_task(supervised("dashboards", dashboards.watch_sessions)),
                     group.create_task(supervised("withdrawing", withdrawing.run)),
+                    group.create_task(supervised("deployments", controller.run)),
+                    group.create_task(supervised("deployment_publisher", deployment_publisher.run)),
                     group.create_task(supervised("housekeeping", housekeeping.run)),
                     group.create_task(supervised("schedules", schedule_loop.run)),
                 ]
@@ -259,6 +285,7 @@ def create_app(settings: Settings) -> FastAPI:
         device_routes.router(auth, devices, claims, enrollment, statistics),
         group_routes(auth, groups, SharingService(uow, db)),
         work_routes.router(auth, runs),
+        deployment_routes(auth, deployments),
         release_routes.router(auth, ReleaseService(uow, db)),
         schedule_routes.router(auth, schedules),
         artifact_routes.router(auth, artifacts, uploads, sender),

@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     """How much of a task's output is kept where its run does not say; the task goes on past it, the loss is said."""
     run_retention_days: int = Field(default=90, ge=1)
     """How many days a run is kept, with its tasks, after the last of them ended."""
+    deployment_retention_days: int = Field(default=365, ge=1)
+    """How many days a deployment is kept after it ended, with its tasks."""
     output_retention_days: int = Field(default=30, ge=1)
     """How many days a task's output is kept after the task ended."""
     output_max_bytes: int = Field(default=10 << 30, ge=1 << 20)
@@ -161,6 +163,8 @@ class Settings(BaseSettings):
 
     confirm_above: int = Field(default=CONFIRM_ABOVE, ge=0)
     """Runs on more devices than this, and deleting more within five minutes, ask for the password or a code again."""
+    approve_above: int = Field(default=0, ge=0)
+    """Deployments to more devices than this, and those that others join later, need a second person; 0: none do."""
 
     log_format: Literal["text", "json"] = "text"
     """`text` for people, `json` for programs; one line per event."""

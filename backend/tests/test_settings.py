@@ -95,6 +95,8 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_UPLOADS_MAX": ("18", 18),
     "DEPLOYX_DOWNLOADS_MAX": ("19", 19),
     "DEPLOYX_CONFIRM_ABOVE": ("0", 0),
+    "DEPLOYX_APPROVE_ABOVE": ("20", 20),
+    "DEPLOYX_DEPLOYMENT_RETENTION_DAYS": ("30", 30),
     "DEPLOYX_LOG_FORMAT": ("JSON", "json"),
     "DEPLOYX_LOG_LEVEL": ("Debug", "debug"),
 }

@@ -31,6 +31,8 @@ SESSION_ENDED: Final = "session_ended"
 WATCH: Final = "watch"
 WATCH_RUN: Final = "watch_run"
 UNWATCH_RUN: Final = "unwatch_run"
+WATCH_DEPLOYMENT: Final = "watch_deployment"
+UNWATCH_DEPLOYMENT: Final = "unwatch_deployment"
 
 # server → dashboard
 DEVICE_STATUS_CHANGED: Final = "device_status_changed"
@@ -41,6 +43,8 @@ SNAPSHOT_DEVICES: Final = "snapshot_devices"
 SNAPSHOT_END: Final = "snapshot_end"
 RUNS_CHANGED: Final = "runs_changed"
 TASKS_CHANGED: Final = "tasks_changed"
+DEPLOYMENTS_CHANGED: Final = "deployments_changed"
+DEPLOYMENT_TARGETS_CHANGED: Final = "deployment_targets_changed"
 
 RESERVED: Final = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"}
@@ -48,4 +52,4 @@ RESERVED: Final = frozenset(
 """Names that a peer may never send as an event: libraries give them a meaning of their own."""
 
 FROM_AGENT: Final = frozenset({AGENT_REGISTER, REGISTRATION_ACK, PING, AGENT_LEAVING, TASK_UPDATES, TASK_OUTPUT})
-FROM_DASHBOARD: Final = frozenset({WATCH, WATCH_RUN, UNWATCH_RUN})
+FROM_DASHBOARD: Final = frozenset({WATCH, WATCH_RUN, UNWATCH_RUN, WATCH_DEPLOYMENT, UNWATCH_DEPLOYMENT})

@@ -12,7 +12,25 @@ import msgspec
 import pytest
 
 from deployx_protocol import events, messages
+from deployx_protocol import releases as release_words
 from deployx_protocol.codes import Code
+from deployx_protocol.deployments import (
+    ApprovalView,
+    DeploymentsChanged,
+    DeploymentState,
+    DeploymentTargetsChanged,
+    DeploymentTargetView,
+    DeploymentView,
+    GateView,
+    Offline,
+    OnFailure,
+    Order,
+    StrategyView,
+    TargetState,
+    WaveState,
+    WaveView,
+    WindowView,
+)
 from deployx_protocol.messages import (
     ClaimsChanged,
     ClaimView,
@@ -218,6 +236,148 @@ ENDED = msgspec.structs.replace(
     rev=9,
 )
 
+DEPLOYMENT_ID = "01997a3c-5c00-7a11-9b52-3f0d6b9e4c11"
+WINDOW = WindowView(days=["sat", "sun"], begin="22:00", end="04:00", zone="Europe/Berlin")
+STRATEGY = StrategyView(
+    waves=["1", "10%", "100%"],
+    max_parallel=20,
+    failure_threshold="5%",
+    soak_s=600.0,
+    healthy_percent=95.0,
+    window=WINDOW,
+    order=Order.TAG,
+    order_seed=7,
+    order_tag="site",
+    deadline_s=86400.0,
+    offline=Offline.SKIP,
+    offline_after_s=3600.0,
+    on_failure=OnFailure.ROLL_BACK,
+    attempts=3,
+)
+DEPLOYMENT = DeploymentView(
+    id=DEPLOYMENT_ID,
+    title="web 2.1.0",
+    release_name="web",
+    release_version="2.1.0",
+    release_number=21,
+    release_sha256=DIGEST,
+    state=DeploymentState.RUNNING,
+    reason="wave 1 of 2 is done",
+    next_event="wave 2 opens at 2026-03-01T08:40:00Z",
+    selector="role=web",
+    following=True,
+    strategy=STRATEGY,
+    plan_hash=DIGEST,
+    approval=ApprovalView(
+        required=True, above=2, decided="approved", by="grace@example.test", at="2026-03-01T08:20:00.000Z", note="go"
+    ),
+    user_id=1,
+    created_by="ada@example.test",
+    created_at="2026-03-01T08:10:00.000Z",
+    started_at="2026-03-01T08:20:00.000Z",
+    finished_at=None,
+    deadline_at="2026-03-02T08:20:00.000Z",
+    total=3,
+    counts={"succeeded": 1, "pending": 2},
+    attention=1,
+    wave=1,
+    waves=[
+        WaveView(
+            number=1,
+            label="1",
+            state=WaveState.SOAKING,
+            total=1,
+            counts={"succeeded": 1},
+            gate=GateView(
+                met=True,
+                condition="95 % of the wave have the release, for 10 minutes",
+                current="1 of 1 healthy, 1 needed",
+                sentence="1 of 1 healthy, 1 needed; the next wave opens at 2026-03-01T08:40:00Z.",
+            ),
+            opened_at="2026-03-01T08:20:00.000Z",
+            met_at="2026-03-01T08:30:00.000Z",
+            soak_until="2026-03-01T08:40:00.000Z",
+            promoted_by="",
+        ),
+        WaveView(
+            number=2,
+            label="100%",
+            state=WaveState.WAITING,
+            total=2,
+            counts={"pending": 2},
+            gate=GateView(
+                met=False,
+                condition="95 % of the wave have the release",
+                current="0 of 2 healthy, 2 needed",
+                sentence="It opens when the gate of the wave before it is met.",
+            ),
+            opened_at=None,
+            met_at=None,
+            soak_until=None,
+            promoted_by="ada@example.test",
+        ),
+    ],
+    pace_per_hour=30.0,
+    estimate_at="2026-03-01T08:44:00.000Z",
+    actions=["pause", "abort", "rollback", "promote"],
+    run_id=RUN_ID,
+    revert_run_id="01997a3c-5b00-7c11-8a52-3f0d6b9e4c12",
+    rev=12,
+)
+ENDED_DEPLOYMENT = msgspec.structs.replace(
+    DEPLOYMENT,
+    id="01997a3c-5c00-7a11-9b52-3f0d6b9e4c13",
+    state=DeploymentState.FAILED,
+    reason="1 device could not get it",
+    next_event="",
+    finished_at="2026-03-01T09:00:00.000Z",
+    pace_per_hour=None,
+    estimate_at=None,
+    actions=["rollback", "retry"],
+    rev=40,
+)
+INSTALLING = DeploymentTargetView(
+    id="01997a3c-5c01-7a11-9b52-3f0d6b9e4c14",
+    deployment_id=DEPLOYMENT_ID,
+    device_id=KEYED.id,
+    device_name=KEYED.device_name,
+    wave=1,
+    position=1,
+    state=TargetState.DOWNLOADING,
+    reason="downloading, 40 % done",
+    next_event="the device says how it ends",
+    code="",
+    action=release_words.Action.INSTALL,
+    task_id=STARTED.id,
+    attempt=1,
+    phase=release_words.Phase.FETCHING,
+    percent=40,
+    outcome=release_words.Outcome.NONE,
+    attention=False,
+    started_at="2026-03-01T08:20:01.000Z",
+    finished_at=None,
+    updated_at="2026-03-01T08:20:04.000Z",
+    rev=4,
+)
+STUCK = msgspec.structs.replace(
+    INSTALLING,
+    id="01997a3c-5c01-7a11-9b52-3f0d6b9e4c15",
+    device_id=None,
+    device_name="db-01",
+    wave=2,
+    position=3,
+    state=TargetState.FAILED,
+    reason="the previous version could not be put back",
+    next_event="",
+    code="release_unhealthy",
+    phase=None,
+    percent=None,
+    outcome=release_words.Outcome.REVERT_FAILED,
+    attention=True,
+    finished_at="2026-03-01T08:29:00.000Z",
+    rev=9,
+)
+
 TO_DASHBOARD: Final[dict[str, Message]] = {
     events.DEVICE_STATUS_CHANGED: LEFT,
     events.DEVICES_CHANGED: DevicesChanged(
@@ -233,6 +393,10 @@ TO_DASHBOARD: Final[dict[str, Message]] = {
     events.SESSION_ENDED: SessionEnded.because(Code.SERVER_SHUTDOWN, "The server is stopping.", 5.0),
     events.RUNS_CHANGED: RunsChanged(runs=[BY_SELECTOR, PICKED]),
     events.TASKS_CHANGED: TasksChanged(run_id=RUN_ID, tasks=[WAITING, STARTED, ENDED]),
+    events.DEPLOYMENTS_CHANGED: DeploymentsChanged(deployments=[DEPLOYMENT, ENDED_DEPLOYMENT]),
+    events.DEPLOYMENT_TARGETS_CHANGED: DeploymentTargetsChanged(
+        deployment_id=DEPLOYMENT_ID, targets=[INSTALLING, STUCK]
+    ),
 }
 TO_AGENT: Final = {
     events.REGISTRATION_SUCCESS,

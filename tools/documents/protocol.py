@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 
 from deployx_agent.connection.machine import TRANSITIONS
-from deployx_protocol import PROTOCOL_VERSION, codes, limits, signing, states, tasks
+from deployx_protocol import PROTOCOL_VERSION, codes, deployments, limits, signing, states, tasks
 from documents.source import (
     PROTOCOL,
     ROOT,
@@ -23,10 +23,12 @@ _SIGNED = {"SignedRun", "SignedScript"}
 _MESSAGES = {
     **classes(PROTOCOL / "messages.py"),
     **classes(PROTOCOL / "task_messages.py"),
+    **{name: item for name, item in classes(PROTOCOL / "deployments.py").items() if "Message" in item.bases},
     **classes(PROTOCOL / "dsse.py"),
     **{name: item for name, item in classes(PROTOCOL / "signed_runs.py").items() if name in _SIGNED},
 }
 _TASKS = PROTOCOL / "tasks.py"
+_DEPLOYMENTS = PROTOCOL / "deployments.py"
 _MACHINE = ROOT / "agent" / "deployx_agent" / "connection" / "machine.py"
 _TYPES = {
     "str": "text",
@@ -50,6 +52,7 @@ _FROM_PEERS = (
     "OutputChunk",
     "TaskOutput",
     "WatchRun",
+    "WatchDeployment",
 )
 _EXITS = {
     codes.EXIT_UNAVAILABLE: "tries again, after `retry_after_s` if it is given",
@@ -79,7 +82,8 @@ An event that asks for an acknowledgement gets `{{ok: true, data}}` or `{{ok: fa
 
 A dashboard that connects with `auth: {{batch: true}}` sends `watch`, gets a snapshot in pieces, and hears of changes in
 `devices_changed`, `claims_changed` and `runs_changed`; of the tasks of a run it hears in `tasks_changed` after
-`watch_run`. Any other client hears `device_status_changed` from the moment it is connected.
+`watch_run`; of deployments in `deployments_changed`, and of the devices of one in `deployment_targets_changed` after
+`watch_deployment`. Any other client hears `device_status_changed` from the moment it is connected.
 """
 
 
@@ -93,6 +97,7 @@ def render() -> str:
         _words(),
         _agent_states(),
         _task_states(),
+        _deployment_states(),
         _output_frames(),
         _signing(),
         _tokens(),
@@ -240,6 +245,17 @@ def _task_states() -> str:
         rows = [f"| `{m.value}` | {_sentence(m.doc or _as_state(m.value))} |" for m in members(_TASKS, name) if m.value]
         doc = classes(_TASKS)[name].doc
         parts += [f"### {name}", doc, "| Value | Means |\n|---|---|\n" + "\n".join(rows)]
+    return "\n\n".join(parts)
+
+
+def _deployment_states() -> str:
+    deployment = [(*way, after) for way, after in deployments.TRANSITIONS.items()]
+    target = [(*way, after) for way, after in deployments.TARGET_TRANSITIONS.items()]
+    notes = {item.name: item.doc for item in constants(_DEPLOYMENTS)}
+    parts = ["## Deployments", module_doc(_DEPLOYMENTS)]
+    parts += ["### DeploymentState", _states(members(_DEPLOYMENTS, "DeploymentState"), deployment)]
+    parts += [notes["TRANSITIONS"]]
+    parts += ["### TargetState", _states(members(_DEPLOYMENTS, "TargetState"), target)]
     return "\n\n".join(parts)
 
 

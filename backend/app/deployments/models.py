@@ -60,6 +60,8 @@ class Deployment(Base):
     request_sha256: Mapped[str] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     started_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+    moved_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    """When its state changed last."""
     finished_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     deadline_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
     excused_reverts: Mapped[int] = mapped_column(default=0)
@@ -76,6 +78,7 @@ class DeploymentTarget(Base):
         sa.Index("ix_deployment_targets_deployment_id_wave_state", "deployment_id", "wave", "state"),
         sa.Index("ix_deployment_targets_deployment_id_position", "deployment_id", "position"),
         sa.Index("ix_deployment_targets_todo", "deployment_id", "todo", "position"),
+        sa.Index("ix_deployment_targets_finished", "deployment_id", "finished_at"),
         sa.Index("ix_deployment_targets_task_id", "task_id"),
         sa.Index("ix_deployment_targets_device_id_id", "device_id", "id"),
         sa.Index(

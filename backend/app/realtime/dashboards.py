@@ -27,6 +27,7 @@ from app.errors import DeployXError, Unavailable
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
 from app.realtime.audiences import Audience, Audiences
+from app.realtime.deployment_watching import DeploymentWatch
 from app.realtime.link import LinkServer, source_ip
 from app.realtime.link_socket import LinkSocket
 from app.realtime.watching import RunWatch
@@ -34,6 +35,7 @@ from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.codes import Code
+from deployx_protocol.deployments import DeploymentsChanged, DeploymentView
 from deployx_protocol.messages import (
     ClaimsChanged,
     DevicesChanged,
@@ -90,6 +92,7 @@ class DashboardGateway:
         devices: DeviceService,
         audiences: Audiences,
         watch: RunWatch,
+        deployments: DeploymentWatch,
         origins: Collection[str],
         metrics: Metrics,
         anonymous_max: int,
@@ -101,6 +104,7 @@ class DashboardGateway:
         self._devices = devices
         self._audiences = audiences
         self._watch = watch
+        self._deployments = deployments
         self._origins = frozenset(origins)
         self._clock = clock
         self._viewers: dict[str, Viewer] = {}
@@ -173,6 +177,7 @@ class DashboardGateway:
     async def disconnected(self, sid: str, reason: str) -> None:
         """Forget it."""
         self._watch.forget(sid)
+        self._deployments.forget(sid)
         viewer = self._viewers.pop(sid, None)
         if viewer:
             self._audiences.keep({one.user_id for one in self._viewers.values()})
@@ -186,7 +191,8 @@ class DashboardGateway:
     # ------------------------------------------------------------ what they ask
 
     async def received(self, sid: str, name: str, args: list[Any]) -> dict[str, Any]:
-        """`watch`: join, then stream a snapshot. `watch_run`, `unwatch_run`: hear of a run's tasks, or no longer."""
+        """`watch`: join, then stream a snapshot. `watch_run`, `unwatch_run`: hear of a run's tasks, or no longer;
+        `watch_deployment`, `unwatch_deployment`: of a deployment's targets."""
         viewer = self._viewers.get(sid)
         if viewer is None:
             return refusal("unauthenticated", "Sign in first.")
@@ -197,6 +203,10 @@ class DashboardGateway:
                     return await self._watch.watch(sid, viewer.user_id, payload)
                 case events.UNWATCH_RUN:
                     return await self._watch.unwatch(sid, payload)
+                case events.WATCH_DEPLOYMENT:
+                    return await self._deployments.watch(sid, viewer.user_id, payload)
+                case events.UNWATCH_DEPLOYMENT:
+                    return await self._deployments.unwatch(sid, payload)
             await self._join(viewer)
         except InvalidPayload as error:
             return refusal(Code.INVALID_PAYLOAD, str(error))
@@ -292,6 +302,12 @@ class DashboardGateway:
         if runs:
             message = RunsChanged(runs=list(runs))
             await self._server.emit(events.RUNS_CHANGED, message, room=_room(user_id, batch=True))
+
+    async def send_deployments(self, user_id: int | None, deployments: Sequence[DeploymentView]) -> None:
+        """Tell the dashboards of an audience, our own, of these deployments, all of which they may see."""
+        if deployments:
+            message = DeploymentsChanged(deployments=list(deployments))
+            await self._server.emit(events.DEPLOYMENTS_CHANGED, message, room=_room(user_id, batch=True))
 
     async def send_claims(self) -> None:
         """Tell our own dashboards which claims are open."""

@@ -86,6 +86,7 @@ def _deployments() -> None:
         sa.Column("request_sha256", sa.Text(), nullable=False),
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("started_at", TIMESTAMP, nullable=True),
+        sa.Column("moved_at", TIMESTAMP, nullable=False),
         sa.Column("finished_at", TIMESTAMP, nullable=True),
         sa.Column("deadline_at", TIMESTAMP, nullable=True),
         sa.Column("excused_reverts", sa.Integer(), nullable=False),
@@ -155,6 +156,7 @@ def _targets() -> None:
     op.create_index("ix_deployment_targets_deployment_id_wave_state", table, ["deployment_id", "wave", "state"])
     op.create_index("ix_deployment_targets_deployment_id_position", table, ["deployment_id", "position"])
     op.create_index("ix_deployment_targets_todo", table, ["deployment_id", "todo", "position"])
+    op.create_index("ix_deployment_targets_finished", table, ["deployment_id", "finished_at"])
     op.create_index("ix_deployment_targets_task_id", table, ["task_id"])
     op.create_index("ix_deployment_targets_device_id_id", table, ["device_id", "id"])
     op.create_index(
