@@ -1,6 +1,6 @@
 /** One facet: its values with how many devices have each, any number of them chosen. */
 import { useMemo, useState } from "react";
-import { Button, Checkbox, Popover, ScrollArea, Stack } from "@mantine/core";
+import { Button, Checkbox, Popover, Stack } from "@mantine/core";
 import { Icon } from "../../components/Icon";
 import { useLive } from "../../live";
 import { formatCount } from "../../lib/text";
@@ -52,25 +52,23 @@ function Values({ facet, chosen, onChange }) {
 
   if (values.length === 0) return <span className="muted">Nothing to choose from yet.</span>;
   return (
-    <ScrollArea.Autosize mah={320}>
-      <Stack gap={8}>
-        {values.map(({ value, count }) => (
-          <Checkbox
-            key={value}
-            size="sm"
-            checked={chosen.includes(value)}
-            label={`${wordOf(value)} (${formatCount(count)})`}
-            onChange={(event) =>
-              onChange(event.currentTarget.checked ? [...chosen, value] : chosen.filter((each) => each !== value))
-            }
-          />
-        ))}
-        {chosen.length > 0 && (
-          <Button variant="subtle" color="gray" size="compact-xs" onClick={() => onChange([])}>
-            Show all
-          </Button>
-        )}
-      </Stack>
-    </ScrollArea.Autosize>
+    <Stack gap={8} className={classes.values}>
+      {values.map(({ value, count }) => (
+        <Checkbox
+          key={value}
+          size="sm"
+          checked={chosen.includes(value)}
+          label={`${wordOf(value)} (${formatCount(count)})`}
+          onChange={(event) =>
+            onChange(event.currentTarget.checked ? [...chosen, value] : chosen.filter((each) => each !== value))
+          }
+        />
+      ))}
+      {chosen.length > 0 && (
+        <Button variant="subtle" color="gray" size="compact-xs" onClick={() => onChange([])}>
+          Show all
+        </Button>
+      )}
+    </Stack>
   );
 }
