@@ -1,8 +1,8 @@
 """Everything that can be configured, read once from ``DEPLOYX_*`` in the environment.
 
 Invariant: configuration is read here and nowhere else. A secret may stand in a file instead
-(``DEPLOYX_DATABASE_URL_FILE``, ``DEPLOYX_ADMIN_PASSWORD_FILE``, ``DEPLOYX_SECRET_KEY_FILE``). Whatever cannot be used
-is named, all of it at once, one line per problem.
+(``DEPLOYX_DATABASE_URL_FILE``, ``DEPLOYX_ADMIN_PASSWORD_FILE``, ``DEPLOYX_SECRET_KEY_FILE``,
+``DEPLOYX_ARTIFACTS_SECRET_KEY_FILE``). Whatever cannot be used is named, all of it at once, one line per problem.
 """
 
 import ipaddress
@@ -107,14 +107,14 @@ class Settings(BaseSettings):
     """How many days a task's output is kept after the task ended."""
     output_max_bytes: int = Field(default=10 << 30, ge=1 << 20)
     """How much output is kept in all; beyond that, the output of the tasks that ended first is deleted."""
+    schedule_history_retention_days: int = Field(default=90, ge=1)
+    """How many days it is kept what came of the times of schedules."""
     status_retention_days: int = Field(default=90, ge=1)
     """How many days of status changes are kept."""
     claim_retention_days: int = Field(default=90, ge=1)
     """How many days an answered claim is kept."""
     enrollment_token_retention_days: int = Field(default=30, ge=1)
     """How many days an enrolment token is kept after it expired or was revoked."""
-    schedule_history_retention_days: int = Field(default=90, ge=1)
-    """How many days it is kept what came of the times of schedules."""
     pending_device_retention_days: int = Field(default=30, ge=1)
     """How many days a device that nobody accepted is kept after it was last seen."""
     audit_retention_days: int = Field(default=1095, ge=30)
@@ -122,14 +122,6 @@ class Settings(BaseSettings):
     refused_keys_max: int = Field(default=100_000, ge=1)
     """How many rejected keys are remembered; beyond that, the oldest are forgotten."""
 
-    admin_email: str = ""
-    """The first administrator, made at the start of a server that has no user yet."""
-    admin_password: SecretStr = SecretStr("")
-    """The first administrator's password."""
-    session_lifetime_s: int = _named("SESSION_LIFETIME", 14 * 86_400, ge=60)
-    """How long a browser stays signed in."""
-    secret_key: SecretStr = SecretStr("")
-    """Seals what people sign in with besides a password; by default it is made, and kept in the data folder."""
     artifacts_dir: Path | None = None
     """The folder of the files that releases bring along; by default `artifacts` in the data folder."""
     artifacts_url: str = ""
@@ -145,7 +137,7 @@ class Settings(BaseSettings):
     artifacts_redirect: bool = True
     """Send whoever downloads to the object store, which they have to reach then; otherwise the server hands it on."""
     artifacts_accel: str = ""
-    """A location of nginx, such as ``/artifacts/``, that serves the folder: the sending is left to nginx then."""
+    """A location of nginx, such as ``/stored-artifacts/``, that serves the folder: nginx does the sending then."""
     artifacts_max_bytes: int = Field(default=100 << 30, ge=1)
     """How many bytes of artifacts are kept in all, with uploads that are under way."""
     artifacts_user_max_bytes: int = Field(default=50 << 30, ge=1)
@@ -161,6 +153,14 @@ class Settings(BaseSettings):
     downloads_max: int = Field(default=64, ge=1)
     """How many downloads may be under way at once; others are asked to wait."""
 
+    admin_email: str = ""
+    """The first administrator, made at the start of a server that has no user yet."""
+    admin_password: SecretStr = SecretStr("")
+    """The first administrator's password."""
+    session_lifetime_s: int = _named("SESSION_LIFETIME", 14 * 86_400, ge=60)
+    """How long a browser stays signed in."""
+    secret_key: SecretStr = SecretStr("")
+    """Seals what people sign in with besides a password; by default it is made, and kept in the data folder."""
     confirm_above: int = Field(default=CONFIRM_ABOVE, ge=0)
     """Runs on more devices than this, and deleting more within five minutes, ask for the password or a code again."""
     approve_above: int = Field(default=0, ge=0)
@@ -229,14 +229,6 @@ class Settings(BaseSettings):
             raise ValueError(f"a key has at least {SECRET_KEY_MIN} characters; `openssl rand -hex 32` makes one")
         return value
 
-    @field_validator("database_url")
-    @classmethod
-    def _with_driver(cls, value: str) -> str:
-        if not value:
-            return value
-        try:
-            url = make_url(value)
-            return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
     @field_validator("artifacts_url")
     @classmethod
     def _a_bucket(cls, value: str) -> str:
@@ -255,9 +247,17 @@ class Settings(BaseSettings):
     @classmethod
     def _a_location(cls, value: str) -> str:
         if value and not re.fullmatch(r"/[A-Za-z0-9_./-]+/", value):
-            raise ValueError("write a path of nginx that begins and ends with /, such as /artifacts/")
+            raise ValueError("write a path of nginx that begins and ends with /, such as /stored-artifacts/")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            url = make_url(value)
+            return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
         except (ArgumentError, KeyError):
             raise ValueError("write sqlite:////folder/file.db or postgresql://user:password@host/database") from None
 
@@ -270,6 +270,8 @@ class Settings(BaseSettings):
             raise ValueError("DEPLOYX_ADMIN_EMAIL and DEPLOYX_ADMIN_PASSWORD go together: set both or neither.")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("DEPLOYX_TLS_CERTIFICATE and DEPLOYX_TLS_KEY go together: set both or neither.")
+        if bool(self.artifacts_access_key) != bool(self.artifacts_secret_key.get_secret_value()):
+            raise ValueError("DEPLOYX_ARTIFACTS_ACCESS_KEY and DEPLOYX_ARTIFACTS_SECRET_KEY go together: set both.")
         return self
 
     @property
@@ -278,8 +280,6 @@ class Settings(BaseSettings):
         return "https" if self.tls_certificate else "http"
 
     @property
-        if bool(self.artifacts_access_key) != bool(self.artifacts_secret_key.get_secret_value()):
-            raise ValueError("DEPLOYX_ARTIFACTS_ACCESS_KEY and DEPLOYX_ARTIFACTS_SECRET_KEY go together: set both.")
     def is_sqlite(self) -> bool:
         """Whether the database is a file, which one server at a time may use."""
         return self.database_url.startswith("sqlite")

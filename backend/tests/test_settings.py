@@ -73,12 +73,8 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_OUTPUT_QUOTA_BYTES": ("8", 8),
     "DEPLOYX_RUN_RETENTION_DAYS": ("9", 9),
     "DEPLOYX_OUTPUT_RETENTION_DAYS": ("10", 10),
-    "DEPLOYX_OUTPUT_MAX_BYTES": ("2000000", 2_000_000),
-    "DEPLOYX_ADMIN_EMAIL": ("ada@example.test", "ada@example.test"),
-    "DEPLOYX_ADMIN_PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
     "DEPLOYX_SCHEDULE_HISTORY_RETENTION_DAYS": ("13", 13),
-    "DEPLOYX_SESSION_LIFETIME": ("600", 600),
-    "DEPLOYX_SECRET_KEY": ("0123456789abcdef" * 4, SecretStr("0123456789abcdef" * 4)),
+    "DEPLOYX_OUTPUT_MAX_BYTES": ("2000000", 2_000_000),
     "DEPLOYX_ARTIFACTS_DIR": ("/srv/artifacts", Path("/srv/artifacts")),
     "DEPLOYX_ARTIFACTS_URL": ("s3://deployx/artifacts/", "s3://deployx/artifacts"),
     "DEPLOYX_ARTIFACTS_ENDPOINT": ("https://s3.example.com/", "https://s3.example.com"),
@@ -94,6 +90,10 @@ CHANGED: dict[str, tuple[str, Any]] = {
     "DEPLOYX_UPLOAD_LIFETIME": ("600", 600),
     "DEPLOYX_UPLOADS_MAX": ("18", 18),
     "DEPLOYX_DOWNLOADS_MAX": ("19", 19),
+    "DEPLOYX_ADMIN_EMAIL": ("ada@example.test", "ada@example.test"),
+    "DEPLOYX_ADMIN_PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
+    "DEPLOYX_SESSION_LIFETIME": ("600", 600),
+    "DEPLOYX_SECRET_KEY": ("0123456789abcdef" * 4, SecretStr("0123456789abcdef" * 4)),
     "DEPLOYX_CONFIRM_ABOVE": ("0", 0),
     "DEPLOYX_APPROVE_ABOVE": ("20", 20),
     "DEPLOYX_DEPLOYMENT_RETENTION_DAYS": ("30", 30),
@@ -183,10 +183,6 @@ UNUSABLE = [
     ("DEPLOYX_ADMIN_EMAIL", "nobody"),
     ("DEPLOYX_ADMIN_PASSWORD", "hunter2"),
     ("DEPLOYX_SECRET_KEY", "hunter2"),
-    ("DEPLOYX_CONFIRM_ABOVE", "-1"),
-    ("DEPLOYX_LOG_FORMAT", "xml"),
-]
-
     ("DEPLOYX_ARTIFACTS_URL", "https://bucket"),
     ("DEPLOYX_ARTIFACTS_URL", "s3://Bucket"),
     ("DEPLOYX_ARTIFACTS_ENDPOINT", "s3.example.com"),
@@ -194,6 +190,10 @@ UNUSABLE = [
     ("DEPLOYX_ARTIFACTS_MAX_BYTES", "0"),
     ("DEPLOYX_ARTIFACT_SEND_RATE", "-1"),
     ("DEPLOYX_UPLOADS_MAX", "0"),
+    ("DEPLOYX_CONFIRM_ABOVE", "-1"),
+    ("DEPLOYX_LOG_FORMAT", "xml"),
+]
+
 
 @pytest.mark.parametrize(("variable", "text"), UNUSABLE)
 def test_what_cannot_be_used_is_named(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
