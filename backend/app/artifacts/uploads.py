@@ -137,7 +137,8 @@ class Uploads:
                 row.received, row.touched_at = received, now
 
             try:
-                await self._store.receive(row.id, offset, _at_most(row.size - offset, pieces), saved)
+                if offset < row.size or not row.size:  # else only its end is missing: the server was killed there
+                    await self._store.receive(row.id, offset, _at_most(row.size - offset, pieces), saved)
                 if row.received == row.size:
                     return await self._finish(principal, row)
             except Missing:
