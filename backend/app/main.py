@@ -74,6 +74,9 @@ from app.schedules.firing import Firings
 from app.schedules.loop import ScheduleLoop
 from app.schedules.service import ScheduleService
 from app.settings import CORS_ORIGINS, PING_INTERVAL, PING_TIMEOUT, Settings
+from app.software import routes as software_routes
+from app.software.intake import Intake
+from app.software.service import SoftwareService
 from app.tasks import agent_routes
 from app.tasks import routes as work_routes
 from app.tasks.agent_access import AgentAccess
@@ -144,6 +147,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     rounds = Rounds(uow, Joining(here.live_nodes), settings.output_quota_bytes)
     controller = Controller(db, rounds, Leadership(db, "deployments", node_id=node_id))
+    intake = Intake(db)
     registrations = RegistrationService(
         uow,
         node_id=node_id,
@@ -222,6 +226,7 @@ def create_app(settings: Settings) -> FastAPI:
         audit.prune,
         artifacts.prune,
         schedules.prune,
+        intake.prune,
     ]
     housekeeping = Housekeeping(statistics, prunings)
 
@@ -288,6 +293,8 @@ def create_app(settings: Settings) -> FastAPI:
         deployment_routes(auth, deployments),
         release_routes.router(auth, ReleaseService(uow, db)),
         schedule_routes.router(auth, schedules),
+        software_routes.router(auth, SoftwareService(db)),
+        software_routes.agent_router(agent_access, intake),
         artifact_routes.router(auth, artifacts, uploads, sender),
         artifact_agent_routes.router(agent_access, artifact_access.ArtifactAccess(db, may_fetch), sender),
         agent_routes.router(agent_access, work.post),

@@ -20,6 +20,7 @@ from app.devices import models as _devices  # noqa: F401 - its tables
 from app.groups import models as _groups  # noqa: F401 - its tables
 from app.releases import models as _releases  # noqa: F401 - its tables
 from app.schedules import models as _schedules  # noqa: F401 - its tables
+from app.software import models as _software  # noqa: F401 - its tables
 from app.tasks import models as _tasks  # noqa: F401 - its tables
 
 

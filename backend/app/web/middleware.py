@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.artifacts.views import PIECE_MAX_BYTES
 from app.web import policy, problems
 from app.web.metrics import Metrics
-from deployx_protocol import limits
+from deployx_protocol import limits, software
 
 MAX_BODY_BYTES = 65_536
 """No route takes more, but for those below. ``FastAPI(max_body_size=…)`` would answer in plain text, without our
@@ -24,6 +24,8 @@ LARGER_BODIES = {
     "/api/v1/runs": 4 << 20,  # a script of the largest size as JSON, and a command that is too long, to say so
     "/api/v1/saved-commands": 4 << 20,
     "/api/agent/v1/tasks/": limits.OUTPUT_POST_MAX_BYTES,
+    "/api/agent/v1/software": software.POST_MAX_BYTES,
+    "/api/v1/schedules": 4 << 20,  # as of a run, which it may hold
     "/api/v1/releases": 2 * limits.RELEASE_MAX_BYTES,
     "/api/v1/artifacts/uploads/": PIECE_MAX_BYTES,  # which goes to the disk as it comes
 }

@@ -1,0 +1,1 @@
+"""What is installed on devices, and which devices have it."""
