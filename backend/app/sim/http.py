@@ -36,6 +36,10 @@ class AgentHttp:
         """The script with this hash."""
         return (await self._ask(token, "GET", f"/scripts/{sha256}")).content
 
+    async def release(self, token: str, sha256: str) -> bytes:
+        """The payload of the release with this hash."""
+        return (await self._ask(token, "GET", f"/releases/{sha256}")).content
+
     async def post(self, token: str, task_id: str, sent: Sequence[Frame]) -> int:
         """Hand in output of a task; the seq that is wanted next."""
         body = b"".join(frames.encode(frame) for frame in sent)

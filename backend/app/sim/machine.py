@@ -14,7 +14,8 @@ from nacl.signing import SigningKey
 
 from deployx_protocol import PROTOCOL_VERSION, limits
 from deployx_protocol.frames import HEADER_BYTES
-from deployx_protocol.messages import AgentRegister
+from deployx_protocol.messages import TAKES_RELEASES, AgentRegister
+from deployx_protocol.releases import Phase
 from deployx_protocol.signing import key_hash, register_bytes
 from deployx_protocol.task_messages import Task, TaskUpdate
 from deployx_protocol.tasks import TaskState
@@ -56,6 +57,8 @@ class Entry:
     """How many of them go over the link; the rest is posted."""
     size: int = 0
     """Of all of them, as frames in a spool."""
+    phase: Phase | None = None
+    percent: int | None = None
     saved_seq: int = 0
     saved_state: TaskState | None = None
     history: list[TaskState] = field(default_factory=list)
@@ -96,6 +99,8 @@ class Machine:
     generation: int = 0
     enrolled: bool = False
     journal: dict[str, Entry] = field(default_factory=dict)
+    installed: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a release → the SHA-256 of each version that was put in place, the present one last."""
 
     @classmethod
     def make(cls, seed: str, number: int) -> "Machine":
@@ -112,6 +117,7 @@ class Machine:
         hostname = f"{role}-{site}-{number + 1:04}"
         memory = str(dice.choice((2, 4, 8, 16, 64)) << 30)
         facts = {"os": system, "arch": arch, "cpus": str(dice.choice((2, 4, 8, 16))), "memory_bytes": memory}
+        facts |= TAKES_RELEASES
         return cls(
             hostname=hostname,
             key=key,

@@ -218,7 +218,9 @@ class Outbox:
         earlier = [
             TaskUpdate(task_id=entry.task_id, state=state) for state in entry.history if state is not entry.state
         ]
-        present = entry.final or TaskUpdate(task_id=entry.task_id, state=entry.state)
+        present = entry.final or TaskUpdate(
+            task_id=entry.task_id, state=entry.state, phase=entry.phase, percent=entry.percent
+        )
         said = [*(earlier if self.mood.mixed or self.mood.twice else ()), present]
         if self.mood.mixed:
             self.mood.dice.shuffle(said)

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.sim import plants
+from app.sim import plants, releases
 from app.sim.commands import doing
 from app.sim.http import AgentHttp, NotNow, NotThere
 from app.sim.link import Link
@@ -20,7 +20,17 @@ from app.sim.plants import Plant
 from app.sim.witness import Seen, Witness, mark
 from deployx_protocol import events
 from deployx_protocol.checks import decode
-from deployx_protocol.task_messages import STDOUT, Script, Task, TaskAcknowledged, TaskAssigned, TaskCancel, TaskUpdate
+from deployx_protocol.releases import Phase
+from deployx_protocol.task_messages import (
+    STDOUT,
+    ReleaseOrder,
+    Script,
+    Task,
+    TaskAcknowledged,
+    TaskAssigned,
+    TaskCancel,
+    TaskUpdate,
+)
 from deployx_protocol.tasks import TaskCode, TaskState
 
 PARALLEL = 4
@@ -150,6 +160,10 @@ class Work:
             self._running[entry.task_id] = asyncio.ensure_future(self._run(entry, entry.task))
 
     async def _run(self, entry: Entry, task: Task) -> None:
+        if task.release is not None:
+            await self._handle(entry, task, task.release)
+            self._start_more()
+            return
         script = await self._fetch(task.script) if task.script else b""
         if script is None:
             del self._running[entry.task_id]
@@ -157,6 +171,38 @@ class Work:
         else:
             await self._do(entry, task, script)
         self._start_more()
+
+    async def _handle(self, entry: Entry, task: Task, order: ReleaseOrder) -> None:
+        """Install a release, or go back, as ``releases`` says for this machine."""
+        seen = self.witness.tasks[entry.task_id]
+        entry.stage = Stage.STARTED
+        seen.starts += 1
+
+        def at(phase: Phase, percent: int | None = None) -> None:
+            entry.phase, entry.percent = phase, percent
+            self.outbox.report(entry)
+
+        at(Phase.FETCHING, 0)
+        payload = await self._payload(order)
+        if payload is None:
+            ended = releases.UNREADABLE
+        else:
+            ended = await releases.handle(self.machine, order.action, order.sha256, payload, at)
+        del self._running[entry.task_id]
+        entry.phase = entry.percent = None
+        self._finish(entry, ended.state, exit_code=ended.exit_code, code=ended.code, outcome=ended.outcome)
+
+    async def _payload(self, order: ReleaseOrder) -> bytes | None:
+        """What the order names; None if the server does not have it."""
+        while True:
+            try:
+                body = await self.http.release(self._token, order.sha256)
+            except NotThere:
+                return None
+            except NotNow:
+                await asyncio.sleep(FETCH_AGAIN_S)
+                continue
+            return body if hashlib.sha256(body).hexdigest() == order.sha256 else None
 
     async def _fetch(self, script: Script) -> bytes | None:
         """The script's bytes; None if the server does not have them."""

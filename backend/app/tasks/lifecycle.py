@@ -87,7 +87,9 @@ def report(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> boo
 
 def progress(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> bool:
     """Whether ``update`` says how far a release is that runs: its device is at work, so its time begins anew."""
-    if run.release is None or task.state != TaskState.RUNNING or update.state is not TaskState.RUNNING:
+    if run.release is None or update.phase is None:
+        return False
+    if task.state != TaskState.RUNNING or update.state is not TaskState.RUNNING:
         return False
     task.deadline_at = now + timedelta(seconds=run.timeout_s) + GRACE
     return True
