@@ -96,6 +96,7 @@ async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, st
     from deployx_agent.connection.retry import Retry
     from deployx_agent.connection.session import Pace
     from deployx_agent.connection.socketio_transport import SocketIOTransport, tls_context
+    from deployx_agent.software.reporter import Reporter
 
     try:
         tls = tls_context(settings.ca_file) if server.startswith("https:") else None
@@ -111,6 +112,11 @@ async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, st
         lambda deliver: SocketIOTransport(server, tls, deliver),
         log,
     )
+    beside = [engine.run]
+    if not settings.no_software:
+        reporter = Reporter(settings.facts_root, log)
+        engine.on_link, engine.on_release = reporter.linked, reporter.changed
+        beside.append(reporter.run)
     stopping = _Stopping(engine, keeper)
     _stop_on_signals(stopping.ask)
     asyncio.get_running_loop().set_exception_handler(_unexpected(log))
@@ -118,10 +124,10 @@ async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, st
     gc.enable()
     await engine.end_strays()
     async with asyncio.TaskGroup() as group:
-        beside = [group.create_task(engine.run()), group.create_task(stopping.stop())]
+        tasks = [group.create_task(run()) for run in (*beside, stopping.stop)]
         code: int = await keeper.run()
         await engine.drained()  # giving up ends the connection; what runs is seen to its end
-        for task in beside:
+        for task in tasks:
             task.cancel()
     log.info("Agent stopped", exit_code=code)
     return code

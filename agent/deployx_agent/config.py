@@ -54,6 +54,7 @@ class Settings:
     download_rate: int
     """KiB a second; 0 means without limit."""
     watch_only: bool
+    no_software: bool
     reboot_command: tuple[str, ...]
     """Empty: what the system has for that."""
     policy: Path | None
@@ -91,6 +92,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         downloads_parallel=values.get("downloads_parallel", DOWNLOADS_PARALLEL),
         download_rate=values.get("download_rate", 0),
         watch_only=values.get("watch_only", False),
+        no_software=values.get("no_software", False),
         reboot_command=values.get("reboot_command", ()),
         policy=values.get("policy"),
         tags=values.get("tags", {}),

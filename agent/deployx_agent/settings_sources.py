@@ -139,6 +139,7 @@ SETTINGS = (
     Setting("download_rate", _count, "KiB per second that fetching artifacts may take, all together; 0 means no limit"),
     Setting("watch_only", _switch, "run no tasks: this machine is only to be seen"),
     Setting("reboot_command", _words, "what restarts this machine, when a release asks for it"),
+    Setting("no_software", _switch, "do not tell the server what is installed here"),
     Setting("policy", _path, "the file that says what the server may do here, instead of the one of the machine"),
     Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),
     Setting("ca_file", _path, "trust this private certificate authority (PEM), and no other"),

@@ -98,6 +98,7 @@ EACH = {
     "downloads_parallel": ("3", "downloads_parallel", 3),
     "download_rate": ("1024", "download_rate", 1024),
     "watch_only": ("1", "watch_only", True),
+    "no_software": ("1", "no_software", True),
     "reboot_command": ("shutdown -r +1", "reboot_command", ("shutdown", "-r", "+1")),
     "policy": ("/etc/x/policy.toml", "policy", Path("/etc/x/policy.toml")),
     "tags": ("role=web,env=prod", "tags", {"role": "web", "env": "prod"}),
@@ -112,7 +113,7 @@ EACH = {
 def test_each_setting_by_variable_flag_and_file(name: str, tmp_path: Path) -> None:
     text, attribute, parsed = EACH[name]
     assert getattr(load({}, **{name: text}), attribute) == parsed
-    flag = [f"--{name.replace('_', '-')}", *([text] if name not in ("insecure_http", "watch_only") else [])]
+    flag = [f"--{name.replace('_', '-')}", *([text] if name not in ("insecure_http", "no_software", "watch_only") else [])]
     assert getattr(load(vars(cli._parser().parse_args(["run", *flag]))), attribute) == parsed
     assert getattr(load(vars(cli._parser().parse_args([*flag, "run"]))), attribute) == parsed
     if name not in ("insecure_http", "state_dir"):

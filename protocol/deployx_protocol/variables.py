@@ -84,6 +84,7 @@ AGENT = frozenset(
         "INSECURE_HTTP",
         "LOG_LEVEL",
         "MACHINE_ID",
+        "NO_SOFTWARE",
         "POLICY",
         "PONG_TIMEOUT",
         "REBOOT_COMMAND",

@@ -77,6 +77,10 @@ class Engine:
             events.TASK_CANCEL: self._orders.cancelled,
             events.TASK_ACKNOWLEDGED: self._orders.acknowledged,
         }
+        self.on_link: Callable[[Connection | None], None] = lambda _: None
+        """Told of each connection that others may use beside the tasks, and of its end."""
+        self.on_release: Callable[[], None] = lambda: None
+        """Told when a release is over, which may have changed what is installed."""
         self._offline = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -85,10 +89,12 @@ class Engine:
     def connected(self, connection: Connection) -> None:
         """The agent is registered."""
         self._inbox.put_nowait(partial(self._use, connection))
+        self.on_link(connection)
 
     def disconnected(self) -> None:
         """The connection is gone."""
         self._inbox.put_nowait(partial(self._use, None))
+        self.on_link(None)
 
     def deliver(self, event: str, payload: Any) -> None:
         """One of `EVENTS` has come."""
@@ -177,6 +183,8 @@ class Engine:
         self._serving = self.turns.group.create_task(self._outbox.serve(connection)) if connection else None
 
     def _on_settled(self, entry: Entry) -> None:
+        if entry.final and entry.final.outcome:
+            self.on_release()
         self._settled.append(entry)
         if len(self._settled) == 1:
             asyncio.get_running_loop().call_later(_CLOSE_AFTER_S, self._inbox.put_nowait, self._close_settled)

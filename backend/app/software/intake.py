@@ -46,13 +46,18 @@ class Intake:
         self._turn = asyncio.Semaphore(2)
 
     async def still_holds(self, device_id: int, sha256: str) -> bool:
-        """Note that the report with this hash still holds; False: it is not what is stored, and a report is wanted."""
+        """Note that the report with this hash still holds; False: another is stored, or none, and this one is wanted.
+
+        Raises NotFound for a device that nobody has accepted.
+        """
         write = sa.update(Inventory).where(Inventory.device_id == device_id, Inventory.sha256 == sha256)
         async with self._db.write() as session:
             noted = write.values(confirmed_at=self._clock()).returning(Inventory.device_id)
             if await session.scalar(noted) is not None:
                 return True
-            return await session.scalar(_trusted(device_id)) is None
+            if await session.scalar(_trusted(device_id)) is None:
+                raise _not_accepted()
+            return False
 
     async def take(self, device_id: int, body: bytes) -> int:
         """Store what was posted; how many packages. Raises InvalidInput, NotFound and TooManyAttempts."""
@@ -84,7 +89,7 @@ class Intake:
         now = self._clock()
         async with self._db.read() as session:
             if await session.scalar(_trusted(device_id)) is None:
-                raise NotFound("Nobody has accepted this device, so what is installed on it is not stored.")
+                raise _not_accepted()
             received = await session.scalar(sa.select(Inventory.received_at).where(Inventory.device_id == device_id))
         if received is not None and timedelta() <= now - received < PAUSE:
             wait_s = (received + PAUSE - now).total_seconds()
@@ -141,6 +146,10 @@ async def _exchange(session: AsyncSession, device_id: int, ids: set[int]) -> Non
 
 def _trusted(device_id: int) -> sa.Select[int]:
     return sa.select(Device.id).where(Device.id == device_id, Device.trust == Trust.TRUSTED)
+
+
+def _not_accepted() -> NotFound:
+    return NotFound("Nobody has accepted this device, so what is installed on it is not stored.")
 
 
 def _digest(one: Installed) -> str:
