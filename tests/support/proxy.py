@@ -9,7 +9,8 @@ _CHUNK = 65_536
 
 
 class Proxy:
-    """Between agents and a server. New connections are forwarded until ``cut``; ``drop_…`` swallows bytes silently."""
+    """Between agents and a server. ``drop_…`` swallows bytes silently, ``cut_after_bytes`` of the server's end each
+    connection (0: they do not)."""
 
     def __init__(self, server_port: int) -> None:
         self.server_port = server_port
@@ -17,6 +18,9 @@ class Proxy:
         self.drop_to_server = False
         self.drop_to_agent = False
         self.connections = 0
+        self.cut_after_bytes = 0
+        self.to_agent_bytes = 0
+        """How much has come from the server, over all connections."""
         self._listener: asyncio.Server
         self._tasks: set[asyncio.Task[Any]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -42,11 +46,15 @@ class Proxy:
             writer.transport.abort()
         await self._listener.wait_closed()
 
+    async def upstream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the server. Raises OSError."""
+        return await asyncio.open_connection("127.0.0.1", self.server_port)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         self.connections += 1
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
+            up_reader, up_writer = await self.upstream()
         except OSError:
             writer.transport.abort()
             return
@@ -57,11 +65,17 @@ class Proxy:
             task.add_done_callback(self._tasks.discard)
 
     async def _forward(self, dropping: str, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        left, counted = self.cut_after_bytes or 1 << 60, dropping == "drop_to_agent"
         with contextlib.suppress(OSError):
             while data := await source.read(_CHUNK):
+                if counted:
+                    data, left = data[:left], left - len(data)
+                    self.to_agent_bytes += len(data)
                 if not getattr(self, dropping):
                     target.write(data)
                     await target.drain()
+                if left <= 0:
+                    break
         while getattr(self, dropping):  # a goodbye is lost as well
             await asyncio.sleep(0.02)
         target.transport.abort()

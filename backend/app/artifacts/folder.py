@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from app.artifacts.store import READ_BYTES, Missing, Saved, WrongHash, no_room
+from app.artifacts.store import READ_BYTES, SAVED_S, Missing, Saved, WrongHash, no_room
 from app.errors import OutOfSpace, Unavailable
 
 T = TypeVar("T")
@@ -42,15 +42,17 @@ class FolderStore:
     async def receive(self, upload_id: str, offset: int, pieces: AsyncIterator[bytes], saved: Saved) -> None:
         """See ``Store``."""
         file = await self._run(lambda: _open_at(self._upload(upload_id), offset))
-        part = _Part(file, offset)
+        part, now = _Part(file, offset), asyncio.get_running_loop().time
+        due = now() + SAVED_S
         try:
             try:
                 async for piece in pieces:
-                    if part.hold(piece) >= WRITE_BYTES:
+                    if part.hold(piece) >= WRITE_BYTES or now() >= due:
                         await self._run(part.write)
-                        if part.at - part.synced >= SYNC_BYTES:
-                            await self._run(part.sync)
+                        if part.at - part.synced >= SYNC_BYTES or now() >= due:
+                            await self._run(part.end)
                             await saved(part.synced)
+                            due = now() + SAVED_S
             except Exception:
                 await self._run(part.end)
                 await saved(part.synced)

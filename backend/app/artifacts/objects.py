@@ -4,6 +4,7 @@ Invariants: any node may take any piece of an upload, since nothing of it stays 
 is hashed, and only appears once the hash is right. In memory is one part of each upload, and what the client sends on.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,7 +16,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from app.artifacts.store import READ_BYTES, Missing, Saved, WrongHash
+from app.artifacts.store import READ_BYTES, SAVED_S, Missing, Saved, WrongHash
 from app.errors import Unavailable
 
 UPLOADS = "uploads"
@@ -34,7 +35,8 @@ class ObjectStore:
 
     async def receive(self, upload_id: str, offset: int, pieces: AsyncIterator[bytes], saved: Saved) -> None:
         """See ``Store``."""
-        held = bytearray()
+        held, now = bytearray(), asyncio.get_running_loop().time
+        due = now() + SAVED_S
 
         async def put() -> None:
             nonlocal offset
@@ -47,8 +49,9 @@ class ObjectStore:
         try:
             async for piece in pieces:
                 held += piece
-                if len(held) >= PART_BYTES:
+                if len(held) >= PART_BYTES or now() >= due:
                     await put()
+                    due = now() + SAVED_S
         except Exception:
             await put()
             raise

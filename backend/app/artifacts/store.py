@@ -13,6 +13,8 @@ from typing import Protocol
 from app.errors import InvalidInput, OutOfSpace
 
 READ_BYTES = 1 << 18
+SAVED_S = 5.0
+"""An upload that comes slowly is made durable so often; whoever waits for a server's word hears it by then."""
 
 
 class WrongHash(InvalidInput):
