@@ -1,4 +1,4 @@
-"""What the Tab key offers for selectors, runs and groups, asked of the server while somebody types.
+"""What the Tab key offers for selectors, runs, releases and groups, asked of the server while somebody types.
 
 Invariant: completion never prints a complaint and never takes long; where no server answers, it offers nothing.
 Which keys and values there are, and how they are written, is the server's word (`/selectors/words`).
@@ -57,6 +57,21 @@ def group(incomplete: str) -> list[str]:
     """For the name of a group."""
     names = [str(one["name"]) for one in _ask("/groups").get("items", [])]
     return [name for name in names if name.startswith(incomplete)]
+
+
+def release(incomplete: str) -> list[str]:
+    """For `NAME@VERSION`: the newest, of the name that is typed."""
+    name = incomplete.partition("@")[0] if "@" in incomplete else ""
+    found = _ask("/releases", {"limit": "100", **({"name": name} if name else {})}).get("items", [])
+    called = [f"{one['name']}@{one['version']}" for one in found]
+    return [one for one in called if one.startswith(incomplete)]
+
+
+def deployment(incomplete: str) -> list[tuple[str, str]]:
+    """For the id of a deployment, with its release."""
+    items = _ask("/deployments", {"limit": str(_RUNS)}).get("items", [])
+    found = [("last", "the newest")] + [(str(one["id"]), f"{one['title']}, {one['state']}") for one in items]
+    return [one for one in found if one[0].startswith(incomplete)]
 
 
 def candidates(text: str, words: Mapping[str, Sequence[str]]) -> list[str]:

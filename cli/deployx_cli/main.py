@@ -13,18 +13,21 @@ from deployx_cli import (
     artifact_commands,
     audit,
     completing,
+    deploy_commands,
+    deployment_commands,
     devices,
     key_commands,
     login,
     output,
     parameters,
+    release_commands,
     run_commands,
     sim,
 )
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
-_HELP = """See the machines of a DeployX server, and run commands on them.
+_HELP = """See the machines of a DeployX server, run commands on them, and bring releases to them.
 
 Which devices are meant is said by a selector, a list of conditions that all have to hold:
 `platform=linux,role in (web,db),env!=prod,!laptop`. Keys are id, name, hostname, platform, status, agent_id, trust, os,
@@ -155,6 +158,9 @@ def devices_command(
 
 
 app.add_typer(run_commands.app)
+app.add_typer(release_commands.app, name="release")
+app.add_typer(deploy_commands.app)
+app.add_typer(deployment_commands.app, name="deployment")
 app.add_typer(audit.app, name="audit")
 app.add_typer(key_commands.app, name="key")
 app.add_typer(artifact_commands.app, name="artifact")

@@ -56,6 +56,61 @@ def print_artifacts(artifacts: list[dict[str, Any]]) -> None:
     _list(("SHA256", "BYTES", "RELEASES", "UPLOADED", "NAME"), rows, "There is no artifact.", cut={"NAME"})
 
 
+def print_releases(releases: list[dict[str, Any]]) -> None:
+    """Releases, newest first."""
+    rows = [
+        (
+            f"{one['name']}@{one['version']}",
+            one["number"],
+            one["kind"],
+            ", ".join(one["platforms"]),
+            ", ".join(signer["name"] or signer["key_id"][:8] for signer in one["signers"]),
+            one["deployments"],
+            relative(one["created_at"], datetime.now(UTC)) if sys.stdout.isatty() else one["created_at"],
+            one["created_by"],
+        )
+        for one in releases
+    ]
+    titles = ("RELEASE", "NUMBER", "KIND", "PLATFORMS", "SIGNED BY", "DEPLOYMENTS", "MADE", "BY")
+    _list(titles, rows, "There is no release.", whole={"RELEASE", "NUMBER", "KIND", "MADE"})
+
+
+def print_deployments(deployments: list[dict[str, Any]]) -> None:
+    """Deployments, newest first."""
+    rows = [
+        (
+            one["id"],
+            relative(one["created_at"], datetime.now(UTC)) if sys.stdout.isatty() else one["created_at"],
+            one["title"],
+            one["state"].replace("_", " ") if sys.stdout.isatty() else one["state"],
+            one["total"],
+            counted(one["counts"]),
+            one["created_by"],
+        )
+        for one in deployments
+    ]
+    titles = ("DEPLOYMENT", "STARTED", "RELEASE", "STATE", "DEVICES", "STATES", "BY")
+    _list(titles, rows, "No deployment matches.", whole={"DEPLOYMENT", "STARTED", "RELEASE", "STATE"})
+
+
+def print_targets(targets: list[dict[str, Any]]) -> None:
+    """The devices of a deployment, in the order of their turns."""
+    on_terminal = sys.stdout.isatty()
+    rows = [
+        (
+            one["wave"],
+            one["device_name"],
+            one["state"].replace("_", " ") if on_terminal else one["state"],
+            one["attempt"],
+            for_people(one["reason"]) if on_terminal else one["reason"],
+            for_people(one["next_event"]) if on_terminal else one["next_event"],
+        )
+        for one in targets
+    ]
+    titles = ("WAVE", "DEVICE", "STATE", "TRY", "WHY", "NEXT")
+    _list(titles, rows, "The deployment has no device.", whole={"WAVE", "DEVICE", "STATE", "TRY"})
+
+
 def print_audit(entries: list[dict[str, Any]]) -> None:
     """What was done, newest first."""
     rows = [

@@ -36,22 +36,11 @@ class Work:
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Start a run. Asked again when no answer comes, which never starts a second one."""
-        return self._repeatable("/runs", request)
+        return repeatable(self._api, "/runs", request)
 
     def retry(self, run_id: str, states: list[str]) -> dict[str, Any]:
         """Start a run that repeats tasks of another."""
-        return self._repeatable(f"/runs/{run_id}/retry", {"states": states} if states else None)
-
-    def _repeatable(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        headers = {"Idempotency-Key": str(uuid4())}
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return self._api.object("POST", path, json=body, headers=headers)
-            except Unreachable:
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(attempt)
-        raise AssertionError
+        return repeatable(self._api, f"/runs/{run_id}/retry", {"states": states} if states else None)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run, with what was asked for. `last` is the newest."""
@@ -94,6 +83,19 @@ class Work:
     def cancel_task(self, task_id: str) -> dict[str, Any]:
         """Call one task off."""
         return self._api.object("POST", f"/tasks/{task_id}/cancel")
+
+
+def repeatable(api: Api, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    """Ask for something to be made; asked again under the same key when no answer comes. Raises Unreachable."""
+    headers = {"Idempotency-Key": str(uuid4())}
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return api.object("POST", path, json=body, headers=headers)
+        except Unreachable:
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(attempt)
+    raise AssertionError
 
 
 def of_device(tasks: list[dict[str, Any]], device: str) -> list[dict[str, Any]]:
