@@ -103,6 +103,45 @@ const run = createRoute({
   component: lazyRouteComponent(() => import("./pages/Run"), "Run"),
 });
 
+const deployments = createRoute({
+  getParentRoute: () => frame,
+  path: "/deployments",
+  validateSearch: only("state", "name"),
+  component: lazyRouteComponent(() => import("./pages/Deployments"), "Deployments"),
+});
+
+const newDeployment = createRoute({
+  getParentRoute: () => frame,
+  path: "/deployments/new",
+  component: lazyRouteComponent(() => import("./pages/NewDeployment"), "NewDeployment"),
+});
+
+const deployment = createRoute({
+  getParentRoute: () => frame,
+  path: "/deployments/$deploymentId",
+  validateSearch: only("state", "wave", "attention", "target", "view"),
+  component: lazyRouteComponent(() => import("./pages/Deployment"), "Deployment"),
+});
+
+const releases = createRoute({
+  getParentRoute: () => frame,
+  path: "/releases",
+  validateSearch: only("q"),
+  component: lazyRouteComponent(() => import("./pages/Releases"), "Releases"),
+});
+
+const newRelease = createRoute({
+  getParentRoute: () => frame,
+  path: "/releases/new",
+  component: lazyRouteComponent(() => import("./pages/NewRelease"), "NewRelease"),
+});
+
+const release = createRoute({
+  getParentRoute: () => frame,
+  path: "/releases/$releaseId",
+  component: lazyRouteComponent(() => import("./pages/Release"), "Release"),
+});
+
 const audit = createRoute({
   getParentRoute: () => frame,
   path: "/audit",
@@ -121,7 +160,15 @@ const nowhere = createRoute({ getParentRoute: () => frame, path: "$", component:
 const tree = root.addChildren([
   signIn,
   invitation,
-  frame.addChildren([dashboard.addChildren([list, device, addDevice]), runs, newRun, run, audit, settings, nowhere]),
+  frame.addChildren([
+    dashboard.addChildren([list, device, addDevice]),
+    ...[runs, newRun, run],
+    ...[deployments, newDeployment, deployment],
+    ...[releases, newRelease, release],
+    audit,
+    settings,
+    nowhere,
+  ]),
 ]);
 
 /** @param {string} href */

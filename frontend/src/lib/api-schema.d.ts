@@ -1110,6 +1110,636 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List deployments, newest first, a page at a time */
+        get: operations["list_deployments_api_v1_deployments_get"];
+        put?: never;
+        /** Start a deployment, or have it wait for its approval; it is saved when this answers */
+        post: operations["create_deployment_api_v1_deployments_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One deployment */
+        get: operations["read_deployment_api_v1_deployments__deployment_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A deployment's devices, in the order of their turns */
+        get: operations["list_targets_api_v1_deployments__deployment_id__targets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was decided, newest first */
+        get: operations["list_decisions_api_v1_deployments__deployment_id__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whom a deployment would reach, in which wave, and whom not and why */
+        post: operations["preview_deployment_api_v1_deployments_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start nothing more; what is in flight ends */
+        post: operations["pause_deployment_api_v1_deployments__deployment_id__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on; what failed until now is not counted again */
+        post: operations["resume_deployment_api_v1_deployments__deployment_id__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Call it off: what is in flight ends, the rest is left out */
+        post: operations["abort_deployment_api_v1_deployments__deployment_id__abort_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** All devices that have it go back */
+        post: operations["roll_back_deployment_api_v1_deployments__deployment_id__rollback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open the next wave now, whatever the gate says */
+        post: operations["promote_deployment_api_v1_deployments__deployment_id__promote_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try again where it failed */
+        post: operations["retry_deployment_api_v1_deployments__deployment_id__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let exactly this plan begin */
+        post: operations["approve_deployment_api_v1_deployments__deployment_id__approve_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{deployment_id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Do not let this plan begin */
+        post: operations["reject_deployment_api_v1_deployments__deployment_id__reject_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What deployments did on a device, newest first */
+        get: operations["list_device_deployments_api_v1_devices__device_id__deployments_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List releases, newest first, a page at a time */
+        get: operations["list_releases_api_v1_releases_get"];
+        put?: never;
+        /** Keep a release; the same payload is the same release */
+        post: operations["create_release_api_v1_releases_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would become of a release, and which artifacts it lacks */
+        post: operations["check_release_api_v1_releases_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{release_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One release: what it says, who signed it, what deploys it */
+        get: operations["read_release_api_v1_releases__release_id__get"];
+        put?: never;
+        post?: never;
+        /** Delete a release that was never deployed */
+        delete: operations["delete_release_api_v1_releases__release_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{release_id}/signatures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add signatures to a release
+         * @description The server refuses what cannot be a signature, and a bad one of a key that it knows from a device's policy. It cannot vouch for any: each device checks them against its own policy.
+         */
+        post: operations["sign_release_api_v1_releases__release_id__signatures_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Schedules by name, a page at a time: yours; an administrator's list has everyone's */
+        get: operations["list_schedules_api_v1_schedules_get"];
+        put?: never;
+        /** Make a schedule */
+        post: operations["create_schedule_api_v1_schedules_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The next times of a schedule that is not saved yet */
+        post: operations["preview_schedule_api_v1_schedules_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/calendar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is to come, by schedule
+         * @description At most 62 days, and 300 times of each schedule; `more` says that there are more.
+         */
+        get: operations["read_calendar_api_v1_schedules_calendar_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One schedule */
+        get: operations["read_schedule_api_v1_schedules__schedule_id__get"];
+        /**
+         * Change a schedule, whole; with If-Match, only as it was read
+         * @description Only its owner may, since it acts in their name.
+         */
+        put: operations["change_schedule_api_v1_schedules__schedule_id__put"];
+        post?: never;
+        /** Delete a schedule; what it started stays */
+        delete: operations["delete_schedule_api_v1_schedules__schedule_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{schedule_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let none of its times come due until it is resumed */
+        post: operations["pause_schedule_api_v1_schedules__schedule_id__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{schedule_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with its next time; those that passed are not made up for */
+        post: operations["resume_schedule_api_v1_schedules__schedule_id__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{schedule_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start what it does now; its times stay as they are
+         * @description Only its owner may, since it acts in their name.
+         */
+        post: operations["start_schedule_api_v1_schedules__schedule_id__start_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{schedule_id}/next": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Its next times; none while it is paused */
+        get: operations["next_times_api_v1_schedules__schedule_id__next_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{schedule_id}/firings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came of its times, the latest first, a page at a time */
+        get: operations["list_firings_api_v1_schedules__schedule_id__firings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/software": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is installed on your devices, by name, a page at a time, and on how many
+         * @description `q` is a name, in which `*` stands for any characters, and what its version is compared with: `openssl<3.0.13`, `nginx>=1.22,<1.24`, `"Google Chrome"<120`. Versions are compared by the rules of the system that installed the package; an epoch or a revision that `q` does not name is not compared. Without `q`: everything.
+         */
+        get: operations["list_software_api_v1_software_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/software/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which of your devices have it, by name, a page at a time
+         * @description `q` is a name, in which `*` stands for any characters, and what its version is compared with: `openssl<3.0.13`, `nginx>=1.22,<1.24`, `"Google Chrome"<120`. Versions are compared by the rules of the system that installed the package; an epoch or a revision that `q` does not name is not compared.
+         */
+        get: operations["list_devices_with_software_api_v1_software_devices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/software": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is installed on a device, by name, a page at a time
+         * @description `q` is a part of a name.
+         */
+        get: operations["list_device_software_api_v1_devices__device_id__software_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Artifacts, the newest first */
+        get: operations["list_artifacts_api_v1_artifacts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your uploads that are under way */
+        get: operations["list_uploads_api_v1_artifacts_uploads_get"];
+        put?: never;
+        /** Announce a file; answers 200 when it is there already, or on its way */
+        post: operations["begin_upload_api_v1_artifacts_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an upload is */
+        get: operations["read_upload_api_v1_artifacts_uploads__upload_id__get"];
+        put?: never;
+        post?: never;
+        /** Forget an upload */
+        delete: operations["delete_upload_api_v1_artifacts_uploads__upload_id__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Send the next piece; the last one makes the artifact
+         * @description The body is bytes, at most `piece_max_bytes` of them, from `Upload-Offset` on. What came before a connection broke is kept: ask for the offset, and go on from there.
+         */
+        patch: operations["send_piece_api_v1_artifacts_uploads__upload_id__patch"];
+        trace?: never;
+    };
+    "/api/v1/artifacts/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One artifact */
+        get: operations["read_artifact_api_v1_artifacts__sha256__get"];
+        put?: never;
+        post?: never;
+        /** Delete an artifact that no release uses */
+        delete: operations["delete_artifact_api_v1_artifacts__sha256__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts/{sha256}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Its bytes, or a range of them */
+        get: operations["get_artifact_content_api_v1_artifacts__sha256__content_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** How many bytes it has */
+        head: operations["head_artifact_content_api_v1_artifacts__sha256__content_head"];
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1147,7 +1777,7 @@ export interface components {
          * Action
          * @description What to run: exactly one of `command`, `shell` and `script`, and how.
          */
-        Action: {
+        "Action-Input": {
             /**
              * Command
              * @description Program and arguments, run without a shell.
@@ -1219,6 +1849,53 @@ export interface components {
             output_quota_bytes?: number | null;
         };
         /**
+         * ApprovalView
+         * @description Whether somebody else has to say yes, and who did.
+         */
+        ApprovalView: {
+            /** Required */
+            required: boolean;
+            /** Above */
+            above: number;
+            /** Decided */
+            decided: string;
+            /** By */
+            by: string;
+            /** At */
+            at: string | null;
+            /** Note */
+            note: string;
+        };
+        /**
+         * ArtifactPage
+         * @description A page of artifacts, the newest first.
+         */
+        ArtifactPage: {
+            /** Items */
+            items: components["schemas"]["ArtifactView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * ArtifactView
+         * @description An artifact.
+         */
+        ArtifactView: {
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /** Name */
+            name: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Used By */
+            used_by: number;
+        };
+        /**
          * AuditEntryView
          * @description One thing that was done. ``hash`` is that of everything else here, as docs/security.md says.
          */
@@ -1273,6 +1950,14 @@ export interface components {
             items: components["schemas"]["AuditEntryView"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * Calendar
+         * @description What is to come, by schedule.
+         */
+        Calendar: {
+            /** Items */
+            items: components["schemas"]["Planned"][];
         };
         /**
          * ClaimKind
@@ -1351,6 +2036,321 @@ export interface components {
             unverified: number;
         };
         /**
+         * Decision
+         * @description A second person's word on exactly this plan.
+         */
+        Decision: {
+            /**
+             * Plan Hash
+             * @description The deployment's `plan_hash`, as it was looked at.
+             */
+            plan_hash: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * DecisionView
+         * @description An entry of a deployment's log: what was decided, by whom and why.
+         */
+        DecisionView: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /** Actor */
+            actor: string;
+            /** Kind */
+            kind: string;
+            /** Text */
+            text: string;
+            /** Wave */
+            wave: number | null;
+        };
+        /** DecisionViewPage */
+        DecisionViewPage: {
+            /** Items */
+            items: components["schemas"]["DecisionView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * DeploymentCreated
+         * @description A deployment that was committed, and whom it leaves out (at most 500 are listed).
+         */
+        DeploymentCreated: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Release Name */
+            release_name: string;
+            /** Release Version */
+            release_version: string;
+            /** Release Number */
+            release_number: number;
+            /** Release Sha256 */
+            release_sha256: string;
+            state: components["schemas"]["DeploymentState"];
+            /** Reason */
+            reason: string;
+            /** Next Event */
+            next_event: string;
+            /** Selector */
+            selector: string | null;
+            /** Following */
+            following: boolean;
+            strategy: components["schemas"]["StrategyView"];
+            /** Plan Hash */
+            plan_hash: string;
+            approval: components["schemas"]["ApprovalView"];
+            /** User Id */
+            user_id: number | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: string;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Deadline At */
+            deadline_at: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Attention */
+            attention: number;
+            /** Wave */
+            wave: number;
+            /** Waves */
+            waves: components["schemas"]["WaveView"][];
+            /** Pace Per Hour */
+            pace_per_hour: number | null;
+            /** Estimate At */
+            estimate_at: string | null;
+            /** Actions */
+            actions: string[];
+            /** Run Id */
+            run_id: string | null;
+            /** Revert Run Id */
+            revert_run_id: string | null;
+            /** Rev */
+            rev: number;
+            /** Excluded Total */
+            excluded_total: number;
+            /** Excluded */
+            excluded: components["schemas"]["ExcludedDevice"][];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * DeploymentPreview
+         * @description What a deployment with this request would reach now. At most 500 devices of each kind are listed; all count.
+         */
+        DeploymentPreview: {
+            release: components["schemas"]["PreviewedRelease"];
+            /** Total */
+            total: number;
+            /** Online */
+            online: number;
+            /** Offline */
+            offline: number;
+            /**
+             * Devices
+             * @description In the order in which they get their turn.
+             */
+            devices: components["schemas"]["PlannedDevice"][];
+            /** Waves */
+            waves: components["schemas"]["PlannedWave"][];
+            /** Excluded Total */
+            excluded_total: number;
+            /** Excluded */
+            excluded: components["schemas"]["ExcludedDevice"][];
+            /** Warnings */
+            warnings: string[];
+            /** Plan Hash */
+            plan_hash: string;
+            /** Needs Approval */
+            needs_approval: boolean;
+            /**
+             * Approval Above
+             * @description Deployments to more devices than this need a second person; 0: none does.
+             */
+            approval_above: number;
+        };
+        /**
+         * DeploymentRequest
+         * @description A deployment to start, or to preview.
+         */
+        DeploymentRequest: {
+            /**
+             * Release
+             * @description `NAME@VERSION`, or the SHA-256 of its payload.
+             */
+            release: string;
+            targets: components["schemas"]["Targets"];
+            /**
+             * Following
+             * @description With a selector: devices that meet it later get the release as well.
+             * @default false
+             */
+            following: boolean;
+            /**
+             * @default {
+             *       "waves": [
+             *         "100%"
+             *       ],
+             *       "failure_threshold": "0",
+             *       "soak_s": 0,
+             *       "order": "name",
+             *       "order_seed": 0,
+             *       "order_tag": "",
+             *       "offline": "wait",
+             *       "offline_after_s": 3600,
+             *       "on_failure": "pause",
+             *       "attempts": 3
+             *     }
+             */
+            strategy: components["schemas"]["StrategyInput"];
+        };
+        /**
+         * DeploymentState
+         * @description The column ``deployments.state``.
+         * @enum {string}
+         */
+        DeploymentState: "awaiting_approval" | "rejected" | "running" | "paused" | "aborting" | "aborted" | "rolling_back" | "rolled_back" | "succeeded" | "failed";
+        /**
+         * DeploymentTargetView
+         * @description A device of a deployment.
+         */
+        DeploymentTargetView: {
+            /** Id */
+            id: string;
+            /** Deployment Id */
+            deployment_id: string;
+            /** Device Id */
+            device_id: number | null;
+            /** Device Name */
+            device_name: string;
+            /** Wave */
+            wave: number;
+            /** Position */
+            position: number;
+            state: components["schemas"]["TargetState"];
+            /** Reason */
+            reason: string;
+            /** Next Event */
+            next_event: string;
+            /** Code */
+            code: string;
+            action: components["schemas"]["deployx_protocol__releases__Action"];
+            /** Task Id */
+            task_id: string | null;
+            /** Attempt */
+            attempt: number;
+            phase: components["schemas"]["Phase"] | null;
+            /** Percent */
+            percent: number | null;
+            outcome: components["schemas"]["Outcome"];
+            /** Attention */
+            attention: boolean;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Updated At */
+            updated_at: string;
+            /** Rev */
+            rev: number;
+        };
+        /** DeploymentTargetViewPage */
+        DeploymentTargetViewPage: {
+            /** Items */
+            items: components["schemas"]["DeploymentTargetView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * DeploymentView
+         * @description A deployment: a release, the devices that get it, and how far it is.
+         */
+        DeploymentView: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Release Name */
+            release_name: string;
+            /** Release Version */
+            release_version: string;
+            /** Release Number */
+            release_number: number;
+            /** Release Sha256 */
+            release_sha256: string;
+            state: components["schemas"]["DeploymentState"];
+            /** Reason */
+            reason: string;
+            /** Next Event */
+            next_event: string;
+            /** Selector */
+            selector: string | null;
+            /** Following */
+            following: boolean;
+            strategy: components["schemas"]["StrategyView"];
+            /** Plan Hash */
+            plan_hash: string;
+            approval: components["schemas"]["ApprovalView"];
+            /** User Id */
+            user_id: number | null;
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: string;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /** Deadline At */
+            deadline_at: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Attention */
+            attention: number;
+            /** Wave */
+            wave: number;
+            /** Waves */
+            waves: components["schemas"]["WaveView"][];
+            /** Pace Per Hour */
+            pace_per_hour: number | null;
+            /** Estimate At */
+            estimate_at: string | null;
+            /** Actions */
+            actions: string[];
+            /** Run Id */
+            run_id: string | null;
+            /** Revert Run Id */
+            revert_run_id: string | null;
+            /** Rev */
+            rev: number;
+        };
+        /** DeploymentViewPage */
+        DeploymentViewPage: {
+            /** Items */
+            items: components["schemas"]["DeploymentView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * DeviceChange
          * @description What to change about a device; what is left out stays as it is.
          */
@@ -1363,6 +2363,35 @@ export interface components {
             } | null;
             /** User Id */
             user_id?: number | null;
+        };
+        /**
+         * DeviceDeploymentView
+         * @description What a deployment did on one device, for the device's history.
+         */
+        DeviceDeploymentView: {
+            /** Deployment */
+            deployment: string;
+            /** Title */
+            title: string;
+            /** Release Name */
+            release_name: string;
+            /** Release Version */
+            release_version: string;
+            deployment_state: components["schemas"]["DeploymentState"];
+            /** Created By */
+            created_by: string;
+            /** Created At */
+            created_at: string;
+            /** Readable */
+            readable: boolean;
+            target: components["schemas"]["DeploymentTargetView"];
+        };
+        /** DeviceDeploymentViewPage */
+        DeviceDeploymentViewPage: {
+            /** Items */
+            items: components["schemas"]["DeviceDeploymentView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * DevicePolicy
@@ -1400,6 +2429,36 @@ export interface components {
             may_not: string[];
             /** Operators */
             operators: components["schemas"]["PolicyOperator"][];
+        };
+        /**
+         * DeviceSoftwarePage
+         * @description What is installed on a device, by name; the last page's cursor is null.
+         */
+        DeviceSoftwarePage: {
+            /** Items */
+            items: components["schemas"]["PackageItem"][];
+            /**
+             * Packages
+             * @description How many there are in all.
+             */
+            packages: number;
+            /**
+             * Sources
+             * @description The package databases that its agent has read.
+             */
+            sources: components["schemas"]["Source"][];
+            /**
+             * Received At
+             * @description When this list came; null: the device has not reported any.
+             */
+            received_at: string | null;
+            /**
+             * Confirmed At
+             * @description When its agent last said that it still holds.
+             */
+            confirmed_at: string | null;
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * DeviceStatus
@@ -1543,6 +2602,37 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * DeviceWithSoftware
+         * @description A device that has what was looked for.
+         */
+        DeviceWithSoftware: {
+            /** Device Id */
+            device_id: number;
+            /** Device Name */
+            device_name: string;
+            /**
+             * Found
+             * @description Name and version of each that matches, with the architecture where it has one.
+             */
+            found: string[];
+            /**
+             * Confirmed At
+             * Format: date-time
+             * @description When its agent last said that this holds.
+             */
+            confirmed_at: string;
+        };
+        /**
+         * DeviceWithSoftwarePage
+         * @description Devices by name; the last page's cursor is null.
+         */
+        DeviceWithSoftwarePage: {
+            /** Items */
+            items: components["schemas"]["DeviceWithSoftware"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * EnrolledDevice
          * @description A device that enrolled with a token.
          */
@@ -1674,6 +2764,69 @@ export interface components {
             device_name: string;
             /** Why */
             why: string;
+        };
+        /**
+         * FiringPage
+         * @description What came of a schedule's times, newest first; the last page's cursor is null.
+         */
+        FiringPage: {
+            /** Items */
+            items: components["schemas"]["FiringView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * FiringState
+         * @description What came of one time of a schedule. All but the first are final.
+         * @enum {string}
+         */
+        FiringState: "starting" | "started" | "refused" | "skipped" | "missed";
+        /**
+         * FiringView
+         * @description What came of one time.
+         */
+        FiringView: {
+            /** Id */
+            id: string;
+            /**
+             * Due At
+             * Format: date-time
+             */
+            due_at: string;
+            /**
+             * Claimed At
+             * Format: date-time
+             * @description When a server took it up.
+             */
+            claimed_at: string;
+            /** By Hand */
+            by_hand: boolean;
+            state: components["schemas"]["FiringState"];
+            /** Reason */
+            reason: string;
+            /**
+             * Missed
+             * @description How many times in a row were missed, where they were: `due_at` is the last of them.
+             */
+            missed: number;
+            /** Run Id */
+            run_id: string | null;
+            /** Deployment Id */
+            deployment_id: string | null;
+        };
+        /**
+         * GateView
+         * @description What has to be true before the next wave opens.
+         */
+        GateView: {
+            /** Met */
+            met: boolean;
+            /** Condition */
+            condition: string;
+            /** Current */
+            current: string;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * GroupChange
@@ -1837,6 +2990,12 @@ export interface components {
             expires_at: string;
         };
         /**
+         * Kind
+         * @description What a release consists of.
+         * @enum {string}
+         */
+        Kind: "script" | "archive" | "file" | "package";
+        /**
          * Login
          * @description Who wants to sign in.
          */
@@ -1884,6 +3043,24 @@ export interface components {
              * Format: date-time
              */
             added_at: string;
+        };
+        /**
+         * Missed
+         * @description What becomes of a time at which no server was there.
+         * @enum {string}
+         */
+        Missed: "skip" | "once";
+        /**
+         * MissingArtifact
+         * @description An artifact that has to be uploaded first.
+         */
+        MissingArtifact: {
+            /** Name */
+            name: string;
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
         };
         /**
          * NewEnrollmentTokenView
@@ -1963,6 +3140,44 @@ export interface components {
             expires_at: string | null;
         };
         /**
+         * NextTimes
+         * @description The times that come next, and what the cron expression says in words (empty for a single time).
+         */
+        NextTimes: {
+            /** Words */
+            words: string;
+            /** Items */
+            items: components["schemas"]["Occurrence"][];
+        };
+        /**
+         * Occurrence
+         * @description A time that is to come.
+         */
+        Occurrence: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Local
+             * @description The same in the schedule's time zone, with its offset.
+             */
+            local: string;
+        };
+        /**
+         * Offline
+         * @description What becomes of a target whose device is away when it is its turn.
+         * @enum {string}
+         */
+        Offline: "wait" | "skip" | "fail";
+        /**
+         * OnFailure
+         * @description What a deployment does when more failed than its threshold allows.
+         * @enum {string}
+         */
+        OnFailure: "pause" | "roll_back";
+        /**
          * OnlineOverTime
          * @description How many devices were online, every ``step_s``: [when, online, total]; null where nothing was recorded.
          */
@@ -1986,6 +3201,18 @@ export interface components {
                 number | null
             ][];
         };
+        /**
+         * Order
+         * @description Which devices come first.
+         * @enum {string}
+         */
+        Order: "name" | "random" | "tag";
+        /**
+         * Outcome
+         * @description What became of a release on a device, once its task has ended.
+         * @enum {string}
+         */
+        Outcome: "" | "installed" | "already" | "reverted" | "revert_failed" | "removed" | "untouched";
         /**
          * OutputChunkView
          * @description A piece of output. `stream` is 1 (stdout) or 2 (stderr); `data` is base64 of the bytes.
@@ -2051,6 +3278,25 @@ export interface components {
             lost_bytes: number;
         };
         /**
+         * Overlap
+         * @description What becomes of a time at which that before is not over.
+         * @enum {string}
+         */
+        Overlap: "skip" | "start";
+        /**
+         * PackageItem
+         * @description A package on a device.
+         */
+        PackageItem: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Arch */
+            arch: string;
+            source: components["schemas"]["Source"];
+        };
+        /**
          * PasswordInput
          * @description Another password, and the one until now.
          */
@@ -2096,6 +3342,55 @@ export interface components {
             disabled_at: string | null;
         };
         /**
+         * Phase
+         * @description What a running task of a release is at.
+         * @enum {string}
+         */
+        Phase: "fetching" | "installing" | "rebooting" | "detecting" | "checking" | "confirming" | "reverting";
+        /**
+         * Planned
+         * @description The times of one schedule within a span. `more`: it comes due too often to list them all.
+         */
+        Planned: {
+            /** Schedule Id */
+            schedule_id: string;
+            /** Name */
+            name: string;
+            /** Timezone */
+            timezone: string;
+            /** Times */
+            times: string[];
+            /** More */
+            more: boolean;
+        };
+        /**
+         * PlannedDevice
+         * @description A device that gets the release.
+         */
+        PlannedDevice: {
+            /** Id */
+            id: number;
+            /** Device Name */
+            device_name: string;
+            status: components["schemas"]["Presence"];
+            /** Hostname */
+            hostname: string;
+            /** Wave */
+            wave: number;
+        };
+        /**
+         * PlannedWave
+         * @description A wave, and how many devices it has.
+         */
+        PlannedWave: {
+            /** Number */
+            number: number;
+            /** Label */
+            label: string;
+            /** Total */
+            total: number;
+        };
+        /**
          * PolicyOperator
          * @description Somebody whose signature counts there.
          */
@@ -2113,6 +3408,57 @@ export interface components {
          * @enum {string}
          */
         Presence: "online" | "offline" | "unknown";
+        /**
+         * PreviewedRelease
+         * @description Which release is meant.
+         */
+        PreviewedRelease: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Number */
+            number: number;
+            /** Sha256 */
+            sha256: string;
+            /** Kind */
+            kind: string;
+            /** Platforms */
+            platforms: string[];
+            /**
+             * Signatures
+             * @description How many keys have signed it.
+             */
+            signatures: number;
+        };
+        /**
+         * PreviousView
+         * @description The release that a device goes back to.
+         */
+        PreviousView: {
+            /** Id */
+            id: string;
+            /** Version */
+            version: string;
+            /** Number */
+            number: number;
+        };
+        /**
+         * Promotion
+         * @description Open the next wave now.
+         */
+        Promotion: {
+            /**
+             * Wave
+             * @description The last wave that is open, as it was looked at: a second click opens nothing more.
+             */
+            wave: number;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
         /**
          * ProofInput
          * @description The password, or, where there is a second factor, a code.
@@ -2134,12 +3480,222 @@ export interface components {
             path: string;
         };
         /**
+         * Reason
+         * @description Why somebody does this; it stands in the log.
+         */
+        Reason: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
          * RecoveryCodes
          * @description Each is good once, instead of a code. They are shown this once.
          */
         RecoveryCodes: {
             /** Codes */
             codes: string[];
+        };
+        /**
+         * ReleaseCheck
+         * @description What would become of a release.
+         */
+        ReleaseCheck: {
+            /** Sha256 */
+            sha256: string;
+            /**
+             * Exists
+             * @description The id of the release that it is, if it is there already.
+             */
+            exists: string | null;
+            /** Missing */
+            missing: components["schemas"]["MissingArtifact"][];
+            /** @description Null: it would be taken, once nothing is missing. */
+            problem: components["schemas"]["ReleaseProblem"] | null;
+        };
+        /**
+         * ReleaseDeployment
+         * @description A deployment of yours that brings a release to devices, or did.
+         */
+        ReleaseDeployment: {
+            /** Id */
+            id: string;
+            state: components["schemas"]["DeploymentState"];
+            /** Total */
+            total: number;
+            /** Created By */
+            created_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * ReleaseDetail
+         * @description A release with all that it says, and as it was signed.
+         */
+        ReleaseDetail: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Number */
+            number: number;
+            kind: components["schemas"]["Kind"];
+            /** Platforms */
+            platforms: string[];
+            /** Description */
+            description: string;
+            /**
+             * Sha256
+             * @description Of the payload.
+             */
+            sha256: string;
+            /** Size */
+            size: number;
+            /**
+             * Artifacts Bytes
+             * @description Of all its artifacts together.
+             */
+            artifacts_bytes: number;
+            /** Signers */
+            signers: components["schemas"]["Signer"][];
+            previous: components["schemas"]["PreviousView"] | null;
+            /** Created By */
+            created_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Deployments
+             * @description How many deployments of yours bring it to devices, or did.
+             */
+            deployments: number;
+            /** Manifest */
+            manifest: {
+                [key: string]: unknown;
+            };
+            /**
+             * Payload
+             * @description Base64: with `payloadType` and `signatures` it is the DSSE envelope.
+             */
+            payload: string;
+            /** Payloadtype */
+            payloadType: string;
+            /** Signatures */
+            signatures: components["schemas"]["ReleaseSignature"][];
+            /**
+             * Used By
+             * @description The newest deployments of it that are yours to see.
+             */
+            used_by: components["schemas"]["ReleaseDeployment"][];
+        };
+        /**
+         * ReleaseInput
+         * @description A release as `deployx release create` makes it: a DSSE envelope that nobody need have signed yet.
+         */
+        ReleaseInput: {
+            /**
+             * Payload
+             * @description Base64 of the manifest as JSON, in the one form that is signed.
+             */
+            payload: string;
+            /** Payloadtype */
+            payloadType: string;
+            /**
+             * Signatures
+             * @default []
+             */
+            signatures: components["schemas"]["ReleaseSignature"][];
+        };
+        /**
+         * ReleaseList
+         * @description A page of releases.
+         */
+        ReleaseList: {
+            /** Items */
+            items: components["schemas"]["ReleaseView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * ReleaseProblem
+         * @description Why a release would be refused.
+         */
+        ReleaseProblem: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+        };
+        /**
+         * ReleaseSignature
+         * @description One signature of a DSSE envelope.
+         */
+        ReleaseSignature: {
+            /**
+             * Sig
+             * @description Base64 of an Ed25519 signature.
+             */
+            sig: string;
+            /**
+             * Keyid
+             * @description The start of the SHA-256 of the public key, 32 hexadecimal digits.
+             */
+            keyid: string;
+        };
+        /**
+         * ReleaseView
+         * @description A release. The server cannot vouch for its signatures: each device checks them against its own policy.
+         */
+        ReleaseView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Number */
+            number: number;
+            kind: components["schemas"]["Kind"];
+            /** Platforms */
+            platforms: string[];
+            /** Description */
+            description: string;
+            /**
+             * Sha256
+             * @description Of the payload.
+             */
+            sha256: string;
+            /** Size */
+            size: number;
+            /**
+             * Artifacts Bytes
+             * @description Of all its artifacts together.
+             */
+            artifacts_bytes: number;
+            /** Signers */
+            signers: components["schemas"]["Signer"][];
+            previous: components["schemas"]["PreviousView"] | null;
+            /** Created By */
+            created_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Deployments
+             * @description How many deployments of yours bring it to devices, or did.
+             */
+            deployments: number;
         };
         /**
          * Retry
@@ -2160,11 +3716,42 @@ export interface components {
             states: components["schemas"]["TaskState"][];
         };
         /**
+         * RetryTargets
+         * @description Which devices to try again.
+         */
+        RetryTargets: {
+            /**
+             * States
+             * @default [
+             *       "failed",
+             *       "rolled_back"
+             *     ]
+             */
+            states: ("failed" | "rolled_back" | "skipped")[];
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
          * Role
          * @description What a user is.
          * @enum {string}
          */
         Role: "viewer" | "operator" | "admin";
+        /**
+         * RunAction
+         * @description Start a run. Its selector is evaluated each time.
+         */
+        RunAction: {
+            /**
+             * Kind
+             * @constant
+             */
+            kind: "run";
+            request: components["schemas"]["RunRequest"];
+        };
         /**
          * RunDetail
          * @description A run and what was asked for. The values of the environment are not shown.
@@ -2444,7 +4031,7 @@ export interface components {
         SavedCommandInput: {
             /** Name */
             name: string;
-            request: components["schemas"]["Action"];
+            request: components["schemas"]["Action-Input"];
         };
         /**
          * SavedCommandList
@@ -2470,12 +4057,127 @@ export interface components {
             kind: string;
             /** Title */
             title: string;
-            request: components["schemas"]["Action"];
+            request: components["schemas"]["app__tasks__schemas__Action"];
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+        };
+        /**
+         * ScheduleInput
+         * @description A schedule, whole.
+         */
+        ScheduleInput: {
+            /**
+             * At
+             * @description Its only time.
+             */
+            at?: string | null;
+            /**
+             * Cron
+             * @description Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`, `@monthly`.
+             */
+            cron?: string | null;
+            /**
+             * Timezone
+             * @description The IANA name of the time zone in which `cron` and `windows` are read.
+             * @default UTC
+             */
+            timezone: string;
+            /**
+             * Windows
+             * @description A time of `cron` outside all of these is passed over.
+             * @default []
+             */
+            windows: components["schemas"]["app__schedules__schemas__WindowInput"][];
+            /** Name */
+            name: string;
+            action: components["schemas"]["RunAction"];
+            /**
+             * @description `once`: when a server is back within `grace_s`, the last of the missed times is made up for; `skip`: none is.
+             * @default once
+             */
+            missed: components["schemas"]["Missed"];
+            /**
+             * Grace S
+             * @default 3600
+             */
+            grace_s: number;
+            /**
+             * @description `skip`: nothing is started while what was started before is not over; `start`: it is started beside it.
+             * @default skip
+             */
+            overlap: components["schemas"]["Overlap"];
+        };
+        /**
+         * SchedulePage
+         * @description Schedules by name; the last page's cursor is null.
+         */
+        SchedulePage: {
+            /** Items */
+            items: components["schemas"]["ScheduleView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * ScheduleState
+         * @description Whether a schedule has a next time.
+         * @enum {string}
+         */
+        ScheduleState: "active" | "paused" | "done";
+        /**
+         * ScheduleView
+         * @description A schedule as whoever asks sees it.
+         */
+        ScheduleView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Owner */
+            owner: string;
+            /**
+             * Own
+             * @description Whether it belongs to whoever asks. Values of the environment are shown to its owner alone.
+             */
+            own: boolean;
+            action: components["schemas"]["RunAction"];
+            /**
+             * What
+             * @description What it does, in a line.
+             */
+            what: string;
+            /** At */
+            at: string | null;
+            /** Cron */
+            cron: string | null;
+            /** Words */
+            words: string;
+            /** Timezone */
+            timezone: string;
+            /** Windows */
+            windows: components["schemas"]["WindowInput-Output"][];
+            missed: components["schemas"]["Missed"];
+            /** Grace S */
+            grace_s: number;
+            overlap: components["schemas"]["Overlap"];
+            state: components["schemas"]["ScheduleState"];
+            /** Next Due At */
+            next_due_at: string | null;
+            last: components["schemas"]["FiringView"] | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Rev */
+            rev: number;
         };
         /**
          * SecondFactor
@@ -2587,6 +4289,14 @@ export interface components {
             items: components["schemas"]["SharedGroup"][];
         };
         /**
+         * SignaturesInput
+         * @description Signatures to add.
+         */
+        SignaturesInput: {
+            /** Signatures */
+            signatures: components["schemas"]["ReleaseSignature"][];
+        };
+        /**
          * SignedEnvelope
          * @description A DSSE envelope around a `SignedRun` (docs/protocol.md), as `deployx run --sign` makes it.
          */
@@ -2601,6 +4311,70 @@ export interface components {
             /** Signatures */
             signatures: components["schemas"]["EnvelopeSignature"][];
         };
+        /**
+         * Signer
+         * @description Whose signature a release has.
+         */
+        Signer: {
+            /** Key Id */
+            key_id: string;
+            /**
+             * Name
+             * @description As the policies of your devices call the key; empty where none names it.
+             */
+            name: string;
+            /**
+             * Good
+             * @description Whether it is over this release; null for a key that the server does not know. A device looks for itself.
+             */
+            good: boolean | null;
+        };
+        /**
+         * SoftwareItem
+         * @description One version of a package, and on how many of your devices it is.
+         */
+        SoftwareItem: {
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Arch */
+            arch: string;
+            source: components["schemas"]["Source"];
+            /** Devices */
+            devices: number;
+        };
+        /**
+         * SoftwarePage
+         * @description Packages by name; the last page's cursor is null.
+         */
+        SoftwarePage: {
+            /** Items */
+            items: components["schemas"]["SoftwareItem"][];
+            /**
+             * Devices
+             * @description How many of your devices have any that match, on this page or another.
+             */
+            devices: number;
+            /**
+             * Reporting
+             * @description How many of your devices have reported their software at all. Of the others nothing is known.
+             */
+            reporting: number;
+            /**
+             * Total
+             * @description How many devices you see.
+             */
+            total: number;
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * Source
+         * @description Whose database says that something is installed, and so by whose rules its versions are compared.
+         * @enum {string}
+         */
+        Source: "dpkg" | "rpm" | "apk" | "pkgutil" | "homebrew" | "windows";
         /**
          * StatusCause
          * @description Why a status changed; ``CAUSE_TEXT`` is how people read it.
@@ -2637,6 +4411,108 @@ export interface components {
             at: string;
         };
         /**
+         * StrategyInput
+         * @description How to go from device to device.
+         */
+        StrategyInput: {
+            /**
+             * Waves
+             * @description How many devices have had their turn after each wave, as counts or percentages: `["1", "10%", "100%"]`. The last
+             *     one has to be `100%`.
+             * @default [
+             *       "100%"
+             *     ]
+             */
+            waves: string[];
+            /**
+             * Max Parallel
+             * @description How many devices are in flight at once; null: as many as the wave has.
+             */
+            max_parallel?: number | null;
+            /**
+             * Failure Threshold
+             * @description How many may fail before it stops: a count of all devices (`2`), or a percentage of each wave (`5%`).
+             * @default 0
+             */
+            failure_threshold: string;
+            /**
+             * Soak S
+             * @description How long a wave's gate has to be met before the next wave opens.
+             * @default 0
+             */
+            soak_s: number;
+            /**
+             * Healthy Percent
+             * @description How many devices of a wave have to have the release before the next wave opens. null: all are over.
+             */
+            healthy_percent?: number | null;
+            window?: components["schemas"]["app__deployments__schemas__WindowInput"] | null;
+            /** @default name */
+            order: components["schemas"]["Order"];
+            /**
+             * Order Seed
+             * @default 0
+             */
+            order_seed: number;
+            /**
+             * Order Tag
+             * @description The tag for `order: tag`.
+             * @default
+             */
+            order_tag: string;
+            /**
+             * Deadline S
+             * @description After so long nothing is started any more, and what was not started is left out.
+             */
+            deadline_s?: number | null;
+            /** @default wait */
+            offline: components["schemas"]["Offline"];
+            /**
+             * Offline After S
+             * @description For `skip` and `fail`: how long a device may be away when it is its turn.
+             * @default 3600
+             */
+            offline_after_s: number;
+            /** @default pause */
+            on_failure: components["schemas"]["OnFailure"];
+            /**
+             * Attempts
+             * @description How many tasks a device gets while nobody can say what became of the one before.
+             * @default 3
+             */
+            attempts: number;
+        };
+        /**
+         * StrategyView
+         * @description How a deployment goes from device to device.
+         */
+        StrategyView: {
+            /** Waves */
+            waves: string[];
+            /** Max Parallel */
+            max_parallel: number | null;
+            /** Failure Threshold */
+            failure_threshold: string;
+            /** Soak S */
+            soak_s: number;
+            /** Healthy Percent */
+            healthy_percent: number | null;
+            window: components["schemas"]["WindowView"] | null;
+            order: components["schemas"]["Order"];
+            /** Order Seed */
+            order_seed: number;
+            /** Order Tag */
+            order_tag: string;
+            /** Deadline S */
+            deadline_s: number | null;
+            offline: components["schemas"]["Offline"];
+            /** Offline After S */
+            offline_after_s: number;
+            on_failure: components["schemas"]["OnFailure"];
+            /** Attempts */
+            attempts: number;
+        };
+        /**
          * TargetDevice
          * @description A device that a run reaches.
          */
@@ -2654,6 +4530,12 @@ export interface components {
              */
             key_id: string;
         };
+        /**
+         * TargetState
+         * @description The column ``deployment_targets.state``.
+         * @enum {string}
+         */
+        TargetState: "pending" | "downloading" | "installing" | "verifying" | "succeeded" | "failed" | "rolling_back" | "rolled_back" | "skipped";
         /**
          * Targets
          * @description Which devices: exactly one of `selector` and `device_ids`.
@@ -2772,7 +4654,7 @@ export interface components {
          * @description What an API token may be limited to. Each also lets it read what its user may see.
          * @enum {string}
          */
-        TokenScope: "read" | "runs" | "devices" | "admin";
+        TokenScope: "read" | "runs" | "deployments" | "devices" | "admin";
         /**
          * TokenView
          * @description An API token without its secret.
@@ -2834,6 +4716,49 @@ export interface components {
             recovery_codes_left: number;
         };
         /**
+         * UploadInput
+         * @description A file that is going to be uploaded.
+         */
+        UploadInput: {
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /** Name */
+            name: string;
+        };
+        /**
+         * UploadList
+         * @description Your uploads, the newest first.
+         */
+        UploadList: {
+            /** Items */
+            items: components["schemas"]["UploadView"][];
+        };
+        /**
+         * UploadView
+         * @description An upload. As soon as `complete`, it is over, and there is the artifact.
+         */
+        UploadView: {
+            /** Id */
+            id: string;
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /** Name */
+            name: string;
+            /** Offset */
+            offset: number;
+            /** Complete */
+            complete: boolean;
+            /** Piece Max Bytes */
+            piece_max_bytes: number;
+            /** Expires At */
+            expires_at: string | null;
+            artifact: components["schemas"]["ArtifactView"] | null;
+        };
+        /**
          * UserView
          * @description A user as others see them.
          */
@@ -2850,11 +4775,261 @@ export interface components {
             created_at: string;
         };
         /**
+         * WaveState
+         * @description What a wave is at.
+         * @enum {string}
+         */
+        WaveState: "waiting" | "open" | "soaking" | "done";
+        /**
+         * WaveView
+         * @description One wave of a deployment.
+         */
+        WaveView: {
+            /** Number */
+            number: number;
+            /** Label */
+            label: string;
+            state: components["schemas"]["WaveState"];
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            gate: components["schemas"]["GateView"];
+            /** Opened At */
+            opened_at: string | null;
+            /** Met At */
+            met_at: string | null;
+            /** Soak Until */
+            soak_until: string | null;
+            /** Promoted By */
+            promoted_by: string;
+        };
+        /**
+         * When
+         * @description When something is due: exactly one of `at` and `cron`.
+         */
+        When: {
+            /**
+             * At
+             * @description Its only time.
+             */
+            at?: string | null;
+            /**
+             * Cron
+             * @description Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`, `@monthly`.
+             */
+            cron?: string | null;
+            /**
+             * Timezone
+             * @description The IANA name of the time zone in which `cron` and `windows` are read.
+             * @default UTC
+             */
+            timezone: string;
+            /**
+             * Windows
+             * @description A time of `cron` outside all of these is passed over.
+             * @default []
+             */
+            windows: components["schemas"]["app__schedules__schemas__WindowInput"][];
+        };
+        /**
          * Window
          * @description How far back to look.
          * @enum {string}
          */
         Window: "24h" | "7d" | "30d";
+        /**
+         * WindowInput
+         * @description Hours of some days of the week. A window that ends before it begins lasts past midnight.
+         */
+        "WindowInput-Output": {
+            /**
+             * Days
+             * @description Those on which it begins.
+             * @default [
+             *       "mon",
+             *       "tue",
+             *       "wed",
+             *       "thu",
+             *       "fri",
+             *       "sat",
+             *       "sun"
+             *     ]
+             */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            /**
+             * Start
+             * @description Such as `22:00`.
+             */
+            start: string;
+            /**
+             * End
+             * @description Such as `06:00`; `24:00` is the end of the day.
+             */
+            end: string;
+        };
+        /**
+         * WindowView
+         * @description When a deployment may start something.
+         */
+        WindowView: {
+            /** Days */
+            days: string[];
+            /** Begin */
+            begin: string;
+            /** End */
+            end: string;
+            /** Zone */
+            zone: string;
+        };
+        /**
+         * WindowInput
+         * @description When something may start. One that ends before it begins lasts into the next day, and counts to its first.
+         */
+        app__deployments__schemas__WindowInput: {
+            /**
+             * Days
+             * @default [
+             *       "mon",
+             *       "tue",
+             *       "wed",
+             *       "thu",
+             *       "fri",
+             *       "sat",
+             *       "sun"
+             *     ]
+             */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            /**
+             * Begin
+             * @description `HH:MM`
+             */
+            begin: string;
+            /**
+             * End
+             * @description `HH:MM`, up to `24:00`.
+             */
+            end: string;
+            /**
+             * Zone
+             * @description An IANA time zone, such as `Europe/Berlin`.
+             * @default UTC
+             */
+            zone: string;
+        };
+        /**
+         * WindowInput
+         * @description Hours of some days of the week. A window that ends before it begins lasts past midnight.
+         */
+        app__schedules__schemas__WindowInput: {
+            /**
+             * Days
+             * @description Those on which it begins.
+             * @default [
+             *       "mon",
+             *       "tue",
+             *       "wed",
+             *       "thu",
+             *       "fri",
+             *       "sat",
+             *       "sun"
+             *     ]
+             */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            /**
+             * Start
+             * @description Such as `22:00`.
+             */
+            start: string;
+            /**
+             * End
+             * @description Such as `06:00`; `24:00` is the end of the day.
+             */
+            end: string;
+        };
+        /**
+         * Action
+         * @description What to run: exactly one of `command`, `shell` and `script`, and how.
+         */
+        app__tasks__schemas__Action: {
+            /**
+             * Command
+             * @description Program and arguments, run without a shell.
+             */
+            command?: string[] | null;
+            /**
+             * Shell
+             * @description A line for the machine's shell.
+             */
+            shell?: string | null;
+            /**
+             * Script
+             * @description The text of a script.
+             */
+            script?: string | null;
+            /**
+             * Interpreter
+             * @description Of the script: the program and its arguments; without one, what its `#!` line says.
+             * @default []
+             */
+            interpreter: string[];
+            /**
+             * Args
+             * @description Of the script.
+             * @default []
+             */
+            args: string[];
+            /**
+             * User
+             * @description A user of the machine; empty is the agent's own.
+             * @default
+             */
+            user: string;
+            /**
+             * Cwd
+             * @description An absolute path; empty is the agent's choice.
+             * @default
+             */
+            cwd: string;
+            /**
+             * Env
+             * @description Added to the agent's clean environment.
+             * @default {}
+             */
+            env: {
+                [key: string]: string;
+            };
+            /**
+             * Timeout S
+             * @description Each task is ended after so long.
+             * @default 3600
+             */
+            timeout_s: number;
+            /**
+             * Expires S
+             * @description A task that was not started by then never will be.
+             * @default 86400
+             */
+            expires_s: number;
+            /**
+             * Max Parallel
+             * @description How many tasks of the run may be in flight at once; null: as many as there are.
+             */
+            max_parallel?: number | null;
+            /**
+             * Output Quota Bytes
+             * @description How much output is kept of each task; null: the server's setting.
+             */
+            output_quota_bytes?: number | null;
+        };
+        /**
+         * Action
+         * @description What a task does with a release.
+         * @enum {string}
+         */
+        deployx_protocol__releases__Action: "install" | "revert" | "remove";
         /**
          * FieldError
          * @description What is wrong with one field.
@@ -6061,6 +8236,1979 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_deployments_api_v1_deployments_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                state?: components["schemas"]["DeploymentState"][] | null;
+                /** @description The name of the release */
+                name?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_deployment_api_v1_deployments_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same request gives the same deployment; with another request it is refused. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeploymentRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentCreated"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_deployment_api_v1_deployments__deployment_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_targets_api_v1_deployments__deployment_id__targets_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                state?: components["schemas"]["TargetState"][] | null;
+                wave?: number | null;
+                /** @description Only those that somebody has to look at */
+                attention?: boolean | null;
+                /** @description Part of the device's name */
+                q?: string | null;
+            };
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTargetViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_decisions_api_v1_deployments__deployment_id__log_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_deployment_api_v1_deployments_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeploymentRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentPreview"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_deployment_api_v1_deployments__deployment_id__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_deployment_api_v1_deployments__deployment_id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abort_deployment_api_v1_deployments__deployment_id__abort_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    roll_back_deployment_api_v1_deployments__deployment_id__rollback_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Reason"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    promote_deployment_api_v1_deployments__deployment_id__promote_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_deployment_api_v1_deployments__deployment_id__retry_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RetryTargets"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_deployment_api_v1_deployments__deployment_id__approve_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_deployment_api_v1_deployments__deployment_id__reject_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deployment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_device_deployments_api_v1_devices__device_id__deployments_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                device_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceDeploymentViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_releases_api_v1_releases_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                version?: string | null;
+                /** @description Part of the name */
+                q?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_release_api_v1_releases_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseInput"];
+            };
+        };
+        responses: {
+            /** @description It is there already; new signatures were added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseDetail"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_release_api_v1_releases_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseCheck"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_release_api_v1_releases__release_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_release_api_v1_releases__release_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_release_api_v1_releases__release_id__signatures_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignaturesInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseDetail"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_schedules_api_v1_schedules_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulePage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_schedule_api_v1_schedules_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_schedule_api_v1_schedules_preview_post: {
+        parameters: {
+            query?: {
+                count?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["When"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NextTimes"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_calendar_api_v1_schedules_calendar_get: {
+        parameters: {
+            query: {
+                start: string;
+                end: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_schedule_api_v1_schedules__schedule_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_schedule_api_v1_schedules__schedule_id__put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "if-match"?: string | null;
+            };
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_schedule_api_v1_schedules__schedule_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_schedule_api_v1_schedules__schedule_id__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_schedule_api_v1_schedules__schedule_id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_schedule_api_v1_schedules__schedule_id__start_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key starts it once. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FiringView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    next_times_api_v1_schedules__schedule_id__next_get: {
+        parameters: {
+            query?: {
+                count?: number;
+            };
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NextTimes"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_firings_api_v1_schedules__schedule_id__firings_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FiringPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_software_api_v1_software_get: {
+        parameters: {
+            query?: {
+                q?: string;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SoftwarePage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_devices_with_software_api_v1_software_devices_get: {
+        parameters: {
+            query: {
+                q: string;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceWithSoftwarePage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_device_software_api_v1_devices__device_id__software_get: {
+        parameters: {
+            query?: {
+                q?: string;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                device_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceSoftwarePage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_artifacts_api_v1_artifacts_get: {
+        parameters: {
+            query?: {
+                unused?: boolean;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_uploads_api_v1_artifacts_uploads_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadList"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_upload_api_v1_artifacts_uploads_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadInput"];
+            };
+        };
+        responses: {
+            /** @description It need not be begun */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_upload_api_v1_artifacts_uploads__upload_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_upload_api_v1_artifacts_uploads__upload_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_piece_api_v1_artifacts_uploads__upload_id__patch: {
+        parameters: {
+            query?: never;
+            header: {
+                "Upload-Offset": number;
+            };
+            path: {
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_artifact_api_v1_artifacts__sha256__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactView"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_artifact_api_v1_artifacts__sha256__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_artifact_content_api_v1_artifacts__sha256__content_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Partial Content */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description They are in the object store */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    head_artifact_content_api_v1_artifacts__sha256__content_head: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -10,6 +10,7 @@
  * @typedef {import("./rows").LiveState} LiveState
  * @typedef {import("./rows").Schemas} Schemas
  */
+import { putDeployments, putTargets } from "./deployments";
 import { applyChanges, countAll, same } from "./rows";
 import { putRuns, putTasks } from "./runs";
 
@@ -17,12 +18,16 @@ import { putRuns, putTasks } from "./runs";
 export const WATCH = "watch";
 export const WATCH_RUN = "watch_run";
 export const UNWATCH_RUN = "unwatch_run";
+export const WATCH_DEPLOYMENT = "watch_deployment";
+export const UNWATCH_DEPLOYMENT = "unwatch_deployment";
 
 /** What an answer of the REST API is told to the store as. */
 export const DEVICES_CHANGED = "devices_changed";
 export const CLAIMS_CHANGED = "claims_changed";
 export const RUNS_CHANGED = "runs_changed";
 export const TASKS_CHANGED = "tasks_changed";
+export const DEPLOYMENTS_CHANGED = "deployments_changed";
+export const DEPLOYMENT_TARGETS_CHANGED = "deployment_targets_changed";
 
 /** Asks for a snapshot: changes that arrive while one is on its way must outlive it. @param {Draft} draft @param {string} name @param {any} payload */
 function keep(draft, name, payload) {
@@ -86,6 +91,14 @@ export const EVENTS = {
 
   [TASKS_CHANGED](draft, payload) {
     putTasks(draft, payload.run_id, payload.tasks);
+  },
+
+  [DEPLOYMENTS_CHANGED](draft, payload) {
+    putDeployments(draft, payload.deployments);
+  },
+
+  [DEPLOYMENT_TARGETS_CHANGED](draft, payload) {
+    putTargets(draft, payload.deployment_id, payload.targets);
   },
 
   session_ended(draft, payload) {

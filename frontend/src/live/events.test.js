@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { SOURCE, at, device, golden } from "../test-support";
-import { EVENTS, UNWATCH_RUN, WATCH, WATCH_RUN, reduce } from "./events";
+import { EVENTS, UNWATCH_DEPLOYMENT, UNWATCH_RUN, WATCH, WATCH_DEPLOYMENT, WATCH_RUN, reduce } from "./events";
 import { countAll, emptyState } from "./rows";
 
 /** @typedef {import("./rows").LiveState} LiveState */
@@ -29,7 +29,8 @@ const after = (state, ...events) => reduce(state, events).state;
 describe("the names", () => {
   it("are those of the wire, in both directions", () => {
     expect(Object.keys(EVENTS).sort()).toEqual(EVENT_NAMES.server_to_dashboard);
-    expect([UNWATCH_RUN, WATCH, WATCH_RUN].sort()).toEqual(EVENT_NAMES.dashboard_to_server);
+    const sent = [UNWATCH_DEPLOYMENT, UNWATCH_RUN, WATCH, WATCH_DEPLOYMENT, WATCH_RUN];
+    expect(sent.sort()).toEqual(EVENT_NAMES.dashboard_to_server);
   });
 
   it("stand in no other file", () => {

@@ -10,7 +10,7 @@
  */
 import { io } from "socket.io-client";
 import { createAtom } from "../lib/atom";
-import { EVENTS, UNWATCH_RUN, WATCH, WATCH_RUN } from "./events";
+import { EVENTS, UNWATCH_DEPLOYMENT, UNWATCH_RUN, WATCH, WATCH_DEPLOYMENT, WATCH_RUN } from "./events";
 import { advance, retryDelayMs } from "./linkStates";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -18,6 +18,16 @@ const SYNC_TIMEOUT_MS = 30_000;
 
 /** @type {Link} */
 const IDLE = { state: "idle", attempt: 0, retryAt: null, staleSince: null, reason: "" };
+
+/** What is told piece by piece only to whoever asks for it. */
+const FOLLOWED = {
+  run: { watch: WATCH_RUN, unwatch: UNWATCH_RUN, named: (/** @type {string} */ id) => ({ run_id: id }) },
+  deployment: {
+    watch: WATCH_DEPLOYMENT,
+    unwatch: UNWATCH_DEPLOYMENT,
+    named: (/** @type {string} */ id) => ({ deployment_id: id }),
+  },
+};
 
 const openSocket = () =>
   io({
@@ -40,7 +50,7 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
   let socket = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  /** Who watches which run: id of the run → what each wants to hear. @type {Map<string, Set<() => void>>} */
+  /** Who watches what: its id → what each wants to hear. @type {Map<string, { kind: keyof typeof FOLLOWED, begun: Set<() => void> }>} */
   const watched = new Map();
 
   /** @param {import("./linkStates").LinkEvent} event @param {Partial<Link>} [more] @returns {boolean} whether it meant something */
@@ -80,9 +90,34 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
     if (!document.hidden) retry();
   }
 
-  /** From the answer on nothing of the run is missed; a connection that ends first begins anew. @param {string} runId */
-  function watch(runId) {
-    socket?.emit(WATCH_RUN, { run_id: runId }, () => watched.get(runId)?.forEach((begun) => begun()));
+  /** From the answer on nothing of it is missed; a connection that ends first begins anew. @param {keyof typeof FOLLOWED} kind @param {string} id */
+  function watch(kind, id) {
+    const { watch, named } = FOLLOWED[kind];
+    socket?.emit(watch, named(id), () => watched.get(id)?.begun.forEach((begun) => begun()));
+  }
+
+  /**
+   * Hears of every part of a run or deployment until the returned function is called, over as many connections as it
+   * takes.
+   *
+   * @param {keyof typeof FOLLOWED} kind
+   * @param {string} id
+   * @param {() => void} begun called each time the server tells from now on: what was read before may be old
+   * @param {(id: string) => void} forget
+   */
+  function follow(kind, id, begun, forget) {
+    const others = watched.get(id);
+    watched.set(id, { kind, begun: new Set(others?.begun).add(begun) });
+    if (!others && socket?.connected) watch(kind, id);
+    return () => {
+      const left = new Set(watched.get(id)?.begun);
+      left.delete(begun);
+      if (left.size > 0) return void watched.set(id, { kind, begun: left });
+      watched.delete(id);
+      const { unwatch, named } = FOLLOWED[kind];
+      if (socket?.connected) socket.emit(unwatch, named(id));
+      forget(id);
+    };
   }
 
   /** @param {import("socket.io-client").Socket} opened */
@@ -92,7 +127,7 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
       if (!happen("connected")) return;
       timer = setTimeout(() => lose("The list of devices did not arrive in time."), SYNC_TIMEOUT_MS);
       opened.emit(WATCH, {});
-      for (const runId of watched.keys()) watch(runId);
+      for (const [id, { kind }] of watched) watch(kind, id);
     });
     opened.on("connect_error", (error) => lose(refusals[error.message] ?? "The server cannot be reached."));
     opened.on("disconnect", () => {
@@ -110,27 +145,12 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
     get: atom.get,
     subscribe: atom.subscribe,
     set: atom.set,
-    /**
-     * Hears of every task of a run until the returned function is called, over as many connections as it takes.
-     *
-     * @param {string} runId
-     * @param {() => void} begun called each time the server tells from now on: what was read before may be old
-     */
-    watchRun(runId, begun) {
-      const others = watched.get(runId);
-      watched.set(runId, new Set(others).add(begun));
-      if (!others && socket?.connected) watch(runId);
-      return () => {
-        const left = new Set(watched.get(runId));
-        left.delete(begun);
-        if (left.size > 0) return void watched.set(runId, left);
-        watched.delete(runId);
-        if (socket?.connected) socket.emit(UNWATCH_RUN, { run_id: runId });
-        store.forgetTasks(runId);
-      };
-    },
-    /** @param {string} runId whether this page hears of its tasks */
-    watches: (runId) => watched.has(runId),
+    /** @param {string} id @param {() => void} begun */
+    watchRun: (id, begun) => follow("run", id, begun, store.forgetTasks),
+    /** @param {string} id @param {() => void} begun */
+    watchDeployment: (id, begun) => follow("deployment", id, begun, store.forgetTargets),
+    /** @param {string} id whether this page hears of every part of this run or deployment */
+    watches: (id) => watched.has(id),
     /** Attempt at once. */
     retry,
     start() {

@@ -1,7 +1,7 @@
 /** The link with a socket whose other end is the test: when it is live, lost, tried again, and what it says meanwhile. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { at, device, golden } from "../test-support";
-import { EVENTS, UNWATCH_RUN, WATCH, WATCH_RUN } from "./events";
+import { EVENTS, UNWATCH_DEPLOYMENT, UNWATCH_RUN, WATCH, WATCH_DEPLOYMENT, WATCH_RUN } from "./events";
 import { createLink } from "./link";
 import { createStore } from "./store";
 
@@ -267,14 +267,30 @@ describe("a link that is stopped", () => {
   );
 });
 
-describe("a run that is watched", () => {
-  it("is asked for at once, over each connection again, and no longer when nobody looks", () => {
+describe("what is watched", () => {
+  it.each([
+    {
+      kind: /** @type {const} */ ("watchRun"),
+      names: [WATCH_RUN, UNWATCH_RUN],
+      asked: { run_id: "id-1" },
+      event: "tasks_changed",
+      kept: /** @type {const} */ ("tasks"),
+    },
+    {
+      kind: /** @type {const} */ ("watchDeployment"),
+      names: [WATCH_DEPLOYMENT, UNWATCH_DEPLOYMENT],
+      asked: { deployment_id: "id-1" },
+      event: "deployment_targets_changed",
+      kept: /** @type {const} */ ("targets"),
+    },
+  ])("by $kind is asked for over each connection again, until nobody looks", ({ kind, names, asked, event, kept }) => {
     const { socket, link, goLive, store } = page();
+    const [watch, unwatch] = names;
     goLive();
     socket.connected = true;
     const begun = vi.fn();
-    const stop = link.watchRun("run-1", begun);
-    expect(socket.emit.mock.calls.at(-1)?.slice(0, 2)).toEqual([WATCH_RUN, { run_id: "run-1" }]);
+    const stop = link[kind]("id-1", begun);
+    expect(socket.emit.mock.calls.at(-1)?.slice(0, 2)).toEqual([watch, asked]);
     expect(begun).not.toHaveBeenCalled();
     socket.emit.mock.calls.at(-1)?.[2]({ ok: true, data: null });
     expect(begun).toHaveBeenCalledTimes(1);
@@ -284,16 +300,16 @@ describe("a run that is watched", () => {
     vi.advanceTimersByTime(1000);
     socket.connected = true;
     socket.says("connect");
-    expect(socket.emit.mock.calls.slice(-2).map(([name]) => name)).toEqual([WATCH, WATCH_RUN]);
+    expect(socket.emit.mock.calls.slice(-2).map(([name]) => name)).toEqual([WATCH, watch]);
     socket.emit.mock.calls.at(-1)?.[2]({ ok: true, data: null });
     expect(begun).toHaveBeenCalledTimes(2);
 
-    socket.says("tasks_changed", { ...golden("tasks_changed"), run_id: "run-1" });
+    socket.says(event, { ...golden(event), ...asked });
     vi.advanceTimersByTime(16);
-    expect(store.get().tasks.size).toBe(1);
+    expect(store.get()[kept].size).toBe(1);
     stop();
-    expect(socket.emit.mock.calls.at(-1)).toEqual([UNWATCH_RUN, { run_id: "run-1" }]);
-    expect(store.get().tasks.size).toBe(0);
+    expect(socket.emit.mock.calls.at(-1)).toEqual([unwatch, asked]);
+    expect(store.get()[kept].size).toBe(0);
   });
 
   it("is asked for once, however many look, and given up with the last of them", () => {

@@ -1,18 +1,19 @@
 /**
  * What this user changed and the server has not confirmed yet. Kept beside the store, never in it: a refusal only has to
  * forget it.
- *
- * @typedef {Partial<import("./rows").Device>} Patch
  */
 import { createAtom } from "../lib/atom";
 
-/** @type {ReadonlyMap<number, Patch>} */
-const NONE = new Map();
-
+/**
+ * @template [Id=number]
+ * @template [Patch=Partial<import("./rows").Device>]
+ */
 export function createOptimistic() {
+  /** @type {ReadonlyMap<Id, Patch>} */
+  const NONE = new Map();
   const atom = createAtom(NONE);
 
-  /** @param {number} id @param {Patch | null} patch */
+  /** @param {Id} id @param {Patch | null} patch */
   function change(id, patch) {
     atom.set((now) => {
       const next = new Map(now);
@@ -29,7 +30,7 @@ export function createOptimistic() {
      * Shows `patch` until `request` has answered, whatever it answers.
      *
      * @template T
-     * @param {number} id
+     * @param {Id} id
      * @param {Patch} patch
      * @param {() => Promise<T>} request
      */

@@ -5,6 +5,245 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * ApprovalView
+         * @description Whether somebody else has to say yes, and who did.
+         */
+        ApprovalView: {
+            required: boolean;
+            above: number;
+            decided: string;
+            by: string;
+            at: string | null;
+            note: string;
+        };
+        /**
+         * DecisionView
+         * @description An entry of a deployment's log: what was decided, by whom and why.
+         */
+        DecisionView: {
+            id: number;
+            at: string;
+            actor: string;
+            kind: string;
+            text: string;
+            wave: number | null;
+        };
+        /**
+         * DeploymentTargetView
+         * @description A device of a deployment.
+         */
+        DeploymentTargetView: {
+            id: string;
+            deployment_id: string;
+            device_id: number | null;
+            device_name: string;
+            wave: number;
+            position: number;
+            state: components["schemas"]["TargetState"];
+            reason: string;
+            next_event: string;
+            code: string;
+            action: components["schemas"]["Action"];
+            task_id: string | null;
+            attempt: number;
+            phase: components["schemas"]["Phase"] | null;
+            percent: number | null;
+            outcome: components["schemas"]["Outcome"];
+            attention: boolean;
+            started_at: string | null;
+            finished_at: string | null;
+            updated_at: string;
+            rev: number;
+        };
+        /**
+         * TargetState
+         * @description The column ``deployment_targets.state``.
+         * @enum {unknown}
+         */
+        TargetState: "downloading" | "failed" | "installing" | "pending" | "rolled_back" | "rolling_back" | "skipped" | "succeeded" | "verifying";
+        /**
+         * Action
+         * @description What a task does with a release.
+         * @enum {unknown}
+         */
+        Action: "install" | "remove" | "revert";
+        /**
+         * Phase
+         * @description What a running task of a release is at.
+         * @enum {unknown}
+         */
+        Phase: "checking" | "confirming" | "detecting" | "fetching" | "installing" | "rebooting" | "reverting";
+        /**
+         * Outcome
+         * @description What became of a release on a device, once its task has ended.
+         * @enum {unknown}
+         */
+        Outcome: "" | "already" | "installed" | "removed" | "revert_failed" | "reverted" | "untouched";
+        /**
+         * DeploymentTargetsChanged
+         * @description `deployment_targets_changed`: targets of a deployment that this dashboard watches.
+         */
+        DeploymentTargetsChanged: {
+            deployment_id: string;
+            targets: components["schemas"]["DeploymentTargetView"][];
+        };
+        /**
+         * DeploymentView
+         * @description A deployment: a release, the devices that get it, and how far it is.
+         */
+        DeploymentView: {
+            id: string;
+            title: string;
+            release_name: string;
+            release_version: string;
+            release_number: number;
+            release_sha256: string;
+            state: components["schemas"]["DeploymentState"];
+            reason: string;
+            next_event: string;
+            selector: string | null;
+            following: boolean;
+            strategy: components["schemas"]["StrategyView"];
+            plan_hash: string;
+            approval: components["schemas"]["ApprovalView"];
+            user_id: number | null;
+            created_by: string;
+            created_at: string;
+            started_at: string | null;
+            finished_at: string | null;
+            deadline_at: string | null;
+            total: number;
+            counts: {
+                [key: string]: number;
+            };
+            attention: number;
+            wave: number;
+            waves: components["schemas"]["WaveView"][];
+            pace_per_hour: number | null;
+            estimate_at: string | null;
+            actions: string[];
+            run_id: string | null;
+            revert_run_id: string | null;
+            rev: number;
+        };
+        /**
+         * DeploymentState
+         * @description The column ``deployments.state``.
+         * @enum {unknown}
+         */
+        DeploymentState: "aborted" | "aborting" | "awaiting_approval" | "failed" | "paused" | "rejected" | "rolled_back" | "rolling_back" | "running" | "succeeded";
+        /**
+         * StrategyView
+         * @description How a deployment goes from device to device.
+         */
+        StrategyView: {
+            waves: string[];
+            max_parallel: number | null;
+            failure_threshold: string;
+            soak_s: number;
+            healthy_percent: number | null;
+            window: components["schemas"]["WindowView"] | null;
+            order: components["schemas"]["Order"];
+            order_seed: number;
+            order_tag: string;
+            deadline_s: number | null;
+            offline: components["schemas"]["Offline"];
+            offline_after_s: number;
+            on_failure: components["schemas"]["OnFailure"];
+            attempts: number;
+        };
+        /**
+         * WindowView
+         * @description When a deployment may start something.
+         */
+        WindowView: {
+            days: string[];
+            begin: string;
+            end: string;
+            zone: string;
+        };
+        /**
+         * Order
+         * @description Which devices come first.
+         * @enum {unknown}
+         */
+        Order: "name" | "random" | "tag";
+        /**
+         * Offline
+         * @description What becomes of a target whose device is away when it is its turn.
+         * @enum {unknown}
+         */
+        Offline: "fail" | "skip" | "wait";
+        /**
+         * OnFailure
+         * @description What a deployment does when more failed than its threshold allows.
+         * @enum {unknown}
+         */
+        OnFailure: "pause" | "roll_back";
+        /**
+         * WaveView
+         * @description One wave of a deployment.
+         */
+        WaveView: {
+            number: number;
+            label: string;
+            state: components["schemas"]["WaveState"];
+            total: number;
+            counts: {
+                [key: string]: number;
+            };
+            gate: components["schemas"]["GateView"];
+            opened_at: string | null;
+            met_at: string | null;
+            soak_until: string | null;
+            promoted_by: string;
+        };
+        /**
+         * WaveState
+         * @description What a wave is at.
+         * @enum {unknown}
+         */
+        WaveState: "done" | "open" | "soaking" | "waiting";
+        /**
+         * GateView
+         * @description What has to be true before the next wave opens.
+         */
+        GateView: {
+            met: boolean;
+            condition: string;
+            current: string;
+            sentence: string;
+        };
+        /**
+         * DeploymentsChanged
+         * @description `deployments_changed`: deployments that are new or changed in one tick; the greater `rev` is true.
+         */
+        DeploymentsChanged: {
+            deployments: components["schemas"]["DeploymentView"][];
+        };
+        /**
+         * DeviceDeploymentView
+         * @description What a deployment did on one device, for the device's history.
+         */
+        DeviceDeploymentView: {
+            deployment: string;
+            title: string;
+            release_name: string;
+            release_version: string;
+            deployment_state: components["schemas"]["DeploymentState"];
+            created_by: string;
+            created_at: string;
+            readable: boolean;
+            target: components["schemas"]["DeploymentTargetView"];
+        };
+        /**
+         * WatchDeployment
+         * @description `watch_deployment` and `unwatch_deployment`: from now on, or no longer, tell of this deployment's targets.
+         */
+        WatchDeployment: {
+            deployment_id: string;
+        };
+        /**
          * AgentLeaving
          * @description `agent_leaving`: sent before a clean stop, because a closed socket cannot say why it closed.
          */
@@ -347,12 +586,6 @@ export interface components {
             signatures: components["schemas"]["Signature"][];
         };
         /**
-         * Action
-         * @description What a task does with a release.
-         * @enum {unknown}
-         */
-        Action: "install" | "remove" | "revert";
-        /**
          * Signature
          * @description One signature over `dsse.pae`. `keyid` says which key to try; nothing else follows from it.
          */
@@ -528,18 +761,6 @@ export interface components {
             /** @default  */
             digest: string;
         };
-        /**
-         * Phase
-         * @description What a running task of a release is at.
-         * @enum {unknown}
-         */
-        Phase: "checking" | "confirming" | "detecting" | "fetching" | "installing" | "rebooting" | "reverting";
-        /**
-         * Outcome
-         * @description What became of a release on a device, once its task has ended.
-         * @enum {unknown}
-         */
-        Outcome: "" | "already" | "installed" | "removed" | "revert_failed" | "reverted" | "untouched";
         /**
          * TaskUpdates
          * @description `task_updates`: reports, oldest first.

@@ -21,6 +21,8 @@
  * @property {number} snapshots how many have arrived whole; nothing is known before the first
  * @property {Map<string, import("./runs").Run>} runs those that changed while this page was open, the newest
  * @property {Map<string, Map<string, import("./runs").Task>>} tasks id of a watched run → its tasks that changed meanwhile
+ * @property {Map<string, import("./deployments").Deployment>} deployments those that changed while this page was open
+ * @property {Map<string, Map<string, import("./deployments").Target>>} targets id of a watched deployment → its targets that changed meanwhile
  * @property {string | null} serverTime
  * @property {Schemas["SessionEnded"] | null} ended why the server is about to close the connection
  *
@@ -55,6 +57,8 @@ export const emptyState = () => ({
   snapshots: 0,
   runs: new Map(),
   tasks: new Map(),
+  deployments: new Map(),
+  targets: new Map(),
   serverTime: null,
   ended: null,
 });

@@ -83,6 +83,12 @@ export function createStore({ schedule = nextFrame } = {}) {
       if (!state.tasks.has(runId)) return;
       state = { ...state, tasks: new Map([...state.tasks].filter(([id]) => id !== runId)) };
     },
+    /** Nor at this deployment. @param {string} deploymentId */
+    forgetTargets(deploymentId) {
+      flush();
+      if (!state.targets.has(deploymentId)) return;
+      state = { ...state, targets: new Map([...state.targets].filter(([id]) => id !== deploymentId)) };
+    },
     /** @param {Listener} listener */
     subscribe(listener) {
       listeners.add(listener);

@@ -10,6 +10,7 @@ import { Policy } from "./Policy";
 import { Timeline } from "./Timeline";
 import classes from "./Device.module.css";
 
+const DeviceDeployments = lazy(() => import("../deployments/DeviceDeployments"));
 const DeviceTasks = lazy(() => import("../runs/DeviceTasks"));
 const RECENT = 5;
 
@@ -53,6 +54,7 @@ function Known({ device, onGone }) {
         <Tabs.List aria-label="Parts of this page">
           <Tabs.Tab value="overview">Overview</Tabs.Tab>
           <Tabs.Tab value="runs">Runs</Tabs.Tab>
+          <Tabs.Tab value="deployments">Deployments</Tabs.Tab>
           <Tabs.Tab value="history">History</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="overview" className={classes.tab}>
@@ -66,6 +68,11 @@ function Known({ device, onGone }) {
         <Tabs.Panel value="runs" className={classes.tab}>
           <Suspense fallback={<Skeleton height={120} />}>
             <DeviceTasks device={device} />
+          </Suspense>
+        </Tabs.Panel>
+        <Tabs.Panel value="deployments" className={classes.tab}>
+          <Suspense fallback={<Skeleton height={120} />}>
+            <DeviceDeployments device={device} />
           </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="history" className={classes.tab}>

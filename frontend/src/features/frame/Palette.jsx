@@ -23,8 +23,11 @@ function useActions() {
     () => [
       { label: "Devices", group: "Pages", icon: "devices", run: () => navigate({ to: "/" }) },
       { label: "Runs", group: "Pages", icon: "terminal", run: () => navigate({ to: "/runs" }) },
+      { label: "Deployments", group: "Pages", icon: "deploy", run: () => navigate({ to: "/deployments" }) },
+      { label: "Releases", group: "Pages", icon: "box", run: () => navigate({ to: "/releases" }) },
       { label: "Settings", group: "Pages", icon: "settings", run: () => navigate({ to: "/settings" }) },
       { label: "Run a command…", group: "Actions", icon: "play", run: () => navigate({ to: "/runs/new" }) },
+      { label: "Deploy a release…", group: "Actions", icon: "deploy", run: () => navigate({ to: "/deployments/new" }) },
       { label: "Add device", group: "Actions", icon: "plus", run: () => navigate({ to: "/add-device" }) },
       ...COUNTERS.map(({ name, facet }) => ({
         label: `Show ${STATES[name].word.toLowerCase()} devices`,

@@ -1,4 +1,5 @@
-/** The way between the pages: a rail on the left, a bar at the bottom on a phone. */
+/** The way between the pages: a rail on the left; on a phone a bar at the bottom, which has the rest behind "More". */
+import { Menu, UnstyledButton } from "@mantine/core";
 import { Link, useRouterState } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { useLive } from "../../live";
@@ -9,22 +10,32 @@ import classes from "./Rail.module.css";
 const PLACES = [
   { to: "/", label: "Devices", icon: "devices", holds: /^\/($|devices\/|add-device)/ },
   { to: "/runs", label: "Runs", icon: "terminal", holds: /^\/runs/ },
-  { to: "/audit", label: "Audit", icon: "record", holds: /^\/audit/, admin: true },
-  { to: "/settings", label: "Settings", icon: "settings", holds: /^\/settings/ },
+  { to: "/deployments", label: "Deployments", icon: "deploy", holds: /^\/deployments/ },
+  { to: "/releases", label: "Releases", icon: "box", holds: /^\/releases/ },
+  { to: "/audit", label: "Audit", icon: "record", holds: /^\/audit/, admin: true, more: true },
+  { to: "/settings", label: "Settings", icon: "settings", holds: /^\/settings/, more: true },
 ];
 
 export function Rail() {
   const path = useRouterState({ select: ({ location }) => location.pathname });
   const waiting = useLive((state) => state.counts.pending + state.claims.length + state.moreClaims);
   const isAdmin = useMe()?.role === "admin";
+  const places = PLACES.filter(({ admin }) => isAdmin || !admin);
+  const more = places.filter((place) => place.more);
   return (
     <nav className={classes.rail} aria-label="Main">
       <div className={classes.brand}>
         <img src="/favicon.svg" alt="" width="24" height="24" />
         DeployX
       </div>
-      {PLACES.filter(({ admin }) => isAdmin || !admin).map(({ to, label, icon, holds }) => (
-        <Link key={to} to={to} className={classes.place} aria-current={holds.test(path) ? "page" : undefined}>
+      {places.map(({ to, label, icon, holds, more }) => (
+        <Link
+          key={to}
+          to={to}
+          className={classes.place}
+          data-more={more || undefined}
+          aria-current={holds.test(path) ? "page" : undefined}
+        >
           <Icon name={icon} size={18} />
           {label}
           {to === "/" && waiting > 0 && (
@@ -35,6 +46,30 @@ export function Rail() {
           )}
         </Link>
       ))}
+      <Menu position="top-end" withinPortal>
+        <Menu.Target>
+          <UnstyledButton
+            className={`${classes.place} ${classes.more}`}
+            data-here={more.some(({ holds }) => holds.test(path)) || undefined}
+          >
+            <Icon name="more" size={18} />
+            More
+          </UnstyledButton>
+        </Menu.Target>
+        <Menu.Dropdown>
+          {more.map(({ to, label, icon, holds }) => (
+            <Menu.Item
+              key={to}
+              component={Link}
+              to={to}
+              leftSection={<Icon name={icon} />}
+              aria-current={holds.test(path) ? "page" : undefined}
+            >
+              {label}
+            </Menu.Item>
+          ))}
+        </Menu.Dropdown>
+      </Menu>
     </nav>
   );
 }

@@ -4,7 +4,7 @@
  * @typedef {import("../../lib/api-schema").components["schemas"]} Schemas
  * @typedef {import("../../live/runs").Run} Run
  * @typedef {import("../../live/runs").Task} Task
- * @typedef {Partial<Schemas["Action"]>} Command
+ * @typedef {Partial<Schemas["app__tasks__schemas__Action"]>} Command
  * @typedef {Command & { targets: { selector: string } | { device_ids: number[] } }} RunRequest
  * @typedef {Schemas["RunPreview"]} Preview
  * @typedef {Schemas["RunDetail"]} RunDetail

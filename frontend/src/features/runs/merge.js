@@ -63,7 +63,7 @@ export function mergeTasks(read, live, filter, more) {
  * @param {(row: T) => boolean} matches
  * @param {(row: T) => boolean} reached whether a row that was not read stands within what was
  */
-function mergeRows(read, live, matches, reached) {
+export function mergeRows(read, live, matches, reached) {
   const rows = new Map(read.map((row) => [row.id, newer(row, live?.get(row.id))]));
   for (const row of live?.values() ?? []) if (!rows.has(row.id) && reached(row)) rows.set(row.id, row);
   return [...rows.values()].filter(matches);

@@ -14,7 +14,7 @@
  * @property {string} sha256 empty until it is known
  * @property {unknown} error why it waits or failed
  *
- * @typedef {{ id: string, offset: number, complete: boolean }} Session
+ * @typedef {{ id: string, offset: number, complete: boolean, pieceMost: number }} Session
  * @typedef {object} Transport
  * @property {(file: { name: string, size: number, sha256: string }, signal: AbortSignal) => Promise<Session>} begin
  * @property {(id: string, signal: AbortSignal) => Promise<Session>} look
@@ -90,8 +90,8 @@ export function createUpload({ file, transport, hash, onDone, nowMs = Date.now }
   }
 
   /** @param {Session} from @param {AbortSignal} signal */
-  async function sendPiece({ id, offset }, signal) {
-    const piece = file.slice(offset, offset + pieceBytes);
+  async function sendPiece({ id, offset, pieceMost }, signal) {
+    const piece = file.slice(offset, offset + Math.min(pieceBytes, pieceMost));
     const begun = nowMs();
     const next = await transport.send(id, offset, piece, signal);
     const tookMs = Math.max(1, nowMs() - begun);

@@ -17,7 +17,12 @@ function serverOf(trouble = () => {}) {
   let kept = Buffer.alloc(0);
   let size = -1;
   const state = { begun: 0, pieces: 0, dropped: 0, lost: false };
-  const session = () => ({ id: `u${state.begun}`, offset: kept.length, complete: kept.length === size });
+  const session = () => ({
+    id: `u${state.begun}`,
+    offset: kept.length,
+    complete: kept.length === size,
+    pieceMost: 1 << 20,
+  });
   return {
     state,
     kept: () => kept,
