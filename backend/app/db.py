@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -27,6 +27,12 @@ from app.errors import Unavailable
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 3
 COMMAND_TIMEOUT_S = 15
+_OF_EACH_CONNECTION = {
+    # A server that is paused, or whose machine is gone, may hold rows that the others need: PostgreSQL lets go of them.
+    "idle_in_transaction_session_timeout": "10000",
+    "tcp_user_timeout": "20000",
+    "tcp_keepalives_idle": "20",
+}
 
 
 class Base(DeclarativeBase):
@@ -139,8 +145,13 @@ class Database:
                 pool_pre_ping=True,
                 pool_use_lifo=True,
                 json_deserializer=msgspec.json.decode,
-                connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+                connect_args={
+                    "timeout": CONNECT_TIMEOUT_S,
+                    "command_timeout": COMMAND_TIMEOUT_S,
+                    "server_settings": _OF_EACH_CONNECTION,
+                },
             )
+            event.listen(self._writer.sync_engine, "handle_error", _leave_a_standby)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
@@ -198,11 +209,18 @@ async def _available() -> AsyncIterator[None]:
         raise
 
 
+_READ_ONLY = "25006"
 _AWAY = "The database does not answer. Nothing was changed; try again in a moment."
+
+
+def _leave_a_standby(context: sa.engine.ExceptionContext) -> None:
+    """After a failover the old connections may lead to a server that takes no writes any more: make new ones."""
+    if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _refuses_connections(error: exc.DBAPIError) -> bool:
     """Whether PostgreSQL said class 08 (connection), 28 (who asks), 3D (which database), 53 (resources) or 57 (operator
     intervention, shutting down): all of them pass, once an operator has put right what they are about."""
     state = str(getattr(error.orig, "sqlstate", "") or "")
-    return state[:2] in {"08", "28", "3D", "53", "57"}
+    return state[:2] in {"08", "28", "3D", "53", "57"} or state == _READ_ONLY

@@ -29,6 +29,10 @@ class HintKind(StrEnum):
     TASKS_WAITING = "tasks_waiting"  # the device has queued tasks to be sent
     TASKS_FOUND = "tasks_found"  # the device has a task that was given up: it is to be told whether it may still start
     TASKS_CANCELLED = "tasks_cancelled"  # the device has tasks in flight that someone called off
+    SESSION_MOVED = "session_moved"  # the device has registered at another server than before
+    PROBE = "probe"  # somebody asks whether the device's connection is alive
+    PROBED = "probed"  # that was answered
+    EVERYTHING = "everything"  # hints may have been lost: whatever is shown or waited for is to be read again
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ FastAPI, the agents' Socket.IO server (``/socket.io/``) and the dashboards' (``/
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import socketio
@@ -36,28 +37,34 @@ from app.devices import routes as device_routes
 from app.devices.claims import ClaimService
 from app.devices.enrollment import EnrollmentService
 from app.devices.presence import PresenceService
+from app.devices.probes import ProbeService
 from app.devices.registration import RegistrationService
 from app.devices.retention import RetentionService
 from app.devices.service import DeviceService, Here
+from app.devices.standing import StandingService
 from app.devices.statistics import StatisticsService
 from app.groups.routes import router as group_routes
 from app.groups.service import GroupService
 from app.groups.sharing import SharingService
 from app.housekeeping import Housekeeping
-from app.leading import Leadership
+from app.leading import Leadership, Term
 from app.realtime.agentlink.handover import Handover
 from app.realtime.agentlink.server import AgentLink
 from app.realtime.agents import AgentGateway
 from app.realtime.audiences import Audiences
-from app.realtime.bus import LocalBus
+from app.realtime.bus import Bus, LocalBus
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.deployment_publisher import DeploymentPublisher
 from app.realtime.deployment_watching import DeploymentWatch
+from app.realtime.following import Following
 from app.realtime.link import LinkServer
 from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
+from app.realtime.notifications import NotificationBus
 from app.realtime.presence import PresenceLoop
+from app.realtime.probing import Probing
 from app.realtime.publisher import Publisher
+from app.realtime.registering import PROBE_S
 from app.realtime.run_publisher import RunPublisher
 from app.realtime.sessions import Sessions
 from app.realtime.supervision import supervised
@@ -93,6 +100,8 @@ from deployx_protocol import events, limits
 __all__ = ["CORS_ORIGINS", "PING_INTERVAL", "PING_TIMEOUT", "create_app"]
 
 LAST_WORDS_S = 1.0
+HAND_OVER_S = 5.0
+"""How long a server that leaves waits for the last of its agents to be somebody else's."""
 
 log = structlog.get_logger()
 
@@ -101,7 +110,15 @@ def create_app(settings: Settings) -> FastAPI:
     """The application for ``settings``. Its database must be migrated before it starts."""
     node_id = str(uuid4())
     db = Database(settings.database_url)
-    bus = LocalBus()
+    bus: Bus = LocalBus()
+    if not settings.is_sqlite:
+        bus = NotificationBus(
+            db.url,
+            node_id,
+            lambda: presence.live_nodes - {node_id},
+            lambda: loop.newcomer(),  # noqa: PLW0108 - it is made below
+            poll_s=settings.poll_interval_s,
+        )
     uow = UnitOfWork(db, bus.publish)
     counted = metrics.Metrics()
 
@@ -110,7 +127,15 @@ def create_app(settings: Settings) -> FastAPI:
     audit = AuditService(uow, db, settings)
 
     sessions = Sessions()
-    presence = PresenceService(uow, db, node_id=node_id, grace_s=settings.presence_grace_s, went=counted.went_offline)
+    presence = PresenceService(
+        uow,
+        db,
+        node_id=node_id,
+        grace_s=settings.presence_grace_s,
+        lease_s=settings.node_lease_s,
+        went=counted.went_offline,
+        shown=bus.publish_here,
+    )
     here = Here(live_nodes=lambda: presence.live_nodes, claim_connected=sessions.claim_connected)
     devices = DeviceService(uow, db, here, confirm_above=settings.confirm_above)
     claims = ClaimService(uow, devices)
@@ -153,6 +178,7 @@ def create_app(settings: Settings) -> FastAPI:
         node_id=node_id,
         approval=settings.enrollment == "approval",
         pending_max=settings.pending_devices_max,
+        live_nodes=here.live_nodes,
     )
 
     agent_link = AgentLink(
@@ -171,7 +197,24 @@ def create_app(settings: Settings) -> FastAPI:
     agent_links = AgentLinks(agent_link, polling_server)
     notices = Notices(agent_links, sessions)
     loop = PresenceLoop(
-        registrations, presence, sessions, counted, alone=settings.is_sqlite, reregister=notices.register_again
+        registrations,
+        presence,
+        sessions,
+        counted,
+        alone=settings.is_sqlite,
+        reregister=notices.register_again,
+        given_up=notices.part,
+        moved=notices.superseded,
+        lease_renewal_s=None if settings.is_sqlite else settings.node_lease_s / 3,
+    )
+    probing = Probing(
+        ProbeService(uow, db, node_id),
+        sessions,
+        lambda session: agent_links.probe(session.sid, PROBE_S),
+        probe_s=PROBE_S,
+    )
+    following = Following(
+        StandingService(db, node_id), sessions, notices, notices.superseded, poll_s=settings.poll_interval_s
     )
     work = TaskGateway(
         notices.emit,
@@ -180,8 +223,10 @@ def create_app(settings: Settings) -> FastAPI:
         ReportService(uow),
         ReaperService(uow, db),
         counted,
+        poll_s=settings.poll_interval_s,
     )
-    agent_links.serve(AgentGateway(agent_links, sessions, notices, loop, work, settings, counted, bus.publish))
+    agents = AgentGateway(agent_links, sessions, notices, loop, work, settings, counted, bus.publish, probing=probing)
+    agent_links.serve(agents)
 
     dashboard_server = LinkServer(
         allowed=events.FROM_DASHBOARD,
@@ -207,7 +252,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     publisher = Publisher(devices, audiences, dashboards)
     run_publisher = RunPublisher(runs.reader, dashboards, watch)
-    bus.subscribe(notices.hinted)
+    bus.subscribe(notices.hinted, others=False)
+    bus.subscribe(following.hinted, own=False)
+    bus.subscribe(probing.hinted)
     bus.subscribe(work.hinted)
     bus.subscribe(publisher.hinted)
     bus.subscribe(run_publisher.hinted)
@@ -229,18 +276,36 @@ def create_app(settings: Settings) -> FastAPI:
         intake.prune,
     ]
     housekeeping = Housekeeping(statistics, prunings)
+    chores = Leadership(db, "chores", node_id=node_id, lease_s=settings.node_lease_s)
+
+    async def do_chores(_term: Term) -> None:
+        """What one server does for all; each of these may be done twice without harm."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(housekeeping.run())
+            group.create_task(work.reap())
+            group.create_task(supervised("presence.sweep", loop.sweep))
 
     async def drain() -> None:
-        """Save that the devices are offline, tell everyone, say goodbye. A second call does nothing."""
+        """Let agents go to other servers, if there are any; save that the devices are offline, tell everyone, say
+        goodbye. A second call does nothing."""
         if app.state.drained:
             return
         app.state.drained = True
+        if settings.drain_s and presence.live_nodes - {node_id}:
+            await hand_over()
         runs.news.close()
         await loop.stop()
         await notices.goodbye()
         await publisher.told(LAST_WORDS_S)
         await dashboards.goodbye()
         await asyncio.gather(agent_links.finished(LAST_WORDS_S), dashboard_server.finished(LAST_WORDS_S))
+
+    async def hand_over() -> None:
+        """Others share the work: let the agents go there while this server goes on for those that are still here."""
+        agents.leaving = True
+        loop.hand_over()
+        await notices.hand_over(settings.drain_s)
+        await loop.handed_over(HAND_OVER_S)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -256,9 +321,12 @@ def create_app(settings: Settings) -> FastAPI:
                     group.create_task(supervised("withdrawing", withdrawing.run)),
                     group.create_task(supervised("deployments", controller.run)),
                     group.create_task(supervised("deployment_publisher", deployment_publisher.run)),
-                    group.create_task(supervised("housekeeping", housekeeping.run)),
+                    group.create_task(supervised("chores", partial(chores.lead, do_chores))),
                     group.create_task(supervised("schedules", schedule_loop.run)),
                 ]
+                if not settings.is_sqlite:
+                    others = [("bus", bus.run), ("following", following.run), ("probing", probing.run)]
+                    tasks += [group.create_task(supervised(name, run)) for name, run in others]
                 yield
                 await drain()
                 for task in tasks:
@@ -280,6 +348,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.drained = False
     app.state.drain = drain
+    app.state.bus = bus
+    app.state.node_id, app.state.live_nodes = node_id, here.live_nodes
     app.state.handover = Handover(agent_link, settings.trusted_proxies)
     app.add_middleware(RequestFrame, metrics=counted)
     problems.install(app)
@@ -299,7 +369,7 @@ def create_app(settings: Settings) -> FastAPI:
         artifact_agent_routes.router(agent_access, artifact_access.ArtifactAccess(db, may_fetch), sender),
         agent_routes.router(agent_access, work.post),
         agent_release_routes.router(agent_access, ReleaseAccess(db)),
-        health.router(db),
+        health.router(db, lambda: app.state.drained),
         metrics.router(counted, auth),
         docs.router(),
     )

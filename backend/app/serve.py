@@ -142,8 +142,10 @@ class Server(uvicorn.Server):
         drain: Callable[[], Awaitable[None]],
         ready: Callable[[], None],
         own: Certificate | None = None,
+        drain_s: float = 0.0,
     ) -> None:
         super().__init__(config)
+        self._drain_s = DRAIN_S + drain_s
         self._drain = drain
         self._ready = ready
         self._own = own
@@ -161,12 +163,23 @@ class Server(uvicorn.Server):
         if self._following:
             self._following.cancel()
         try:
-            async with asyncio.timeout(DRAIN_S):
-                await self._drain()
+            async with asyncio.timeout(self._drain_s):
+                await self._drained()
         except Exception:
             log.exception("server.drain_failed")
         await super().shutdown(sockets)
         log.info("server.stopped")
+
+    async def _drained(self) -> None:
+        """Drain, unless a second signal says that it takes too long."""
+        draining = asyncio.ensure_future(self._drain())
+        try:
+            while not self.force_exit and not draining.done():
+                await asyncio.wait([draining], timeout=0.1)
+            if draining.done():
+                draining.result()
+        finally:
+            draining.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends the server in order, the second at once; neither is raised again afterwards."""
@@ -210,5 +223,6 @@ def _run(settings: Settings, listener: socket.socket, own: Certificate | None) -
     app: Any = create_app(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"{settings.scheme}://{host}:{settings.port}"
-    server = Server(uvicorn_config(app, settings, own), app.state.drain, partial(_up, url), own)
+    drain_s = 0.0 if settings.is_sqlite else settings.drain_s
+    server = Server(uvicorn_config(app, settings, own), app.state.drain, partial(_up, url), own, drain_s)
     server.run(sockets=[listener])

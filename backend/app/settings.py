@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     """How often agents send `ping`."""
     presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)
     """How long the devices of a server that crashed stay as they were, so that their agents can come back."""
+    node_lease_s: float = _named("NODE_LEASE", 15, gt=0, le=300)
+    """Of servers that share a PostgreSQL: how long one may be silent before the others call it lost."""
+    poll_interval_s: float = _named("POLL_INTERVAL", 5, gt=0, le=60)
+    """How often a server looks for what it was not told: for what the servers tell each other may get lost."""
+    drain_s: float = _named("DRAIN", 30, ge=0, le=600)
+    """Over how long at most a server that stops, while others share its work, spreads the going of its agents."""
     anonymous_max: int = Field(default=200, ge=1)
     """How many connections of one address may be waiting to register, to sign in, or to send a request."""
     pending_devices_max: int = Field(default=10_000, ge=1)

@@ -175,6 +175,7 @@ class ServerProcess(Process):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._presence.run())
             group.create_task(self._work.run())
+            group.create_task(self._work.reap())
 
     @property
     def registered(self) -> set[str]:

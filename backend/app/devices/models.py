@@ -174,3 +174,15 @@ class Node(Base):
     started_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     lease_expires_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     found_dead_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
+
+
+class Probe(Base):
+    """A node's question whether a session of a device, which another node has, is alive."""
+
+    __tablename__ = "probes"
+
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    device_id: Mapped[int] = mapped_column(sa.ForeignKey("devices.id", ondelete="CASCADE"))
+    epoch: Mapped[int] = mapped_column(sa.BigInteger)
+    asked_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    alive: Mapped[bool | None]

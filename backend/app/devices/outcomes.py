@@ -73,6 +73,8 @@ class Contested:
     """Another connection is open for this device: probe it, then register again. Nothing was written."""
 
     device_id: int
+    epoch_elsewhere: int = 0
+    """Of the session that another node has; 0 when it is this node's."""
 
 
 @dataclass(frozen=True, slots=True)

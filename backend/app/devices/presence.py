@@ -1,7 +1,8 @@
 """Whether devices are there: departures, heartbeats, what a lost server leaves behind.
 
-Invariant: every write about a connection names the session epoch that the registration gave it, so what comes late
-changes nothing. All of it takes lists, and all lists are sorted by id, so that writers on PostgreSQL never deadlock.
+Invariants: every write about a connection names the session epoch that the registration gave it, so what comes late
+changes nothing, and a server that was paused writes nothing about devices that another one has taken over. All of it
+takes lists, and all lists are sorted by id, so that writers on PostgreSQL never deadlock.
 """
 
 import time
@@ -17,13 +18,16 @@ from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.grace import Grace
 from app.devices.models import Device, Node, StatusEvent
-from app.hints import HintKind
+from app.hints import Hint, HintKind, Publish
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.states import CAUSE_TEXT, DeviceStatus, StatusCause
 
 log = structlog.get_logger()
 
-LEASE = timedelta(seconds=15)
+LEASE_S = 15.0
+LEASE = timedelta(seconds=LEASE_S)
+UNKNOWN_EVERY = 10
+"""In how many sweeps one looks for devices of servers that nobody knows any more, which have no row to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Confirmation:
 class PresenceService:
     """Presence of the devices of one node, and the node's own lease.
 
-    ``grace_s``: how long a lost node's rows wait. ``went`` is told of each device that went offline.
+    ``grace_s``: how long a lost node's rows wait. ``went`` is told of each device that went offline, ``shown`` of those
+    that are shown otherwise here because a node came or went, though no row changed.
     """
 
     def __init__(
@@ -68,7 +73,9 @@ class PresenceService:
         *,
         node_id: str,
         grace_s: float,
+        lease_s: float = LEASE_S,
         went: Callable[[StatusCause], None] = lambda _: None,
+        shown: Publish = lambda _: None,
         clock: Clock = utcnow,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,8 +83,13 @@ class PresenceService:
         self._db = db
         self._went = went
         self.node_id = node_id
-        self._grace = Grace(grace_s, monotonic)
+        self._shown = shown
+        self._lease = timedelta(seconds=lease_s)
+        self._grace = Grace(grace_s, monotonic, lease_s=lease_s)
         self._clock = clock
+        self._entered = False
+        self._seen: frozenset[str] = frozenset()
+        self._sweeps = 0
         self.live_nodes: frozenset[str] = frozenset({node_id})
         """Nodes whose lease is good; an online row of any other node is shown as unknown."""
 
@@ -94,7 +106,11 @@ class PresenceService:
         table = Device.__table__
         statement = (
             sa.update(Device)
-            .where(table.c.id == sa.bindparam("b_id"), table.c.session_epoch == sa.bindparam("b_epoch"))
+            .where(
+                table.c.id == sa.bindparam("b_id"),
+                table.c.session_epoch == sa.bindparam("b_epoch"),
+                table.c.node_id == self.node_id,  # else it went offline, or elsewhere, while this node was paused
+            )
             .values(last_seen=sa.bindparam("b_at"))
         )
         rows = [
@@ -132,6 +148,16 @@ class PresenceService:
             rows = await session.execute(query.where(Device.node_id == self.node_id, Device.status == "online"))
             return {row.id: row.session_epoch for row in rows}
 
+    async def elsewhere(self, device_ids: Collection[int]) -> dict[int, int]:
+        """Device id → session epoch of those of ``device_ids`` whose row names another node. Raises Unavailable."""
+        found: dict[int, int] = {}
+        async with self._db.read() as session:
+            for chunk in _chunks(sorted(device_ids), 500):
+                query = sa.select(Device.id, Device.session_epoch).where(Device.id.in_(chunk))
+                rows = await session.execute(query.where(Device.node_id != self.node_id))
+                found |= {row.id: row.session_epoch for row in rows}
+        return found
+
     async def leave(self, detail: str) -> None:
         """This node stops: its devices go offline and its lease ends. Raises Unavailable."""
         now = self._clock()
@@ -144,50 +170,73 @@ class PresenceService:
         self._count(gone)
         log.info("node.left", devices=len(gone))
 
-    async def renew_lease(self, *, alone: bool) -> None:
-        """Renew this node's lease, notice nodes that are gone, and end their devices' grace. Raises Unavailable.
+    async def renew_lease(self, *, alone: bool) -> bool:
+        """Renew this node's lease, and see which others have theirs; whether this node was given up meanwhile.
 
-        ``alone``: no other node can share this database (SQLite), so every other node is gone by definition.
+        ``alone``: no other node can share this database (SQLite), so every other node is gone by definition, and what
+        ``sweep`` does is done here. Raises Unavailable.
         """
         async with self._uow.begin() as unit:
             now = await _database_now(unit.session, self._clock)
-            await self._renew(unit.session, now)
+            given_up = await self._renew(unit.session, now)
             nodes = list(await unit.session.scalars(sa.select(Node).order_by(Node.id)))
             others = [node for node in nodes if node.id != self.node_id]
-            gone = [node for node in others if alone or node.lease_expires_at < now]
-            await _hint_held_by(unit, [node.id for node in gone if not node.found_dead_at])
-            over = [node.id for node in gone if self._grace.is_over(node, now)]
-            alive = [node for node in others if node not in gone]
-            await _hint_held_by(unit, [node.id for node in alive if node.found_dead_at])
-            for node in alive:
-                self._grace.ends(node)
-                node.lease_expires_at = min(node.lease_expires_at, now + LEASE)  # later: the clock was set back
-            orphaned = await _orphaned_sessions(unit.session, [node.id for node in nodes], over)
-            detail = CAUSE_TEXT[StatusCause.SERVER_LOST]
-            lost = await _go_offline(unit, [Departure(*s, StatusCause.SERVER_LOST, detail, now) for s in orphaned])
-            if over:
-                await unit.session.execute(sa.delete(Node).where(Node.id.in_(over)))
-            self.live_nodes = frozenset({self.node_id, *(node.id for node in alive)})
+            alive = [] if alone else [node for node in others if node.lease_expires_at >= now]
+            too_long = [node.id for node in alive if node.lease_expires_at > now + self._lease]
+            if too_long:  # the clock was set back
+                cut = sa.update(Node).where(Node.id.in_(too_long), Node.lease_expires_at > now + self._lease)
+                await unit.session.execute(cut.values(lease_expires_at=now + self._lease))
+            lost = await self._sweep(unit, others, now, unknown=True) if alone else []
+            live = frozenset({self.node_id, *(node.id for node in alive)})
+            seen = frozenset(node.id for node in others)
+            changed = (self.live_nodes ^ live) | (seen - self._seen)
+            otherwise = await _sessions_of(unit.session, changed) if changed else []
+        self._entered, self._seen, self.live_nodes = True, seen, live
         self._count(lost)
+        self._shown([Hint(HintKind.DEVICE_ROW, device_id) for device_id, _ in otherwise])
+        return given_up
+
+    async def sweep(self) -> None:
+        """End the grace of devices whose node is lost; one node at a time does so for all. Raises Unavailable."""
+        self._sweeps += 1
+        async with self._uow.begin() as unit:
+            now = await _database_now(unit.session, self._clock)
+            others = sa.select(Node).where(Node.id != self.node_id).order_by(Node.id)
+            lost_nodes = sa.or_(Node.lease_expires_at < now, Node.found_dead_at.is_not(None))
+            nodes = list(await unit.session.scalars(others.where(lost_nodes).with_for_update()))  # it may be waking
+            gone = [node for node in nodes if node.lease_expires_at < now]
+            for node in nodes:
+                if node not in gone:
+                    self._grace.ends(node)
+            lost = await self._sweep(unit, gone, now, unknown=self._sweeps % UNKNOWN_EVERY == 0)
+        self._count(lost)
+
+    async def _sweep(
+        self, unit: Unit, gone: Collection[Node], now: datetime, *, unknown: bool
+    ) -> list[tuple[str, Departure]]:
+        over = [node.id for node in gone if self._grace.is_over(node, now)]
+        if not over and not unknown:
+            return []
+        orphaned = await _orphaned_sessions(unit.session, over)
+        detail = CAUSE_TEXT[StatusCause.SERVER_LOST]
+        lost = await _go_offline(unit, [Departure(*s, StatusCause.SERVER_LOST, detail, now) for s in orphaned])
+        if over:
+            await unit.session.execute(sa.delete(Node).where(Node.id.in_(over)))
+            log.info("nodes.given_up", nodes=over, devices=len(lost))
+        return lost
 
     def _count(self, gone: Sequence[tuple[str, Departure]]) -> None:
         for _, departure in gone:
             self._went(departure.cause)
 
-    async def _renew(self, session: AsyncSession, now: datetime) -> None:
-        node = await session.get(Node, self.node_id)
-        if node is None:
-            session.add(Node(id=self.node_id, started_at=now, lease_expires_at=now + LEASE))
-            await session.flush()
-        else:
-            node.lease_expires_at, node.found_dead_at = now + LEASE, None
-
-
-async def _hint_held_by(unit: Unit, node_ids: Collection[str]) -> None:
-    """What is online by the word of these nodes is now shown otherwise, though no row changed."""
-    if node_ids:
-        for device_id, _ in await _sessions_of(unit.session, node_ids):
-            unit.hint(HintKind.DEVICE_ROW, device_id)
+    async def _renew(self, session: AsyncSession, now: datetime) -> bool:
+        until = now + self._lease
+        ours = sa.update(Node).where(Node.id == self.node_id).values(lease_expires_at=until, found_dead_at=None)
+        if await session.scalar(ours.returning(Node.id)):
+            return False
+        session.add(Node(id=self.node_id, started_at=now, lease_expires_at=until))
+        await session.flush()
+        return self._entered
 
 
 async def _go_offline(unit: Unit, departures: Iterable[Departure]) -> list[tuple[str, Departure]]:
@@ -245,13 +294,11 @@ async def _sessions_of(session: AsyncSession, node_ids: Collection[str]) -> list
     return [(device_id, epoch) for device_id, epoch in await session.execute(query)]
 
 
-async def _orphaned_sessions(
-    session: AsyncSession, known_nodes: Collection[str], over: Collection[str]
-) -> list[tuple[int, int]]:
+async def _orphaned_sessions(session: AsyncSession, over: Collection[str]) -> list[tuple[int, int]]:
     """Online rows of nodes whose grace is over, or of nodes that nobody knows any more."""
     query = sa.select(Device.id, Device.session_epoch).where(
         Device.status == DeviceStatus.ONLINE,
-        sa.or_(Device.node_id.in_(over), Device.node_id.not_in(known_nodes), Device.node_id.is_(None)),
+        sa.or_(Device.node_id.in_(over), Device.node_id.not_in(sa.select(Node.id)), Device.node_id.is_(None)),
     )
     return [(device_id, epoch) for device_id, epoch in await session.execute(query)]
 

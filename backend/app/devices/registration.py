@@ -4,7 +4,7 @@ Invariant: a batch is one transaction, and later registrations of a batch see wh
 the loaded rows. A connection hears of its registration only after the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -36,10 +36,18 @@ class RegistrationService:
     """
 
     def __init__(
-        self, uow: UnitOfWork, *, node_id: str, approval: bool, pending_max: int, clock: Clock = utcnow
+        self,
+        uow: UnitOfWork,
+        *,
+        node_id: str,
+        approval: bool,
+        pending_max: int,
+        live_nodes: Callable[[], Collection[str]] = lambda: (),
+        clock: Clock = utcnow,
     ) -> None:
         self._uow = uow
         self._node_id = node_id
+        self._live_nodes = live_nodes
         self._approval = approval
         self._pending_max = pending_max
         self._clock = clock
@@ -58,7 +66,7 @@ class RegistrationService:
         message = registration.message
         known = rows.by_key.get(message.public_key) if message.keyed else None
         if known:
-            return await _known_key(rows, registration, known)
+            return await _known_key(rows, registration, known, self._live_nodes())
         token = _usable_token(rows, message)
         refusal = None if token else self._refusal(rows, message)
         if refusal:
@@ -105,9 +113,12 @@ def _usable_token(rows: Rows, message: AgentRegister) -> EnrollmentToken | None:
     return token if token.uses < token.max_uses else None
 
 
-async def _known_key(rows: Rows, registration: Registration, device: Device) -> Outcome:
+async def _known_key(rows: Rows, registration: Registration, device: Device, live_nodes: Collection[str]) -> Outcome:
     message = registration.message
     live_boot = rows.boots.get(device.id) or registration.live_boot(device.id)
+    elsewhere = live_boot is None and _is_elsewhere(rows, device, live_nodes)
+    if elsewhere:
+        live_boot = device.boot_id
     splitting = _splitting(rows, device)
     judgement = identity.judge(
         device,
@@ -128,7 +139,8 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
         )
     match judgement.verdict:
         case Verdict.CONTEST:
-            return Contested(device.id)
+            rival = elsewhere and live_boot != message.boot_id
+            return Contested(device.id, device.session_epoch if rival else 0)
         case Verdict.SPLIT if splitting:
             return conflicts.split(rows, registration, device, splitting)
         case Verdict.QUARANTINE:
@@ -142,6 +154,11 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
     if lost:
         rows.forgotten[device.id] = lost
     return await _online(rows, registration, device)
+
+
+def _is_elsewhere(rows: Rows, device: Device, live_nodes: Collection[str]) -> bool:
+    """Whether another node has a connection of the device, as far as the rows tell."""
+    return device.status == DeviceStatus.ONLINE and device.node_id != rows.node_id and device.node_id in live_nodes
 
 
 def _splitting(rows: Rows, device: Device) -> Claim | None:
@@ -213,6 +230,8 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     device.protocol, device.agent_tags = message.protocol, message.tags
     device.policy = message.policy
     device.journal_id, device.journal_high_water = message.journal_id, message.journal_high_water
+    if device.status == DeviceStatus.ONLINE and device.node_id != rows.node_id:
+        rows.unit.hint(HintKind.SESSION_MOVED, device.id)
     device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
     device.session_epoch += 1
     device.rev += 1

@@ -56,6 +56,10 @@ class OpenClaims:
     more: int
 
 
+Revision = tuple[int, int | None]
+"""The ``rev`` of a device, and whose it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """What only this node knows: which nodes live, and which claims have someone waiting."""
@@ -123,6 +127,12 @@ class DeviceService:
             rows = await repository.by_ids(session, ids)
         live = self._here.live_nodes()
         return [device_view(row, row.owner, live) for row in rows]
+
+    async def revisions(self) -> dict[int, Revision]:
+        """Of every device: for the publisher, which finds by it what has changed."""
+        async with self._db.read() as session:
+            rows = await session.execute(sa.select(Device.id, Device.rev, Device.user_id))
+            return {device_id: (rev, user_id) for device_id, rev, user_id in rows}
 
     async def scope(self, user_id: int | None) -> tuple[Scope, set[int]]:
         """What a user sees (None: everything), and which devices of others are among it at this moment."""

@@ -18,6 +18,7 @@ from app.realtime.link import source_ip
 from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
+from app.realtime.probing import Probing
 from app.realtime.registering import Registering
 from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.tasks import TaskGateway
@@ -47,6 +48,7 @@ class AgentGateway:
         metrics: Metrics,
         publish: Publish,
         clock: Clock = utcnow,
+        probing: Probing | None = None,
     ) -> None:
         self._server = server
         self._sessions = sessions
@@ -57,10 +59,12 @@ class AgentGateway:
         self._metrics = metrics
         self._publish = publish
         self._clock = clock
+        self.leaving = False
+        """Whether new connections are refused, so that a balancer takes them elsewhere."""
         self._complaints = Complaints("event.refused")
         self._admission = Admission("agent", settings.anonymous_max, limits.REGISTER_DEADLINE_S, notices.cut_soon)
         self._registering = Registering(
-            server, sessions, self._admission, notices, presence, work, settings, metrics, clock
+            server, sessions, self._admission, notices, presence, work, settings, metrics, clock, probing
         )
         self._dispatch = {
             events.PING: self._ping,
@@ -73,8 +77,8 @@ class AgentGateway:
     # ------------------------------------------------------------ connections
 
     def opened(self, eio_sid: str, environ: Mapping[str, Any]) -> bool:
-        """Admit a transport, unless its address has too many that have not registered."""
-        return self._admission.admit(eio_sid, source_ip(environ))
+        """Admit a transport, unless its address has too many that have not registered, or this node is leaving."""
+        return not self.leaving and self._admission.admit(eio_sid, source_ip(environ))
 
     async def connecting(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         """Everyone may connect; who they are is asked by `agent_register`."""
@@ -108,7 +112,7 @@ class AgentGateway:
             detail=detail,
             source_ip=session.source_ip,
         )
-        if session.device_id:
+        if session.device_id and not session.handed_over:
             self._presence.depart(session, cause, detail)
         elif claimed_device_id:  # whoever is to answer the claim sees that nobody waits for it any more
             self._publish([Hint(HintKind.CLAIMS, claimed_device_id)])

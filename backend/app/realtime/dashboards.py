@@ -289,6 +289,16 @@ class DashboardGateway:
                 room = _room(user_id, batch=False)
                 await self._server.emit(events.DEVICE_STATUS_CHANGED, change, room=room)
 
+    def show_all(self) -> None:
+        """Show all of our own dashboards again what they see."""
+        for viewer in self._viewers.values():
+            if viewer.watching and viewer.batch:
+                self._show(viewer)
+
+    def any_plain(self) -> bool:
+        """Whether a plain client watches, which has no snapshot to be shown again."""
+        return any(viewer.watching and not viewer.batch for viewer in self._viewers.values())
+
     async def show_again(self, user_ids: Collection[int]) -> None:
         """What is shared with these users changed: show them what they see now, in place of what they saw. Raises
         Unavailable."""

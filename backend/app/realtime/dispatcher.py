@@ -6,6 +6,8 @@ next registration.
 """
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
@@ -40,21 +42,31 @@ class Dispatcher:
     """Delivery to the sessions of this node. ``sent`` is told how many tasks went out."""
 
     def __init__(
-        self, delivery: DeliveryService, sessions: Sessions, emit: Emit, sent: Callable[[int], None] = lambda _: None
+        self,
+        delivery: DeliveryService,
+        sessions: Sessions,
+        emit: Emit,
+        sent: Callable[[int], None] = lambda _: None,
+        *,
+        poll_s: float = POLL_S,
     ) -> None:
         self._delivery = delivery
         self._sessions = sessions
         self._emit = emit
         self._sent = sent
+        self._poll_s = poll_s
         self._ready: set[AgentSession] = set()
         self._due: dict[int, bool] = {}
         """Device id → whether it may not have heard of what is in flight."""
         self._ending: set[int] = set()
+        self._called_off: dict[str, float] = {}
+        """Task id → when its agent was last told that it is called off."""
         self._unheard: dict[int, dict[str, float]] = {}
         """Device id → task id → when it was sent, for those without a receipt."""
         self._patience_s: dict[int, float] = {}
         """Device id → how long its next receipt may take, for those that were told in vain."""
         self._work = asyncio.Event()
+        self._look = asyncio.Event()
 
     def registered(self, session: AgentSession) -> None:
         """The agent knows that it is registered: it is sent what waits, and again what it may not have heard."""
@@ -86,12 +98,14 @@ class Dispatcher:
                 case HintKind.TASKS_CANCELLED if self._session(hint.device_id):
                     self._ending.add(hint.device_id)
                     self._work.set()
+                case HintKind.EVERYTHING:
+                    self._look.set()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deliver_forever())
-            group.create_task(every(POLL_S, self._poll))
+            group.create_task(self._poll_forever())
             group.create_task(every(RECEIPT_S / 3, self._remind))
 
     def _want(self, device_id: int, *, again: bool = False) -> None:
@@ -111,7 +125,7 @@ class Dispatcher:
             try:
                 while self._due or self._ending:
                     await self._deliver()
-                    await self._end()
+                    await self._end_hinted()
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
                 self._work.set()
@@ -152,18 +166,23 @@ class Dispatcher:
 
     # ------------------------------------------------------------ their end
 
-    async def _end(self) -> None:
-        ending = list(self._ending)[:CANCELS_MAX]
-        if not ending:
-            return
-        cancelled = await self._delivery.cancelled_many(ending)
-        self._ending.difference_update(ending)
-        for device_id, task_ids in cancelled.items():
+    async def _end_hinted(self) -> None:
+        ending = set(list(self._ending)[:CANCELS_MAX])
+        if ending:
+            await self._end(ending)
+            self._ending -= ending
+
+    async def _end(self, device_ids: Collection[int], *, since: float = math.inf) -> None:
+        """Tell these devices what was called off, but for what they were told ``since`` then."""
+        for device_id, task_ids in (await self._delivery.cancelled_many(device_ids)).items():
             session = self._session(device_id)
             if session:
-                await self._emit_cancel(session, task_ids)
+                untold = [task_id for task_id in task_ids if self._called_off.get(task_id, -math.inf) < since]
+                await self._emit_cancel(session, untold)
 
     async def _emit_cancel(self, session: AgentSession, task_ids: Sequence[str]) -> None:
+        now = time.monotonic()
+        self._called_off |= dict.fromkeys(task_ids, now)
         for start in range(0, len(task_ids), CANCELS_MAX):
             await self._emit(
                 session, events.TASK_CANCEL, TaskCancel(task_ids=list(task_ids[start : start + CANCELS_MAX]))
@@ -171,13 +190,24 @@ class Dispatcher:
 
     # ------------------------------------------------------------ nets
 
+    async def _poll_forever(self) -> None:
+        """Look at the rows once in a poll interval, and when hints may have been lost."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), self._poll_s)
+            self._look.clear()
+            with contextlib.suppress(Unavailable):
+                await self._poll()
+
     async def _poll(self) -> None:
         for device_id in await self._delivery.waiting_here():
             if self._session(device_id):
                 self._want(device_id)
+        await self._end(await self._delivery.ending_here(0.0), since=time.monotonic() - RECEIPT_S)
 
     async def _remind(self) -> None:
         now = time.monotonic()
+        self._called_off = {task_id: at for task_id, at in self._called_off.items() if at > now - RECEIPT_S}
         for device_id, waiting in list(self._unheard.items()):
             patience_s = self._patience_s.get(device_id, RECEIPT_S)
             if waiting and min(waiting.values()) > now - patience_s:
@@ -186,5 +216,3 @@ class Dispatcher:
             if waiting:
                 self._patience_s[device_id] = min(2 * patience_s, RECEIPT_MAX_S)
                 self._want(device_id, again=True)
-        self._ending |= await self._delivery.ending_here(RECEIPT_S)
-        self._work.set()

@@ -4,6 +4,7 @@ Invariant: nothing is sent on a connection that is closed, and a session is ende
 """
 
 import asyncio
+import random
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from deployx_protocol.codes import Code
 from deployx_protocol.messages import Message, RegistrationRequired, SessionEnded
 
 SHUTDOWN_RETRY_S = 2.0
+HAND_OVER_RETRY_S = 0.5
+HAND_OVER_PER_S = 100.0
 
 
 class Notices:
@@ -72,6 +75,30 @@ class Notices:
             await asyncio.wait(
                 [asyncio.create_task(self.end(s, Code.SERVER_SHUTDOWN, text, SHUTDOWN_RETRY_S)) for s in sessions]
             )
+
+    async def hand_over(self, within_s: float, rate: float = HAND_OVER_PER_S) -> None:
+        """Other servers go on: send the agents there, one after the other, so that they are not all there at once."""
+        sessions = list(self._sessions.by_sid.values())
+        text = "This server is stopping, others go on. Connect again: you will reach one of them."
+        begun, loop = asyncio.get_running_loop().time(), asyncio.get_running_loop()
+        spread_s = min(within_s, len(sessions) / rate)
+        for number, session in enumerate(sessions):
+            await asyncio.sleep(max(0.0, begun + spread_s * number / len(sessions) - loop.time()))
+            if not session.closed:
+                session.handed_over = True
+                self.start(self.end(session, Code.SERVER_SHUTDOWN, text, HAND_OVER_RETRY_S))
+
+    def part(self) -> None:
+        """This node was taken for dead: whoever is still connected finds out where its device is now."""
+        text = "This server was cut off from the others for too long. Connect again."
+        for session in list(self._sessions.by_device.values()):
+            retry_s = random.uniform(0.5, 3.0)  # noqa: S311 - not a secret
+            self.start(self.end(session, Code.SERVER_UNAVAILABLE, text, retry_s))
+
+    def superseded(self, session: AgentSession) -> None:
+        """Another node has the device now."""
+        self._sessions.unbind(session)
+        self.end_soon(session, Code.SUPERSEDED, "A newer connection of this device took over.")
 
     async def _register_again(self, session: AgentSession) -> None:
         reason = "The device changed on the server."

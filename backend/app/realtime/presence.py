@@ -4,11 +4,15 @@ Each kind waits in memory and is committed in batches, one batch at a time, so t
 While the database is away departures and acknowledgements wait, registrations are refused as retryable, and
 connections stay.
 
+A node that was given up while it was paused, because its lease was over for a whole grace, ends its connections: others
+may have the devices by now.
+
 Invariant: when the database is back, what it says about this node's devices is made equal to the connections that are
 open, both ways, before anything else is written.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +39,11 @@ BATCH_MAX = 200
 HEARTBEATS_MAX = 1_000
 HEARTBEAT_FLUSH_S = 1.0
 LEASE_RENEWAL_S = 5.0
+SWEEP_S = 1.0
 RECONCILE_S = 60.0
 RETRY_S = 0.5
+AGAIN_S = 1.0
+"""How often leases are looked at, whatever is heard of new nodes."""
 
 Item = TypeVar("Item")
 
@@ -51,7 +58,8 @@ class Waiting:
 
 
 class PresenceLoop:
-    """Runs until cancelled. ``reregister`` is told of sessions whose row no longer knows them."""
+    """Runs until cancelled. ``reregister`` is told of sessions whose row no longer knows them, ``given_up`` when this
+    node was taken for dead, ``moved`` of sessions whose device another node has."""
 
     def __init__(
         self,
@@ -62,6 +70,9 @@ class PresenceLoop:
         *,
         alone: bool,
         reregister: Callable[[AgentSession], None],
+        given_up: Callable[[], None] = lambda: None,
+        moved: Callable[[AgentSession], None] = lambda _: None,
+        lease_renewal_s: float | None = None,
         clock: Clock = utcnow,
     ) -> None:
         self._registrations = registrations
@@ -70,6 +81,9 @@ class PresenceLoop:
         self._metrics = metrics
         self._alone = alone
         self._reregister = reregister
+        self._given_up = given_up
+        self._moved = moved
+        self._lease_renewal_s = lease_renewal_s
         self._clock = clock
         self._arriving: list[Waiting] = []
         self._departing: list[Departure] = []
@@ -78,6 +92,8 @@ class PresenceLoop:
         self._work = asyncio.Event()
         self._stale = False
         self._stopping = False
+        self._leaving = False
+        self._newcomer = asyncio.Event()
         self._writing = asyncio.Lock()
 
     async def register(self, registration: Registration, committed: Callable[[Outcome], None]) -> Outcome:
@@ -95,6 +111,12 @@ class PresenceLoop:
         self._departing.append(Departure(session.device_id, session.epoch, cause, text, self._clock()))
         self._work.set()
 
+    def superseded(self, device_id: int, epoch: int) -> None:
+        """A session of another node's did not answer while somebody else registers; its row says so soon."""
+        cause = StatusCause.SUPERSEDED
+        self._departing.append(Departure(device_id, epoch, cause, CAUSE_TEXT[cause], self._clock()))
+        self._work.set()
+
     def confirm(self, session: AgentSession, generation: int) -> None:
         """The agent has stored the generation that its registration gave it."""
         self._confirming.append(Confirmation(session.device_id, session.epoch, generation))
@@ -108,9 +130,9 @@ class PresenceLoop:
         """Write until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised("presence.write", self._write_forever))
+            group.create_task(supervised("presence.lease", self._renew_forever))
             for interval_s, step in (
                 (HEARTBEAT_FLUSH_S, self._flush_heartbeats),
-                (LEASE_RENEWAL_S, self._renew_lease),
                 (RECONCILE_S, self._mark_stale),
             ):
                 group.create_task(supervised(step.__name__, partial(every, interval_s, step, self._away_meanwhile)))
@@ -118,6 +140,27 @@ class PresenceLoop:
     async def start(self) -> None:
         """Take the lease before the first connection. Raises Unavailable."""
         await self._presence.renew_lease(alone=self._alone)
+
+    async def sweep(self) -> None:
+        """End the grace of lost nodes' devices, until cancelled. One node at a time does this for all of them."""
+        if not self._alone:
+            await every(SWEEP_S, self._presence.sweep)
+
+    def newcomer(self) -> None:
+        """There is a node that this one does not know: look at the leases soon."""
+        self._newcomer.set()
+
+    def hand_over(self) -> None:
+        """From now on sessions go to other nodes: what is still called online here is not made to match."""
+        self._leaving = True
+
+    async def handed_over(self, within_s: float) -> None:
+        """Wait until nothing is called online here any more, ``within_s`` at most."""
+        for _ in range(int(within_s / RETRY_S)):
+            with contextlib.suppress(Unavailable):
+                if not await self._presence.online_here():
+                    return
+            await asyncio.sleep(RETRY_S)
 
     async def stop(self, deadline_s: float = 5.0) -> None:
         """Refuse what arrives from now on, and mark this node's devices offline; gives up after ``deadline_s``."""
@@ -211,6 +254,11 @@ class PresenceLoop:
     # ------------------------------------------------------------ in step with the database
 
     async def _reconcile(self) -> None:
+        if not self._leaving:
+            await self._make_equal()
+        self._stale = False
+
+    async def _make_equal(self) -> None:
         rows = await self._presence.online_here()
         open_here = {session.device_id: session for session in self._sessions.by_device.values()}
         now, detail = self._clock(), CAUSE_TEXT[StatusCause.RECONCILED]
@@ -219,10 +267,13 @@ class PresenceLoop:
             session = open_here.get(device_id)
             if (session is None or session.epoch != epoch) and (device_id, epoch) not in waiting:
                 self._departing.append(Departure(device_id, epoch, StatusCause.RECONCILED, detail, now))
-        for session in open_here.values():
-            if rows.get(session.device_id) != session.epoch:
+        astray = [one for one in open_here.values() if rows.get(one.device_id) != one.epoch]
+        elsewhere = await self._presence.elsewhere({one.device_id for one in astray}) if astray else {}
+        for session in astray:
+            if elsewhere.get(session.device_id, 0) > session.epoch:
+                self._moved(session)
+            else:
                 self._reregister(session)
-        self._stale = False
 
     async def _flush_heartbeats(self) -> None:
         beats, self._beating = self._beating, {}
@@ -234,8 +285,23 @@ class PresenceLoop:
             self._beating = {**beats, **self._beating}
             raise
 
+    async def _renew_forever(self) -> None:
+        interval_s = self._lease_renewal_s or LEASE_RENEWAL_S
+        while True:
+            await asyncio.sleep(min(interval_s, AGAIN_S))  # whoever says that a node is new costs little
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._newcomer.wait(), interval_s - min(interval_s, AGAIN_S))
+            self._newcomer.clear()
+            try:
+                await self._renew_lease()
+            except Unavailable as error:
+                self._away_meanwhile(error)
+
     async def _renew_lease(self) -> None:
-        await self._presence.renew_lease(alone=self._alone)
+        if await self._presence.renew_lease(alone=self._alone):
+            log.error("node.was_given_up", detail="it was paused, or cut off, for longer than its lease and a grace")
+            self._given_up()
+            await self._mark_stale()
 
     async def _mark_stale(self) -> None:
         self._stale = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.clock import Clock, iso, utcnow
-from app.devices.service import DeviceService
+from app.devices.service import DeviceService, Revision
 from app.devices.views import status_change
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
@@ -36,6 +36,7 @@ class _Dirty:
     moved: list[Hint] = field(default_factory=list)
     shares: set[int] = field(default_factory=set)
     claims: bool = False
+    everything: bool = False
 
     def add(self, hint: Hint) -> None:
         match hint.kind:
@@ -53,6 +54,8 @@ class _Dirty:
                 self.shares.add(hint.user_id)
             case HintKind.CLAIMS:
                 self.claims = True
+            case HintKind.EVERYTHING:
+                self.everything = self.claims = True
 
 
 class Publisher:
@@ -66,6 +69,8 @@ class Publisher:
         self._dashboards = dashboards
         self._clock = clock
         self._dirty = _Dirty()
+        self._revisions: Mapping[int, Revision] | None = None
+        """Of every device, when everything was last looked at; None once nobody watches."""
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -106,6 +111,7 @@ class Publisher:
         dirty.moved += newer.moved
         dirty.shares |= newer.shares
         dirty.claims |= newer.claims
+        dirty.everything |= newer.everything
         self._woken.set()
 
     async def _tell(self, dirty: _Dirty) -> None:
@@ -113,12 +119,18 @@ class Publisher:
         if dirty.status:
             log.info("Broadcasting status change", devices=len(dirty.status), audiences=len(audiences))
         if not audiences:
+            self._revisions = None
             return
+        if dirty.everything:
+            await self._look_everywhere(dirty)
         if dirty.shares:
             await self._dashboards.show_again(dirty.shares)
             audiences = self._dashboards.audiences()
-        views = {view.id: view for view in await self._devices.by_ids(dirty.status | dirty.rows | dirty.seen)}
-        changed = {device_id: views[device_id] for device_id in (dirty.status | dirty.rows) & views.keys()}
+        named = {hint.device_id for hint in (*dirty.removed, *dirty.moved)}  # whatever they say of it, the row is true
+        views = {view.id: view for view in await self._devices.by_ids(dirty.status | dirty.rows | dirty.seen | named)}
+        dirty.removed = [hint for hint in dirty.removed if hint.device_id not in views]
+        named -= {hint.device_id for hint in dirty.removed}
+        changed = {device_id: views[device_id] for device_id in (dirty.status | dirty.rows | named) & views.keys()}
         at = iso(self._clock())
         for audience in audiences:
             moved = await self._audiences.look(audience, changed)
@@ -127,6 +139,26 @@ class Publisher:
             audience.shown -= {hint.device_id for hint in dirty.removed}
         if dirty.claims:
             await self._dashboards.send_claims()
+
+    async def _look_everywhere(self, dirty: _Dirty) -> None:
+        """Hints were lost, nobody knows which: name what has changed since everything was last looked at."""
+        before, now = self._revisions, await self._devices.revisions()
+        self._revisions = now
+        dirty.shares |= {one.user_id for one in self._dashboards.audiences() if one.user_id is not None}
+        if before is None:
+            self._dashboards.show_all()
+            dirty.status |= now.keys() if self._dashboards.any_plain() else set()
+            return
+        changed = {device_id for device_id, found in now.items() if before.get(device_id) != found}
+        dirty.rows |= changed
+        dirty.status |= changed
+        for device_id in before.keys() - now.keys():
+            rev, user_id = before[device_id]
+            dirty.removed.append(Hint(HintKind.DEVICE_REMOVED, device_id, user_id or 0, rev + 1))
+        for device_id in changed & before.keys():
+            rev, user_id = before[device_id]
+            if user_id != now[device_id][1]:
+                dirty.moved.append(Hint(HintKind.DEVICE_MOVED, device_id, user_id or 0, rev))
 
 
 def _shown(audience: Audience, device_id: int, owner_id: int | None) -> bool:

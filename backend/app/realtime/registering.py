@@ -14,12 +14,14 @@ import structlog
 from app.clock import Clock, iso, utcnow
 from app.complaints import Complaints
 from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration, Split
+from app.errors import Unavailable
 from app.realtime import credentials
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
 from app.realtime.links import AgentLinks
 from app.realtime.notices import Notices
 from app.realtime.presence import PresenceLoop
+from app.realtime.probing import Probing
 from app.realtime.reasons import Reason
 from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.tasks import TaskGateway
@@ -54,7 +56,9 @@ class Registering:
         settings: Settings,
         metrics: Metrics,
         clock: Clock = utcnow,
+        probing: Probing | None = None,
     ) -> None:
+        self._probing = probing
         self._server = server
         self._sessions = sessions
         self._admission = admission
@@ -109,7 +113,7 @@ class Registering:
         message = registration.message
         try:
             while isinstance(outcome, Contested):
-                alive = await self._rival_is_alive(outcome.device_id)
+                alive = await self._rival_is_alive(outcome, session)
                 if not await self._is_there(session):
                     log.info("registration.abandoned", agent_id=message.agent_id, source_ip=session.source_ip)
                     return
@@ -124,8 +128,17 @@ class Registering:
     async def _is_there(self, session: AgentSession) -> bool:
         return await self._server.probe(session.sid, PROBE_S)
 
-    async def _rival_is_alive(self, device_id: int) -> bool:
-        rival = self._sessions.by_device.get(device_id)
+    async def _rival_is_alive(self, contested: Contested, session: AgentSession) -> bool:
+        if contested.epoch_elsewhere and self._probing:
+            self._admission.extend(session.eio_sid)
+            try:
+                alive = await self._probing.is_alive(contested.device_id, contested.epoch_elsewhere)
+            except Unavailable:
+                return False  # the registration is refused for the same reason
+            if not alive:
+                self._presence.superseded(contested.device_id, contested.epoch_elsewhere)
+            return alive
+        rival = self._sessions.by_device.get(contested.device_id)
         if rival is None or await self._is_there(rival):
             return rival is not None
         self._sessions.unbind(rival)
@@ -154,6 +167,7 @@ class Registering:
             cause = session.departure(Reason.TRANSPORT_CLOSE, self._settings.ping_timeout)
             self._presence.depart(session, *cause)
             return
+        session.trust = outcome.trust
         previous = self._sessions.bind(session, outcome.device_id, outcome.epoch)
         if previous:
             text = "A newer connection of this device took over."

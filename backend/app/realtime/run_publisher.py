@@ -7,11 +7,13 @@ cares for is dropped: whoever comes later reads the rows.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 
 import structlog
 
+from app.clock import Clock, utcnow
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.realtime.dashboards import DashboardGateway
@@ -24,6 +26,9 @@ TICK_S = 0.1
 RUNS_PER_TICK = 100
 TASKS_PER_TICK = 1_000
 DEVICES_PER_TICK = 500
+FIRST_LOOK = timedelta(minutes=10)
+LOOK_MARGIN = timedelta(minutes=1)
+"""What the clocks of two servers may differ by, and what a transaction takes."""
 AGAIN_S = 1.0
 """How long to wait when the database is away."""
 
@@ -31,8 +36,11 @@ AGAIN_S = 1.0
 class RunPublisher:
     """Gathers hints of runs and tasks and tells dashboards, until cancelled."""
 
-    def __init__(self, reader: WorkReader, dashboards: DashboardGateway, watch: RunWatch) -> None:
+    def __init__(
+        self, reader: WorkReader, dashboards: DashboardGateway, watch: RunWatch, clock: Clock = utcnow
+    ) -> None:
         self._reader = reader
+        self._clock = clock
         self._dashboards = dashboards
         self._watch = watch
         self._runs: dict[str, None] = {}
@@ -40,6 +48,8 @@ class RunPublisher:
         """Task id → run id, oldest hint first."""
         self._devices: dict[int, None] = {}
         """That came or went, on which the reasons of their waiting tasks depend."""
+        self._everything = False
+        self._looked_at: datetime | None = None
         self._woken = asyncio.Event()
 
     def hinted(self, hints: Sequence[Hint]) -> None:
@@ -54,6 +64,8 @@ class RunPublisher:
                     self._tasks[hint.task_id] = hint.run_id
                 case HintKind.DEVICE_STATUS if watched:
                     self._devices[hint.device_id] = None
+                case HintKind.EVERYTHING if someone:
+                    self._everything = True
                 case _:
                     continue
             self._woken.set()
@@ -68,10 +80,20 @@ class RunPublisher:
                 await self._tell()
             except Unavailable:
                 await asyncio.sleep(AGAIN_S)
-            if self._runs or self._tasks or self._devices:
+            if self._runs or self._tasks or self._devices or self._everything:
                 self._woken.set()
 
+    async def _look_everywhere(self) -> None:
+        """Hints were lost, nobody knows which: look at whatever may have changed since everything was looked at."""
+        now = self._clock()
+        since = (self._looked_at or now - FIRST_LOOK) - LOOK_MARGIN
+        self._runs |= dict.fromkeys(await self._reader.runs_since(since))
+        self._tasks |= await self._reader.tasks_since(self._watch.runs(), since)
+        self._everything, self._looked_at = False, now
+
     async def _tell(self) -> None:
+        if self._everything:
+            await self._look_everywhere()
         runs = _take(self._runs, RUNS_PER_TICK)
         devices = _take(self._devices, DEVICES_PER_TICK)
         tasks: dict[str, str] = {}

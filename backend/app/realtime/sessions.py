@@ -29,12 +29,16 @@ class AgentSession:
     public_key: str = ""
     agent_id: str = ""
     hostname: str = ""
+    trust: str = ""
+    """What the agent was told that its device may be given."""
     attempts: int = 0
     leaving: str | None = None
     """Why the agent said it leaves; None while it has not."""
     ended: Code | None = None
     """Why the server ended it; None while it has not."""
     closed: bool = False
+    handed_over: bool = False
+    """Whether it was sent to another node: its row stays as it is until it has registered there."""
     contending: bool = False
     """Whether it is being found out which of two connections speaks for its device."""
 
@@ -107,6 +111,10 @@ class Sessions:
         """Whether another connection waits on the claim."""
         session = self._held.get(claim_id)
         return session is not None and session is not asking
+
+    def held(self) -> list[AgentSession]:
+        """All connections that wait for the answer to a claim."""
+        return list(self._held.values())
 
     def held_for(self, device_id: int) -> list[AgentSession]:
         """Connections that wait for the answer to a claim about the device."""

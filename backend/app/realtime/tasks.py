@@ -13,7 +13,7 @@ import structlog
 
 from app.complaints import Complaints
 from app.errors import NotFound, Unavailable
-from app.realtime.dispatcher import Dispatcher, Emit
+from app.realtime.dispatcher import POLL_S, Dispatcher, Emit
 from app.realtime.inbox import Inbox
 from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.supervision import every, supervised
@@ -49,12 +49,14 @@ class TaskGateway:
         reports: ReportService,
         reaper: ReaperService,
         metrics: Metrics,
+        *,
+        poll_s: float = POLL_S,
     ) -> None:
         self._emit = emit
         self._delivery = delivery
         self._reaper = reaper
         self._metrics = metrics
-        self._dispatcher = Dispatcher(delivery, sessions, emit, metrics.tasks_sent.inc)
+        self._dispatcher = Dispatcher(delivery, sessions, emit, metrics.tasks_sent.inc, poll_s=poll_s)
         self._acknowledging = asyncio.Event()
         self._inbox = Inbox(reports.save_many, self._count, self._acknowledging.set)
         self._saved: dict[AgentSession, list[Saved]] = {}
@@ -64,13 +66,16 @@ class TaskGateway:
         self.disconnected = self._dispatcher.gone
 
     async def run(self) -> None:
-        """Deliver, save and reap, until cancelled."""
+        """Deliver and save, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(supervised("tasks.inbox", self._inbox.run))
             group.create_task(supervised("tasks.acknowledgements", self._acknowledge))
             group.create_task(supervised("tasks.dispatcher", self._dispatcher.run))
-            group.create_task(supervised("tasks.reaper", partial(every, REAP_S, self._reap, at_once=True)))
             group.create_task(supervised("tasks.measure", partial(every, MEASURE_S, self._measure, at_once=True)))
+
+    async def reap(self) -> None:
+        """End what is past its deadline, until cancelled. One server at a time does this for all of them."""
+        await supervised("tasks.reaper", partial(every, REAP_S, self._reap, at_once=True))
 
     # ------------------------------------------------------------ what agents say
 

@@ -45,7 +45,11 @@ class TaskNews:
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Wake whoever waits for what ``hints`` name."""
         for hint in hints:
-            if hint.kind in _TOLD_OF:
+            if hint.kind is HintKind.EVERYTHING:
+                for waiters in self._waiters.values():
+                    for waiter in waiters:
+                        waiter.changed.set()
+            elif hint.kind in _TOLD_OF:
                 for waiter in (*self._waiters.get(hint.task_id, ()), *self._waiters.get(hint.run_id, ())):
                     waiter.changed.set()
                     if hint.kind is HintKind.RUN_OVER:

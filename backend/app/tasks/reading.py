@@ -1,6 +1,7 @@
 """Runs and tasks as a principal, or the publisher, reads them."""
 
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
 from app.accounts.principal import Principal
@@ -119,6 +120,18 @@ class WorkReader:
         """Task id → run id of the tasks of these runs that wait for, or are on, these devices."""
         async with self._db.read() as session:
             return await repository.unfinished_of(session, device_ids, run_ids)
+
+    async def runs_since(self, since: datetime) -> list[str]:
+        """The runs that were not over then: whatever has changed since is among them."""
+        async with self._db.read() as session:
+            return await repository.runs_since(session, since)
+
+    async def tasks_since(self, run_ids: Collection[str], since: datetime) -> dict[str, str]:
+        """Task id → run id of the tasks of these runs that were not over then."""
+        if not run_ids:
+            return {}
+        async with self._db.read() as session:
+            return await repository.tasks_since(session, run_ids, since)
 
 
 def _run(found: Run | None) -> Run:

@@ -198,6 +198,20 @@ async def unfinished_of(session: AsyncSession, device_ids: Collection[int], run_
     return {row.id: row.run_id for row in await session.execute(query)}
 
 
+async def runs_since(session: AsyncSession, since: datetime) -> list[str]:
+    """The runs that were not over at that moment, oldest first."""
+    query = sa.select(Run.id).where(sa.or_(Run.finished_at.is_(None), Run.finished_at > since))
+    return list(await session.scalars(query.order_by(Run.id)))
+
+
+async def tasks_since(session: AsyncSession, run_ids: Collection[str], since: datetime) -> dict[str, str]:
+    """Task id → run id of what was not over at that moment of these runs."""
+    query = sa.select(Task.id, Task.run_id).where(
+        Task.run_id.in_(run_ids), sa.or_(Task.finished_at.is_(None), Task.finished_at > since)
+    )
+    return {row.id: row.run_id for row in await session.execute(query)}
+
+
 async def ended(session: AsyncSession, run_id: str, states: Collection[TaskState]) -> list[tuple[int | None, str]]:
     """(device id, device name) of a run's tasks in ``states``, in their order."""
     query = sa.select(Task.device_id, Task.device_name).where(Task.run_id == run_id, Task.state.in_(_values(states)))

@@ -1,5 +1,7 @@
 """Is the process alive, and could it serve? For service managers and load balancers; they tell nothing else."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
@@ -7,8 +9,8 @@ from starlette.responses import PlainTextResponse
 from app.db import Database
 
 
-def router(db: Database) -> APIRouter:
-    """``/healthz`` and ``/readyz``."""
+def router(db: Database, leaving: Callable[[], bool] = lambda: False) -> APIRouter:
+    """``/healthz`` and ``/readyz``. Who is ``leaving`` is alive, and not to be sent anybody any more."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/healthz")
@@ -17,6 +19,8 @@ def router(db: Database) -> APIRouter:
 
     @routes.get("/readyz")
     async def ready() -> PlainTextResponse:
+        if leaving():
+            return PlainTextResponse("stopping\n", 503)
         async with db.read() as session:  # raises Unavailable: 503
             await session.execute(sa.text("SELECT 1"))
         return PlainTextResponse("ok\n")

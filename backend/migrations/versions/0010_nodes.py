@@ -1,4 +1,4 @@
-"""Servers that share the database: leases of work that one of them alone does."""
+"""Servers that share the database: leases of work that one of them alone does, and what they ask each other."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,8 +19,21 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.TIMESTAMP(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
+    op.create_table(
+        "probes",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("device_id", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("asked_at", sa.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column("alive", sa.Boolean(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["devices.id"], name=op.f("fk_probes_device_id_devices"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_probes")),
+    )
 
 
 def downgrade() -> None:
     """Each server works by itself again."""
+    op.drop_table("probes")
     op.drop_table("leases")

@@ -99,7 +99,12 @@ async def test_fault_21_after_a_crash_devices_are_unknown_until_they_return_or_t
     settings: Settings, db: Database, tmp_path: Path, person: MakePerson, peers: list[Peer]
 ) -> None:
     ada = await person()
-    options = {"enrollment": "approval", "presence_grace": "4", "public_url": "http://127.0.0.1:1"}
+    options = {
+        "enrollment": "approval",
+        "public_url": "http://127.0.0.1:1",
+        "presence_grace": "4",
+        "node_lease": "1",
+    }
     database = node_view(db, settings)
     machines = [Machine() for _ in range(3)]
     async with served(tmp_path, settings.database_url, **options) as server:

@@ -16,7 +16,7 @@ from tests.support.work import Api, Enter, WorkPeer, trust
 @pytest.fixture(autouse=True)
 def _quick_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """The net below the hints is asked more often than it is worth outside of tests."""
-    monkeypatch.setattr(dispatcher, "POLL_S", 0.3)
+    monkeypatch.setenv("DEPLOYX_POLL_INTERVAL", "0.3")
 
 
 @pytest.fixture
