@@ -22,7 +22,9 @@ from deployx_cli import (
     parameters,
     release_commands,
     run_commands,
+    schedule_commands,
     sim,
+    software_commands,
 )
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
@@ -161,6 +163,8 @@ app.add_typer(run_commands.app)
 app.add_typer(release_commands.app, name="release")
 app.add_typer(deploy_commands.app)
 app.add_typer(deployment_commands.app, name="deployment")
+app.add_typer(schedule_commands.app, name="schedules")
+app.add_typer(software_commands.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(key_commands.app, name="key")
 app.add_typer(artifact_commands.app, name="artifact")

@@ -111,6 +111,65 @@ def print_targets(targets: list[dict[str, Any]]) -> None:
     _list(titles, rows, "The deployment has no device.", whole={"WAVE", "DEVICE", "STATE", "TRY"})
 
 
+def print_schedules(schedules: list[dict[str, Any]]) -> None:
+    """Schedules by name. A time that is to come is shown in this machine's time zone."""
+    on_terminal = sys.stdout.isatty()
+    rows = [
+        (
+            one["name"],
+            _moment(one["next_due_at"], on_terminal) or one["state"],
+            one["words"] or "once",
+            one["timezone"],
+            _came_of(one["last"]) if one["last"] else "",
+            one["owner"],
+            one["what"],
+        )
+        for one in schedules
+    ]
+    left_out = {"BY"} if len({one["owner"] for one in schedules}) == 1 else set()
+    titles = ("SCHEDULE", "NEXT", "WHEN", "ZONE", "LAST", "BY", "WHAT")
+    _list(titles, rows, "You have no schedule.", left_out, whole={"SCHEDULE", "NEXT"}, cut={"WHAT"})
+
+
+def print_firings(firings: list[dict[str, Any]]) -> None:
+    """What came of a schedule's times, the latest first."""
+    on_terminal = sys.stdout.isatty()
+    rows = [
+        (_moment(one["due_at"], on_terminal), _came_of(one), one["run_id"] or one["deployment_id"], one["reason"])
+        for one in firings
+    ]
+    _list(("DUE", "STATE", "STARTED", "WHY"), rows, "It was not due yet.", whole={"DUE", "STATE", "STARTED"})
+
+
+def print_software(found: list[dict[str, Any]]) -> None:
+    """Versions of packages, and on how many devices each is."""
+    rows = [(one["name"], one["version"], one["arch"], one["source"], one["devices"]) for one in found]
+    _list(("PACKAGE", "VERSION", "ARCH", "SOURCE", "DEVICES"), rows, "No device has it.")
+
+
+def print_devices_with(found: list[dict[str, Any]]) -> None:
+    """Devices that have a package, and how old that knowledge is."""
+    now = datetime.now(UTC)
+    rows = [
+        (
+            one["device_name"],
+            ", ".join(one["found"]),
+            relative(one["confirmed_at"], now) if sys.stdout.isatty() else one["confirmed_at"],
+        )
+        for one in found
+    ]
+    _list(("DEVICE", "HAS", "KNOWN"), rows, "No device has it.", whole={"DEVICE", "KNOWN"})
+
+
+def _moment(stamp: str | None, on_terminal: bool) -> str:
+    return for_people(f"{stamp[:19]}Z") if stamp and on_terminal else stamp or ""
+
+
+def _came_of(firing: dict[str, Any]) -> str:
+    count = f" ({firing['missed']})" if firing["missed"] > 1 else ""
+    return f"{firing['state']}{count}" + (" by hand" if firing["by_hand"] else "")
+
+
 def print_audit(entries: list[dict[str, Any]]) -> None:
     """What was done, newest first."""
     rows = [
