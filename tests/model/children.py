@@ -44,6 +44,9 @@ class Plan:
 class Child:
     """One program, as `deployx_agent.tasks.child` has it."""
 
+    quick = False
+    """The model stops the agent between any two steps, so none may be taken in a thread."""
+
     def __init__(self, machine: "Machine", agent: Process, command: Command, pid: int) -> None:
         self._machine = machine
         self.agent = agent

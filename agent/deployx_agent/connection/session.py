@@ -97,7 +97,12 @@ class Session:
         }
 
     def deliver(self, item: Received | Closed | Stop) -> None:
-        """Put something into the inbox. A server that sends faster than it is read is cut off."""
+        """Put something into the inbox. A server that sends faster than it is read is cut off.
+
+        What concerns tasks goes on at once, if nothing waits before it: the session has nothing to say to it."""
+        if isinstance(item, Received) and item.event in EVENTS and self._heartbeat and self._inbox.empty():
+            self._engine.deliver(item.event, item.payload)
+            return
         if isinstance(item, Received) and self._inbox.qsize() >= INBOX_MAX:
             item = Closed("the server sends faster than the agent can read")
         self._inbox.put_nowait(item)
@@ -114,6 +119,7 @@ class Session:
         except SendError as error:
             return Ending(Event.DISCONNECTED, str(error), Why.LOST)
         finally:
+            self._heartbeat = None
             self._engine.disconnected()
 
     async def _step(self) -> None:

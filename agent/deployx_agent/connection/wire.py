@@ -19,9 +19,11 @@ from deployx_agent.connection.websocket import WebSocketError
 from deployx_protocol import limits, origins
 
 _CLOSE_TIMEOUT_S = 2.0
+_READ_BYTES = 16_384
+"""What one read takes at most. Its buffer is kept: asyncio's own would be 256 KiB, asked from the system each time."""
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """Made, opened once, closed once. ``on_end`` gets a sentence."""
 
     def __init__(self, on_message: Callable[[bytes], None], on_end: Callable[[str], None]) -> None:
@@ -30,6 +32,7 @@ class Wire(asyncio.Protocol):
         self._tcp: asyncio.Transport | None = None
         self._key = websocket.new_key()
         self._head = bytearray()
+        self._buffer = bytearray(_READ_BYTES)
         self._frames = websocket.Frames(limits.AGENT_MESSAGE_MAX_BYTES)
         self._opened: asyncio.Future[None] | None = None
         self._said_goodbye = False
@@ -113,8 +116,13 @@ class Wire(asyncio.Protocol):
         """Nothing does."""
         self._written.set()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> bytearray:
+        """Where what comes is put."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
+        data = bytes(memoryview(self._buffer)[:nbytes])
         try:
             if self._opened is not None and not self._opened.done():
                 data = self._open(data)

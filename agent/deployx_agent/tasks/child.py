@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -10,6 +11,7 @@ from deployx_agent.tasks.command import Command
 from deployx_agent.tasks.latch import OWN_COMMAND, Latch
 from deployx_agent.tasks.listening import Listener
 from deployx_agent.tasks.spool import Spool
+from deployx_protocol.task_messages import STDERR, STDOUT
 
 
 class Child:
@@ -19,34 +21,53 @@ class Child:
         self._latch = latch
         self._line = line
         self._listener: Listener | None = None
-        self._descriptor = -1
+        self._watched = False
+        self.pipes = {latch.stdout: STDOUT, latch.stderr: STDERR}
+        """What it prints into, while nobody has heard their end."""
+        self.heard: list[tuple[int, bytes]] = []
+        """What was heard before it was listened to, each with its stream."""
+        self.descriptor = _descriptor(latch.pid)
+        """Of its process; -1 on a system that has none."""
         self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """What it ended with: its exit code, or the number of its signal, negative. Set while it is listened to."""
         self.pid = latch.pid
         self.mark = latch.mark
         self.ran = False
         """Whether it was let go."""
+        self.began = 0.0
+        """When, by the monotonic clock."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether it can be seen through without the loop, see ``quick``."""
+        return self.descriptor >= 0 and self._listener is None
 
     def listen(self, spool: Spool, on_output: Callable[[], None], threads: Executor) -> None:
         """Keep what it prints, and hear of its end. What takes long is done in ``threads``, where ``on_output`` is
         called when there is more in the spool."""
-        self._listener = Listener(self._latch.stdout, self._latch.stderr, spool, on_output, threads)
-        loop = asyncio.get_running_loop()
-        try:
-            self._descriptor = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # not on this system
-            self.over = loop.run_in_executor(threads, self._latch.process.wait)
-        else:
-            loop.add_reader(self._descriptor, self._ended)
+        self._listener = Listener(self.pipes, spool, on_output, threads, self.heard, self.began)
+        if self.descriptor < 0:
+            self.over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self.descriptor >= 0 and not self._watched:
+            self._watched = True
+            asyncio.get_running_loop().add_reader(self.descriptor, self._ended)
 
     def _ended(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-        os.close(self._descriptor)
-        self.over.set_result(self._latch.process.wait())
+        asyncio.get_running_loop().remove_reader(self.descriptor)
+        self.over.set_result(self.reap())
+
+    def reap(self) -> int:
+        """What it ended with, as it has."""
+        os.close(self.descriptor)
+        self.descriptor = -1
+        return self._latch.process.wait()
 
     def let_go(self) -> None:
         """Open the latch."""
-        self.ran = True
+        self.ran, self.began = True, time.monotonic()
         self._latch.open(self._line)
 
     async def end(self) -> None:
@@ -58,14 +79,25 @@ class Child:
     async def finish(self) -> int:
         """Until it has ended, and what it printed is kept; what it ended with."""
         self._latch.shut()
+        self._watch()
         await self._gone()
         if self._listener:
             await self._listener.finish()
+        else:
+            while self.pipes:
+                os.close(self.pipes.popitem()[0])
         return self.over.result()
 
     async def _gone(self) -> None:
         if not self.over.done():
             await asyncio.wait([self.over])
+
+
+def _descriptor(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not on this system
+        return -1
 
 
 def start(command: Command) -> Child:

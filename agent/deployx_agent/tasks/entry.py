@@ -34,6 +34,8 @@ class Entry:
     confirmed: bool = True
     """False for what an earlier process accepted, until the server assigns it again: a restored snapshot of this
     machine holds tasks that were run since."""
+    taken: bool = True
+    """Whether the journal has it; before, nothing is said of it."""
     unknown: bool = False
     """The server does not have it: it is not reported any more."""
     control: Control = field(default_factory=Control)

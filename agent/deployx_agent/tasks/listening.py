@@ -8,37 +8,46 @@ printed is in the spool, where it outlives the agent.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
 from deployx_agent.tasks.pipes import GATHER_S, Collector, at_hand
 from deployx_agent.tasks.spool import HELD_MAX_BYTES, Spool
 from deployx_protocol.limits import CHUNK_MAX_BYTES
-from deployx_protocol.task_messages import STDERR, STDOUT
 
 
 class Listener:
-    """Fills ``spool`` from two pipes, which it closes; ``on_output`` is called in one of ``threads``."""
+    """Fills ``spool`` from ``pipes``, each with its stream, which it closes; ``on_output`` is called in one of
+    ``threads``. ``heard`` is what came from them before, from a child that began at ``began``."""
 
     def __init__(
-        self, stdout: int, stderr: int, spool: Spool, on_output: Callable[[], None], threads: Executor
+        self,
+        pipes: dict[int, int],
+        spool: Spool,
+        on_output: Callable[[], None],
+        threads: Executor,
+        heard: list[tuple[int, bytes]],
+        began: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._streams = {stdout: STDOUT, stderr: STDERR}
+        self._streams = pipes
         """The pipes that are read in the loop and have not come to their end."""
         self._spool = spool
         self._on_output = on_output
         self._threads = threads
-        self._heard: list[tuple[int, bytes]] = []
-        self._heard_bytes = 0
+        self._heard = heard
+        self._heard_bytes = sum(len(data) for _, data in heard)
         self._timer: asyncio.TimerHandle | None = None
         self._collector: Collector | None = None
         self._collecting: asyncio.Future[None] | None = None
-        if os.name == "nt":  # its pipes cannot be waited for
+        if os.name == "nt" or self._heard_bytes > HELD_MAX_BYTES:  # there, pipes cannot be waited for
             self._hand_over()
             return
         for descriptor in self._streams:
             self._loop.add_reader(descriptor, self._read, descriptor)
+        if heard:
+            self._timer = self._loop.call_later(began + GATHER_S - time.monotonic(), self._hand_over)
 
     async def finish(self) -> None:
         """The child has ended: return when what it printed is kept."""

@@ -13,7 +13,9 @@ from deployx_agent.logs import Log
 from deployx_agent.policy.guard import Guard
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.entry import Entry, clock, update_of
+from deployx_agent.tasks.journal import Row
 from deployx_agent.tasks.outbox import Connection, Outbox
+from deployx_agent.tasks.quick import Quick
 from deployx_agent.tasks.runner import Ending
 from deployx_agent.tasks.spool import NOTHING
 from deployx_agent.tasks.store import DiskError, Store
@@ -143,16 +145,15 @@ class Orders:
         """Journal what is new, and start at once what has its turn: its child is journalled in the same step."""
         entries = {id: Entry(id, NOTHING, TaskState.ACCEPTED, clock(), task) for id, task in tasks.items()}
         begun = self._begin([*entries.values()])
+        if len(begun) == len(tasks) and all(child.quick for child in begun.values()):
+            self._see(tasks, entries, begun)
+            return
         try:
             groups = {task_id: (child.pid, child.mark) for task_id, child in begun.items()}
             known = {entry.task_id: entry for entry in await self._store.received([*tasks.values()], groups)}
         except DiskError as error:
-            self._log.error("Tasks are refused: the journal cannot be written; make room on its disk", error=error)
-            message = f"The agent's journal cannot be written ({error}); make room on its disk."
             self._entries |= entries
-            for entry in entries.values():
-                self._turns.over(entry, Ending(TaskState.FAILED, TaskCode.DISK_FULL, message))
-            await self._abandon(begun.values())
+            await self._turn_away(entries.values(), begun.values(), error)
             return
         self._entries |= entries | known
         for task_id, task in tasks.items():
@@ -166,6 +167,48 @@ class Orders:
                 self._outbox.report(entries[task_id])
         if begun:
             await self._abandon(begun.values())
+
+    def _see(self, tasks: dict[str, Task], entries: dict[str, Entry], begun: dict[str, Child]) -> None:
+        """Have them taken and seen through as far as they end at once; they have their turn."""
+        quicks = [Quick(entries[task_id], child) for task_id, child in begun.items()]
+        for entry in entries.values():
+            entry.taken, entry.control.hurry = False, self._store.hurry
+        self._entries |= entries
+        taken = self._store.see_through([*tasks.values()], quicks)
+        self._turns.see([*entries.values()], self._seen(tasks, quicks, taken))
+
+    async def _seen(self, tasks: dict[str, Task], quicks: Sequence[Quick], taken: "asyncio.Future[list[Row]]") -> None:
+        error: Exception | None = None
+        rows: list[Row] = []
+        try:
+            rows = await taken
+        except DiskError as why:
+            error = why
+        for quick in quicks:
+            quick.entry.taken = True
+        if error:
+            await self._turn_away([one.entry for one in quicks], [one.child for one in quicks], error)
+            return
+        known = {row.task_id: self._store.restored(row) for row in rows}
+        self._entries |= known
+        for quick in quicks:
+            entry = quick.entry
+            if entry.task_id in known:
+                self._again(known[entry.task_id], tasks[entry.task_id])
+                await quick.child.finish()
+            elif quick.ending and quick.final:
+                self._turns.over(entry, quick.ending, quick.final, pgid=quick.child.pid)
+            elif quick.ending:
+                self._turns.end(entry, quick.ending)
+            else:
+                self._turns.start(entry, quick.child)
+
+    async def _turn_away(self, entries: Iterable[Entry], children: Iterable[Child], error: Exception) -> None:
+        self._log.error("Tasks are refused: the journal cannot be written; make room on its disk", error=error)
+        message = f"The agent's journal cannot be written ({error}); make room on its disk."
+        for entry in entries:
+            self._turns.over(entry, Ending(TaskState.FAILED, TaskCode.DISK_FULL, message))
+        await self._abandon(children)
 
     def _begin(self, entries: Sequence[Entry]) -> dict[str, Child]:
         """The children of those, the first ones, that can start at once."""

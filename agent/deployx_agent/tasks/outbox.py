@@ -87,11 +87,13 @@ class Outbox:
 
     def report(self, entry: Entry) -> None:
         """Report the present state of ``entry``, until it is acknowledged."""
+        if not entry.taken:
+            return
         if entry.unknown:
             self._settle(entry)
             return
         entry.saved_state, entry.phase_untold = None, False
-        entry.report_at = clock() + (0 if entry.over else GATHER_S)
+        entry.report_at = 0.0 if entry.over else entry.since + GATHER_S
         entry.report_pause_s = REPEAT_S
         self._reports.pop(entry.task_id, None)
         self._reports[entry.task_id] = entry
@@ -112,7 +114,7 @@ class Outbox:
 
     def has_output(self, entry: Entry) -> None:
         """There is more output of ``entry``."""
-        if not entry.unknown and entry.spool.unsaved:
+        if entry.taken and not entry.unknown and entry.spool.unsaved:
             self._outputs[entry.task_id] = entry
             self.emptied.clear()
             self._wake.set()

@@ -18,12 +18,15 @@ class Control:
     def __init__(self) -> None:
         self.ending: Ending | None = None
         self._said: asyncio.Future[None] | None = None
+        self.hurry: Callable[[], None] = _nobody
+        """Calls for whoever sees the task through and does not hear what is said here."""
 
     def end(self, state: TaskState, code: TaskCode = TaskCode.NONE, message: str = "") -> None:
         """End it, and report it as ``state``."""
         if self.ending is None:
             self.ending = Ending(state, code, message)
             self.said.set_result(None)
+            self.hurry()
 
     @property
     def said(self) -> "asyncio.Future[None]":
@@ -35,6 +38,10 @@ class Control:
     async def wait(self, at_most_s: float) -> None:
         """Wait for ``end``."""
         await asyncio.wait([self.said], timeout=at_most_s)
+
+
+def _nobody() -> None:
+    """It is heard as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,11 @@ class Ending:
 async def see_through(
     child: Child, timeout_s: float, spool: Spool, control: Control, on_started: Callable[[], None]
 ) -> Ending:
-    """Let ``child`` go, unless someone has ended it, and see it to its end. What it prints is in ``spool`` by then."""
-    began = time.monotonic()
+    """Let ``child`` go, unless it was, or someone has ended it, and see it to its end. What it prints is in ``spool``
+    by then."""
+    began = child.began if child.ran else time.monotonic()
     try:
-        if control.ending is None:
+        if control.ending is None and not child.ran:
             child.let_go()
         on_started()
         ended = await _until_over(child, timeout_s, control)
@@ -66,7 +74,7 @@ async def see_through(
         status = await child.finish()
     if ended and not child.ran:
         return ended
-    return _judge(status, ended, duration_s, spool)
+    return judge(status, ended, duration_s, spool)
 
 
 async def _until_over(child: Child, timeout_s: float, control: Control) -> Ending | None:
@@ -79,7 +87,8 @@ async def _until_over(child: Child, timeout_s: float, control: Control) -> Endin
     return control.ending
 
 
-def _judge(status: int, ended: Ending | None, duration_s: float, spool: Spool) -> Ending:
+def judge(status: int, ended: Ending | None, duration_s: float, spool: Spool) -> Ending:
+    """How a task ended whose child was ``ended``, if it was, and ended with ``status``."""
     exit_code, number = (status, None) if status >= 0 else (None, -status)
     if ended is None and status in (126, 127) and (said := complaint(spool.stderr_head)):
         code = TaskCode.COMMAND_NOT_FOUND if status == 127 else TaskCode.NOT_PERMITTED

@@ -16,9 +16,11 @@ import msgspec
 
 from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log
-from deployx_agent.tasks import recovery
+from deployx_agent.tasks import quick, recovery
+from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.journal import Group, Journal, Row
+from deployx_agent.tasks.quick import Hurry, Quick
 from deployx_agent.tasks.script_cache import ScriptCache
 from deployx_agent.tasks.spool import INLINE_MAX_BYTES, Spool
 from deployx_protocol.task_messages import Task, TaskUpdate
@@ -44,6 +46,8 @@ class Store:
         self.threads = ThreadPoolExecutor(2 * parallel + 1, "output")
         """For what a task does beside the loop (its output, its end where no descriptor tells of it), and one more."""
         self._disk = ThreadPoolExecutor(1, "journal")
+        self.hurry = Hurry()
+        """Calls the journal's thread away from tasks that it sees through."""
 
     @property
     def journal_id(self) -> str:
@@ -96,8 +100,44 @@ class Store:
     async def received(self, tasks: Sequence[Task], started: Mapping[str, Group]) -> list[Entry]:
         """Remember the new ones among ``tasks``, with the groups of those that start at once; what is known of the
         others, which may be closed. Durable when it returns, like all that follows. Raises DiskError."""
-        rows = await self._in_order(self._receive, tasks, started)
-        return [recovery.restore(self.folder, row) for row in rows]
+        return [self.restored(row) for row in await self._in_order(self._receive, tasks, started)]
+
+    def restored(self, row: Row) -> Entry:
+        """The entry of a task that was remembered."""
+        return recovery.restore(self.folder, row)
+
+    def see_through(self, tasks: Sequence[Task], quicks: Sequence[Quick]) -> "asyncio.Future[list[Row]]":
+        """Remember the new ones among ``tasks``, of which all start at once, and those that end at once are over and
+        remembered as such when this is done. What is known of the others. Done with DiskError: none was let go."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[Row]] = loop.create_future()
+
+        def settle(rows: list[Row], error: Exception | None) -> None:
+            self.hurry.in_there -= 1
+            if not done.done():
+                done.set_exception(error) if error else done.set_result(rows)
+
+        def job() -> None:
+            rows: list[Row] = []
+            error: Exception | None = None
+            try:
+                rows = quick.see_through(tasks, quicks, self.hurry, self._receive_begun, self._finish_held)
+            except (OSError, sqlite3.Error) as why:
+                error = DiskError(getattr(why, "strerror", None) or str(why))
+            except Exception as bug:
+                error = bug
+            loop.call_soon_threadsafe(settle, rows, error)
+
+        self.hurry()
+        self.hurry.in_there += 1
+        self._disk.submit(job)
+        return done
+
+    def _receive_begun(self, tasks: Sequence[Task], children: Mapping[str, Child]) -> list[Row]:
+        return self._receive(tasks, {task_id: (child.pid, child.mark) for task_id, child in children.items()})
+
+    def _finish_held(self, finals: Sequence[tuple[TaskUpdate, Entry]]) -> None:
+        self._finish([(final, entry.spool) for final, entry in finals])
 
     def _receive(self, tasks: Sequence[Task], started: Mapping[str, Group]) -> list[Row]:
         known = [row for task in tasks if (row := self._journal.find(task.task_id))]
@@ -144,15 +184,18 @@ class Store:
 
     def close(self) -> None:
         """Let go of the journal, after what is under way."""
+        self.hurry()
         self._disk.shutdown()
         self.threads.shutdown(wait=False)
         self._journal.close()
+        self.hurry.close()
 
     async def in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
         """Do something slow. Raises DiskError."""
         return await _run(self.threads, act, *arguments)
 
     async def _in_order(self, act: Callable[..., T], *arguments: Any) -> T:
+        self.hurry()
         return await _run(self._disk, act, *arguments)
 
 

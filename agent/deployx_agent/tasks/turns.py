@@ -15,6 +15,7 @@ from deployx_agent.tasks.runner import Ending
 from deployx_agent.tasks.store import DiskError, Store
 from deployx_agent.tasks.waiting import Waiting
 from deployx_agent.tasks.work import Worker
+from deployx_protocol.task_messages import TaskUpdate
 from deployx_protocol.tasks import TaskState
 
 _RETRY_S = 5.0
@@ -79,6 +80,10 @@ class Turns:
         beside = self.running
         self._do([entry], self._work(entry, beside, child))
 
+    def see(self, entries: Sequence[Entry], work: Coroutine[Any, Any, None]) -> None:
+        """It is the turn of all of these, and ``work`` sees to them, or gives them to ``start``."""
+        self._do(entries, work)
+
     async def _work(self, entry: Entry, beside: Sequence[Entry], child: Child | None) -> None:
         await self._see(entry, self._worker.do(entry, beside, self._on_started, child))
 
@@ -101,8 +106,8 @@ class Turns:
         self._strays[entry.task_id] = entry
         self._do([entry], alone())
 
-    def _on_started(self, entry: Entry, pgid: int) -> None:
-        entry.state, entry.since = TaskState.RUNNING, clock()
+    def _on_started(self, entry: Entry, pgid: int, ago_s: float) -> None:
+        entry.state, entry.since = TaskState.RUNNING, clock() - ago_s
         self._outbox.report(entry)
         self._log.info("Task started", task_id=entry.task_id, pgid=pgid)
 
@@ -112,11 +117,12 @@ class Turns:
             self._resting.cancel()
         task = self.group.create_task(work)
         self._running |= dict.fromkeys((entry.task_id for entry in entries), task)
-        task.add_done_callback(lambda _: self._done(entries))
+        task.add_done_callback(lambda _: self._done(entries, task))
 
-    def _done(self, entries: Sequence[Entry]) -> None:
+    def _done(self, entries: Sequence[Entry], task: "asyncio.Task[None]") -> None:
         for entry in entries:
-            self._running.pop(entry.task_id, None)
+            if self._running.get(entry.task_id) is task:  # else it was given on
+                del self._running[entry.task_id]
             self._strays.pop(entry.task_id, None)
         self.start_more()
         self.look_idle()
@@ -161,12 +167,13 @@ class Turns:
                 task_id = entries[0].task_id
                 self._log.error("The end of a task cannot be journalled; make room", task_id=task_id, error=error)
                 await asyncio.sleep(_RETRY_S)
-        for entry in entries:
-            self.over(entry, ending)
+        for entry, (final, _) in zip(entries, finals, strict=True):
+            self.over(entry, ending, final)
 
-    def over(self, entry: Entry, ending: Ending) -> None:
-        """Report an end that is in the journal, or that no journal has room for."""
-        entry.final, entry.state, entry.since, entry.task = update_of(entry, ending), ending.state, clock(), None
+    def over(self, entry: Entry, ending: Ending, final: TaskUpdate | None = None, **said: Any) -> None:
+        """Report an end that is in the journal as ``final``, or that no journal has room for."""
+        entry.final, entry.state = final or update_of(entry, ending), ending.state
+        entry.since, entry.task = clock(), None
         self._outbox.report(entry)
         self._log.info(
             "Task ended",
@@ -176,4 +183,5 @@ class Turns:
             exit_code=ending.exit_code,
             signal=ending.signal,
             duration_s=ending.duration_s,
+            **said,
         )

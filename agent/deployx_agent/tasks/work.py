@@ -1,6 +1,7 @@
 """What one task needs from its turn to its end: its script, room on the disk, a start that is journalled."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -76,21 +77,25 @@ class Worker:
         self,
         entry: Entry,
         beside: Iterable[Entry],
-        on_started: Callable[[Entry, int], None],
+        on_started: Callable[[Entry, int, float], None],
         child: Child | None = None,
     ) -> Ending | None:
         """Do it, while ``beside`` run too, with a ``child`` that is in the journal or one to be made; how it ended,
         None if the next process goes on with it.
 
-        ``on_started`` is given the process group. It never raises: whatever happens, a task has an end."""
+        ``on_started`` is given the process group, and how long ago that was. It never raises: whatever happens, a task
+        has an end."""
         try:
             made = child or await self._start(entry, beside)
             if isinstance(made, Ending):
                 return made
             if isinstance(made, Task):
-                return await self._releases.do(entry, made, partial(on_started, entry, 0))
+                return await self._releases.do(entry, made, partial(on_started, entry, 0, 0.0))
+            if made.quick:
+                self._listen(entry, made)
             timeout_s = entry.task.timeout_s if entry.task else 0.0
-            say_so = partial(on_started, entry, made.pid)
+            ago_s = time.monotonic() - made.began if made.ran else 0.0
+            say_so = partial(on_started, entry, made.pid, ago_s)
             return await runner.see_through(made, timeout_s, entry.spool, entry.control, say_so)
         except CannotStart as why:
             return Ending(TaskState.FAILED, why.code, str(why))
@@ -170,17 +175,21 @@ class Worker:
         return child
 
     def _child(self, entry: Entry, prepared: Command, beside: Iterable[Entry]) -> Child:
+        if entry.task:
+            entry.spool = self._store.spool(entry.task)
+        self._check_room([entry, *beside])
+        child = self._spare.take(prepared) or children.start(prepared)
+        if not child.quick:
+            self._listen(entry, child)
+        return child
+
+    def _listen(self, entry: Entry, child: Child) -> None:
         loop = asyncio.get_running_loop()
 
         def on_output() -> None:
             loop.call_soon_threadsafe(self._on_output, entry)
 
-        if entry.task:
-            entry.spool = self._store.spool(entry.task)
-        self._check_room([entry, *beside])
-        child = self._spare.take(prepared) or children.start(prepared)
         child.listen(entry.spool, on_output, self._store.threads)
-        return child
 
     def _check_room(self, entries: Iterable[Entry]) -> None:
         output = sum(max(e.task.output_quota_bytes - e.spool.size, 0) for e in entries if e.task)

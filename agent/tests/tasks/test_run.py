@@ -251,6 +251,9 @@ async def test_the_log_names_tasks_and_never_their_output(peer: TaskPeer, ready:
     agent = await ready()
     end = await peer.do("echo", "a secret")
     await agent.logged("Task ended")
+    quick = rf"\[INFO\] Task ended  task_id={end.task_id} state=succeeded exit_code=0 duration_s=\S+ pgid=\d+"
+    assert re.search(quick, agent.log), "one line for what ends at once"
+    end = await peer.do("sleep", "0.3")
+    await agent.logged(f"Task ended  task_id={end.task_id}")
     assert re.search(rf"\[INFO\] Task started  task_id={end.task_id} pgid=\d+", agent.log)
-    assert f"[INFO] Task ended  task_id={end.task_id} state=succeeded exit_code=0" in agent.log
     assert "secret" not in agent.log
