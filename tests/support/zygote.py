@@ -201,7 +201,7 @@ def _bury(children: set[int], theirs: socket.socket) -> None:
 
 def _become(program: Any, side: str, wanted: dict[str, Any], descriptors: list[int]) -> None:
     """Never returns."""
-    from tests.support import crash_points, killed_at
+    from tests.support import crash_points, killed_at, release_points
 
     for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)
@@ -212,7 +212,8 @@ def _become(program: Any, side: str, wanted: dict[str, Any], descriptors: list[i
     code: Any = 1
     try:
         if wanted["label"]:
-            killed_at.arm(crash_points.POINTS[side][wanted["label"]])
+            points = crash_points.POINTS[side] | release_points.POINTS[side]
+            killed_at.arm(points[wanted["label"]])
         code = program() or 0
     except SystemExit as end:
         code = end.code or 0

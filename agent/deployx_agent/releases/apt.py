@@ -20,6 +20,7 @@ from deployx_protocol.tasks import TaskState
 
 LOCK_PATIENCE_S = 300
 _TIMEOUT_S = 3_600.0
+_MEND_TIMEOUT_S = 600.0
 _LOCK_RETRY_S = 2.0
 _ENV = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -119,7 +120,7 @@ class Apt:
 
     async def mend(self) -> None:
         """`dpkg --configure -a`."""
-        await self._patiently(("dpkg", *_KEEP_SETTINGS, "--configure", "-a"), "dpkg --configure -a")
+        await self._patiently(("dpkg", *_KEEP_SETTINGS, "--configure", "-a"), "dpkg --configure -a", _MEND_TIMEOUT_S)
 
     async def back(self, files: Sequence[Path], new: Sequence[str], left: Sequence[str]) -> None:
         """First the old versions, which need nothing of the new packages; then these go."""
@@ -133,18 +134,20 @@ class Apt:
                 argv = ("dpkg", "--force-remove-reinstreq", verb, *there)
                 await must(lambda argv=argv: self._patiently(argv, f"dpkg {verb}"), f"dpkg {verb}", self._programs)  # type: ignore[misc]  # noqa: B023
 
-    async def _patiently(self, argv: tuple[str, ...], name: str) -> Ending:
+    async def _patiently(self, argv: tuple[str, ...], name: str, timeout_s: float = _TIMEOUT_S) -> Ending:
         """dpkg does not wait for a lock, as apt does."""
         give_up = clock() + LOCK_PATIENCE_S
         while True:
-            ending = await self._run(argv, name)
+            ending = await self._run(argv, name, timeout_s=timeout_s)
             locked = ending.exit_code == 2 and "lock" in self._programs.said
             if ending.state is TaskState.SUCCEEDED or not locked or clock() > give_up:
                 return ending
             await self._programs.pause(_LOCK_RETRY_S)
 
-    async def _run(self, argv: tuple[str, ...], name: str, folder: Path | None = None) -> Ending:
+    async def _run(
+        self, argv: tuple[str, ...], name: str, folder: Path | None = None, timeout_s: float = _TIMEOUT_S
+    ) -> Ending:
         try:
-            return await self._programs.run(argv, None, folder or Path("/"), self.env, _TIMEOUT_S, name)
+            return await self._programs.run(argv, None, folder or Path("/"), self.env, timeout_s, name)
         except Failure as why:
             raise unfit(str(why)) from None

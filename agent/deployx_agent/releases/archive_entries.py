@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 
 _NAME_MAX: Final = 4_096
 _RIGHTS: Final = stat.S_ISUID | stat.S_ISGID
-_READING = (
+READING = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(EOFError, NotImplementedError, RuntimeError),
 )
@@ -55,7 +55,7 @@ def entries(archive: Path, strip: int) -> Iterator[Entry]:
         with archive.open("rb") as file:
             is_zip = zipfile.is_zipfile(file)
         yield from _zip(archive, strip) if is_zip else _tar(archive, strip)
-    except _READING as error:
+    except READING as error:
         raise BadArchive(f"The archive cannot be read ({error}).") from None
 
 

@@ -18,6 +18,8 @@ from deployx_protocol.releases import Action, Outcome
 from deployx_protocol.tasks import TaskCode, TaskState
 
 T = TypeVar("T")
+_LONGEST_BYTES = 16 << 20
+"""A package may bring hundreds of others along, each with what was kept of it."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -65,6 +67,8 @@ class Installed(Struct, frozen=True, kw_only=True):
     before: dict[str, Any] | None = None
     """What its kind needs to put back what was there; None if that is gone."""
     back_to: str = ""
+    superseded: "Installed | None" = None
+    """What was installed before, until what it had kept is removed: an agent may be killed in between."""
 
 
 class Named(Struct, frozen=True, kw_only=True):
@@ -141,7 +145,7 @@ class Memory:
 
     def _read(self, path: Path, kind: type[T]) -> T | None:
         try:
-            return durable.read(path, lambda content: msgspec.convert(content, kind))
+            return durable.read(path, lambda content: msgspec.convert(content, kind), _LONGEST_BYTES)
         except durable.Unusable as why:
             aside = durable.set_aside(path)
             self._log.error(f"What is remembered of a release cannot be used: {why}. It was set aside", set_aside=aside)

@@ -107,9 +107,17 @@ class PackageKind:
             raise Failure(TaskCode.RELEASE_FAILED, said)
 
     async def back(self, before: Before) -> None:
-        """Whatever state it is in."""
+        """Whatever state it is in. Where dpkg or rpm was ended in the middle, the old version over it is the quickest
+        way out: what that was about to run need not be run first, for it may be what hangs."""
+        try:
+            await self._replace(before)
+        except Failure:
+            await self._manager.mend()
+            await self._replace(before)
+        await self._manager.mend()
+
+    async def _replace(self, before: Before) -> None:
         manager = self._manager
-        await manager.mend()
         wrong = [name for name, there in before["replaced"].items() if await manager.version(name) != there]
         files = [Path(file) for name in wrong for file in before["files"][name]]
         if gone := [file.name for file in files if not file.exists()]:

@@ -54,6 +54,7 @@ class Undertaking:
         committed = self._is_committed(installed)
         match course(self._current.stage, committed=committed, rebooted=was_rebooted):
             case Course.COMMITTED:
+                self._forget(installed.superseded if installed else None)
                 return await self._over(self._success)
             case Course.CHECK:
                 return await self._whatever_comes(self._settle)
@@ -178,28 +179,28 @@ class Undertaking:
             ending = await self._over(self._success)
             self._tools.memory.settle()
             self._release.kind.forget(current.before or {})
-        else:
-            installed = Installed(
-                task_id=current.task_id,
-                sha256=current.sha256,
-                version=self._release.manifest.version,
-                before=current.before,
-                back_to=current.back_to,
-            )
-            try:
-                self._tools.memory.commit(current.name, installed)
-            except OSError as error:
-                said = f"The release cannot be recorded ({error.strerror or error})."
-                raise Failure(TaskCode.DISK_FULL, said) from None
-            ending = await self._over(self._success)
-        if earlier and earlier.before is not None:
             self._forget(earlier)
-        return ending
+            return ending
+        installed = Installed(
+            task_id=current.task_id,
+            sha256=current.sha256,
+            version=self._release.manifest.version,
+            before=current.before,
+            back_to=current.back_to,
+            superseded=msgspec.structs.replace(earlier, superseded=None) if earlier else None,
+        )
+        try:
+            self._tools.memory.commit(current.name, installed)
+        except OSError as error:
+            said = f"The release cannot be recorded ({error.strerror or error})."
+            raise Failure(TaskCode.DISK_FULL, said) from None
+        self._forget(earlier)
+        return await self._over(self._success)
 
-    def _forget(self, earlier: Installed) -> None:
+    def _forget(self, earlier: Installed | None) -> None:
         """What was kept for the release before this one is two releases old."""
-        payload = self._tools.depot.payload(earlier.sha256)
-        if payload:
+        payload = self._tools.depot.payload(earlier.sha256) if earlier and earlier.before is not None else None
+        if payload and earlier:
             self._tools.release(parse(payload), self._entry).kind.forget(earlier.before or {})
 
     async def _over(self, verdict: Verdict) -> Ending:

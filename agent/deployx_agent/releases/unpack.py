@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from deployx_agent.releases.archive_entries import BadArchive, Entry, Kind, entries
+from deployx_agent.releases.archive_entries import READING, BadArchive, Entry, Kind, entries
 
 ENTRIES_MAX: Final = 200_000
 DISK_RESERVE_BYTES: Final = 64 << 20
-MEMORY_MAX_BYTES: Final = 1 << 30
+MEMORY_MAX_BYTES: Final = 1 << 29
 _BLOCK: Final = 1 << 20
 _EACH_BYTES: Final = 4_096
 """So much of the disk a file takes at least."""
@@ -113,9 +113,16 @@ def _blocks(entry: Entry, limits: _Limits) -> Iterator[bytes]:
     source: BinaryIO | None = entry.content() if entry.kind is Kind.FILE else None
     if source is None:
         return
-    while block := source.read(_BLOCK):
+    while block := _read(source):
         limits.block(len(block))
         yield block
+
+
+def _read(source: BinaryIO) -> bytes:
+    try:
+        return source.read(_BLOCK)
+    except READING as error:
+        raise BadArchive(f"The archive cannot be read ({error}).") from None
 
 
 def _stay_inside(folder: Path, links: list[Path]) -> None:

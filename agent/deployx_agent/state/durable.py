@@ -55,7 +55,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
+def read(path: Path, parse: Callable[[dict[str, Any]], T], longest_bytes: int = _LONGEST_BYTES) -> T | None:
     """What ``parse`` makes of the JSON object in ``path``, None when there is no such file.
 
     ``parse`` raises ValueError, KeyError or TypeError for a shape it does not know. Raises Unusable.
@@ -69,7 +69,7 @@ def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
     if not raw.strip(b"\x00 \r\n\t"):
         raise Unusable("it is empty")
     try:
-        if len(raw) > _LONGEST_BYTES:
+        if len(raw) > longest_bytes:
             raise ValueError
         content = json.loads(raw)
         if not isinstance(content, dict):

@@ -26,6 +26,7 @@ from deployx_agent.tasks.turns import Turns
 from deployx_agent.tasks.work import Worker
 from deployx_protocol import events
 from deployx_protocol.checks import InvalidPayload
+from deployx_protocol.releases import Phase
 from deployx_protocol.tasks import TaskCode, TaskState
 
 STOP_PATIENCE_S = 30.0
@@ -38,6 +39,8 @@ EVENTS = frozenset({events.TASK_ASSIGNED, events.TASK_CANCEL, events.TASK_ACKNOW
 INBOX_MAX = 1_000
 _CLOSE_AFTER_S = 1.0
 """What is settled is closed so much later, together: nobody waits for it, and it costs a write."""
+_LEFT_TO_THE_NEXT = (Phase.REBOOTING, Phase.CONFIRMING)
+"""What a release is at when it is not waited for: the next agent goes on with it."""
 _PRUNE_EVERY_S = 86_400.0
 
 
@@ -149,12 +152,14 @@ class Engine:
     async def stop(self) -> None:
         """Start nothing more, wait `STOP_PATIENCE_S` for what runs, end the rest, give the server a moment to hear."""
         self.turns.stopping = True
+        for entry in self.turns.running:
+            if entry.phase in _LEFT_TO_THE_NEXT:
+                _interrupt(entry)
         if running := self.turns.running:
             self._log.info("Waiting for tasks to end", running=len(running), at_most_s=STOP_PATIENCE_S)
             await _first(STOP_PATIENCE_S, self.turns.idle, self._hurry)
         for entry in self.turns.running:
-            message = "The agent was stopped while it ran."
-            entry.control.end(TaskState.INTERRUPTED, TaskCode.AGENT_STOPPED, message)
+            _interrupt(entry)
         await _first(END_PATIENCE_S, self.turns.idle)
         if self._orders.connection:
             await _first(REPORT_PATIENCE_S, self._outbox.emptied, self._offline)
@@ -204,6 +209,10 @@ class Engine:
             except DiskError as error:
                 self._log.warning("Old ids could not be removed from the journal", error=error)
             await asyncio.sleep(_PRUNE_EVERY_S)
+
+
+def _interrupt(entry: Entry) -> None:
+    entry.control.end(TaskState.INTERRUPTED, TaskCode.AGENT_STOPPED, "The agent was stopped while it ran.")
 
 
 async def _first(timeout_s: float, *signs: asyncio.Event) -> None:

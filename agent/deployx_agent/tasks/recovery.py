@@ -14,7 +14,8 @@ from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.journal import Journal, Row, Stage
 from deployx_agent.tasks.runner import Ending
 from deployx_agent.tasks.spool import NOTHING, Spool
-from deployx_protocol.task_messages import TaskUpdate
+from deployx_protocol.releases import Outcome
+from deployx_protocol.task_messages import Task, TaskUpdate
 from deployx_protocol.tasks import TaskCode, TaskState
 
 _SPOOL_SUFFIX = ".out"
@@ -26,12 +27,13 @@ def spool_path(folder: Path, task_id: str) -> Path:
 
 
 def load(journal: Journal, folder: Path) -> list[tuple[Entry, Row]]:
-    """Every task that is not closed, oldest first, with its row less what is large; files that belong to none are
-    removed. Reads whole spools, one after the other."""
+    """Every task that is not closed, oldest first, with its row less what is large, but for those that had
+    started; files that belong to none are removed. Reads whole spools, one after the other."""
     found: list[tuple[Entry, Row]] = []
     for row in journal.unclosed():
         scripts.remove(folder, row.task_id)
-        found.append((restore(folder, row), row._replace(task=None, result=None, output=None)))
+        task = row.task if row.stage is Stage.STARTED else None
+        found.append((restore(folder, row), row._replace(task=task, result=None, output=None)))
     kept = {spool_path(folder, row.task_id) for _, row in found}
     for path in folder.glob(f"*{_SPOOL_SUFFIX}"):
         if path not in kept:
@@ -84,4 +86,6 @@ async def end_left_over(row: Row) -> Ending:
         message = "The machine went down while it ran."
     elif pgid and processes.is_left_over(pgid, mark, row.task_id) and not await processes.end(pgid):
         message = "The agent was killed while it ran; some of its processes cannot be ended."
-    return Ending(TaskState.INTERRUPTED, TaskCode.AGENT_KILLED, message)
+    of_release = row.task is not None and msgspec.json.decode(row.task, type=Task).release is not None
+    outcome = Outcome.UNTOUCHED if of_release else Outcome.NONE  # one that was begun has a record of its own
+    return Ending(TaskState.INTERRUPTED, TaskCode.AGENT_KILLED, message, outcome=outcome)

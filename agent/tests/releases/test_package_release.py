@@ -1,0 +1,79 @@
+"""A package on a real agent, with the real apt and dpkg of this machine, from a repository that the test makes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployx_protocol.releases import Action, Manifest
+from tests.support.apt_repository import PREFIX, AptRepository, installed, repository
+from tests.support.release_peer import ReleasePeer, manifest, told
+from tests.support.task_peer import Ready
+
+pytestmark = pytest.mark.xdist_group("dpkg")
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AptRepository]:
+    with repository(tmp_path / "apt") as found:
+        monkeypatch.setenv("APT_CONFIG", str(found.settings))
+        yield found
+
+
+def package(number: int, state: str, version: str = "", **fields: Any) -> Manifest:
+    name = fields.pop("package_name", f"{PREFIX}app")
+    wanted = {"name": name, "state": state, "version": version}
+    return manifest("package", number, kind="package", package=wanted, **fields)
+
+
+async def test_present_upgraded_reverted_absent(peer: ReleasePeer, ready: Ready, apt: AptRepository) -> None:
+    agent = await ready()
+    apt.add("lib", "1.0")
+    apt.add("app", "1.0")
+    one = package(1, "version", "1.0")
+    assert told(await peer.follow(one)) == ("succeeded", "installed"), agent.log
+    assert installed("app") == "ii 1.0"
+    assert told(await peer.follow(one)) == ("succeeded", "already")
+    apt.add("app", "2.0", depends=f"{PREFIX}lib")
+    latest = package(2, "latest")
+    assert told(await peer.follow(latest)) == ("succeeded", "installed")
+    assert (installed("app"), installed("lib")) == ("ii 2.0", "ii 1.0")
+    apt.remove("app", "1.0")
+    assert told(await peer.follow(latest, Action.REVERT)) == ("succeeded", "reverted")
+    assert (installed("app"), installed("lib")) == ("ii 1.0", "")
+    absent = package(3, "absent")
+    assert told(await peer.follow(absent)) == ("succeeded", "installed")
+    assert installed("app") == "rc 1.0"
+    assert told(await peer.follow(absent, Action.REVERT)) == ("succeeded", "reverted")
+    assert installed("app") == "ii 1.0"
+
+
+async def test_a_version_that_breaks_is_undone_from_what_was_installed(
+    peer: ReleasePeer, ready: Ready, apt: AptRepository
+) -> None:
+    await ready()
+    apt.add("app", "1.0")
+    await peer.follow(package(1, "present"))
+    mine = Path(f"/etc/{PREFIX}app/settings")
+    mine.write_text("changed by somebody\n")
+    apt.remove("app", "1.0")  # as a security update does: no repository has it any more
+    apt.add("app", "2.0", postinst="echo it breaks >&2; exit 4")
+    end = await peer.follow(package(2, "latest"))
+    assert (*told(end), end.code) == ("failed", "reverted", "release_failed")
+    assert installed("app") == "ii 1.0"
+    assert Path(f"/usr/share/{PREFIX}app/version").read_text() == "1.0"
+    assert mine.read_text() == "changed by somebody\n"
+    kept = list((apt.folder.parent / "state" / "releases" / "kept").rglob("*"))
+    assert not [path for path in kept if path.suffix == ".root"]
+
+
+async def test_what_no_repository_has_changes_nothing(peer: ReleasePeer, ready: Ready, apt: AptRepository) -> None:
+    await ready()
+    end = await peer.follow(package(1, "present"))
+    assert (*told(end), end.code) == ("failed", "untouched", "release_unfit")
+    assert end.message == f"The repositories of this machine have no package {PREFIX}app."
+    apt.add("app", "1.0", depends="deployx-test-nothing")
+    end = await peer.follow(package(2, "version", "1.0"))
+    assert (*told(end), end.code) == ("failed", "untouched", "release_unfit")
+    assert installed("app") == ""
