@@ -73,7 +73,7 @@ async def _beside_nginx(first: Subject, embedded: servers.Ours, folder: Path, op
         _report(subjects, embedded.size, options.clients)
 
 
-async def _measure(subjects: Sequence[Subject], clients: int, size: int, rounds: int) -> None:
+async def _measure(subjects: list[Subject], clients: int, size: int, rounds: int) -> None:
     for subject in subjects:
         await _read(subject, 1, size)  # fills the file cache
     for number in range(rounds):

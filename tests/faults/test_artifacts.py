@@ -5,16 +5,17 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.accounts.hashing import secret_hash
 from app.artifacts import uses
 from deployx_agent.connection.downloads import download
-from deployx_agent.connection.transport import Sink
+from deployx_agent.connection.transport import Answer, Sink
 from deployx_agent.logs import Log
 from deployx_agent.releases.fetch import Fetcher
-from deployx_agent.tasks.outbox import Connection, Link
+from deployx_agent.tasks.outbox import Connection
 from tests.conftest import Operate, StartServer
 from tests.support import rows, work
 from tests.support.artifacts import Blob, blob
@@ -24,12 +25,18 @@ from tests.support.server_process import Operator, ServerProcess
 SIZE = 40 << 20
 
 
-class Downloads(Link):
+class Downloads:
     """A connection to the server, of which only downloads are wanted."""
 
     def __init__(self, server: ServerProcess) -> None:
         self._server = server
         self.begun: list[int] = []
+
+    async def send(self, event: str, payload: dict[str, Any]) -> None:
+        raise AssertionError("nothing is sent")
+
+    async def request(self, method: str, path: str, bearer: str, body: bytes = b"") -> Answer:
+        raise AssertionError("nothing is asked")
 
     async def download(self, path: str, bearer: str, begin: int, sink: Sink) -> None:
         self.begun.append(begin)

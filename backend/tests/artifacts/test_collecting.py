@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.artifacts import service, uses
-from app.artifacts.models import Artifact, ArtifactUpload
+from app.artifacts.models import Artifact, ArtifactUpload, ArtifactUse
 from app.artifacts.stores import store_of
 from app.audit.models import AuditEntry
 from app.db import Database
@@ -152,12 +152,12 @@ async def test_many_releases_and_collectors_at_once_leave_no_use_without_a_file(
         except (InvalidInput, IntegrityError):
             pass
 
-    with service_of(node, clock) as one, service_of(node, clock) as another:
-        await asyncio.gather(one.prune(), another.prune(), *(release(number) for number in range(12)))
+    with service_of(node, clock) as here, service_of(node, clock) as there:
+        await asyncio.gather(here.prune(), there.prune(), *(release(number) for number in range(12)))
     kept = {path.name[:64] for path in files(node)}
     assert kept == {row.sha256 for row in await _artifacts(node)}
     async with node.db.read() as session:
-        used = set(await session.scalars(sa.select(uses.ArtifactUse.sha256)))
+        used = set(await session.scalars(sa.select(ArtifactUse.sha256)))
     assert used <= kept
 
 
@@ -199,7 +199,7 @@ async def test_pages_have_every_artifact_once(client: httpx2.AsyncClient) -> Non
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        query = {"limit": "2", **({"cursor": cursor} if cursor else {})}
         page = (await client.get(ARTIFACTS, params=query)).json()
         seen += [item["sha256"] for item in page["items"]]
         if not (cursor := page["next_cursor"]):

@@ -25,6 +25,7 @@ from deployx_agent.logs import Log
 from deployx_agent.releases import fetch
 from deployx_agent.releases.fetch import Fetcher, FetchError, Why
 from deployx_agent.releases.pace import Pace
+from deployx_agent.releases.partial import Partial
 from deployx_agent.tasks.outbox import Connection
 from deployx_protocol.states import Trust
 from tests.support import rows, work
@@ -339,7 +340,7 @@ async def test_threat_18_a_redirect_gets_no_credentials_and_leads_to_https_alone
 
 
 def _nothing(agent: Machine) -> Sink:
-    return fetch._Sink(fetch.Partial(agent.folder / "none", "a" * 64, 1), Pace(0), lambda _: None)
+    return fetch._Sink(Partial(agent.folder / "none", "a" * 64, 1), Pace(0), lambda _: None)
 
 
 async def test_a_server_that_redirects_for_ever_is_left(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
-from app.artifacts import folder, uploads
+from app.artifacts import uploads
 from app.artifacts.models import Artifact, ArtifactUpload
 from app.audit.models import AuditEntry
 from app.web import middleware
@@ -246,7 +246,7 @@ async def test_a_full_disk_keeps_what_it_took(
         left[0] -= written
         return written
 
-    monkeypatch.setattr(folder.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     refused = await send(client, begun["id"], 0, one.data)
     assert (refused.status_code, refused.json()["code"]) == (507, "disk_full")
     monkeypatch.undo()
