@@ -42,9 +42,9 @@ Keys = Annotated[
     "`deployx release push shop.release.json`",
 )
 def create_command(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help=f"The manifest; {MANIFEST} by default.")] = Path(
-        MANIFEST
-    ),
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=f"The manifest; {MANIFEST} by default.", show_default=False)
+    ] = Path(MANIFEST),
     save: Annotated[
         str, typer.Option(metavar="FILE", help="Send nothing; keep the release in this file, to sign and push later.")
     ] = "",
@@ -87,9 +87,9 @@ def create_command(
     "check", epilog="**Examples**\n\n`deployx release check`\n\n`deployx release check shop/deployx.yaml --json`"
 )
 def check_command(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help=f"The manifest; {MANIFEST} by default.")] = Path(
-        MANIFEST
-    ),
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=f"The manifest; {MANIFEST} by default.", show_default=False)
+    ] = Path(MANIFEST),
     as_json: AsJson = False,
 ) -> None:
     """Say what a manifest would make, or all that is wrong with it. Needs no server, and makes nothing."""
@@ -203,7 +203,7 @@ def show_command(target: Target, as_json: AsJson = False, insecure_http: Insecur
 
 @app.command("list", epilog="**Examples**\n\n`deployx release list`\n\n`deployx release list shop --json`")
 def list_command(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only releases of this name.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Only releases of this name.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 50,
     as_json: AsJson = False,
     insecure_http: InsecureHttp = False,

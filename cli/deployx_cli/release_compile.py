@@ -26,6 +26,7 @@ _TOP = (
 _STEP = ("command", "shell", "artifact", "script", "interpreter", "args", "env", "timeout")
 _STEP_TIMEOUT_S = 600.0
 _TOTAL_TIMEOUT_S = 3_600.0
+_WITHIN_S = 60.0
 AUTO, NONE = "auto", "none"
 
 
@@ -149,7 +150,7 @@ class _Compiler(Building):
         self.places.setdefault(f"artifacts.{name}", named)
         return name
 
-    def _step(self, node: Node | None, what: str) -> Step | None:
+    def _step(self, node: Node | None, what: str, most_s: float = _STEP_TIMEOUT_S) -> Step | None:
         if node is None:
             return None
         if node.pairs is None:
@@ -175,7 +176,7 @@ class _Compiler(Building):
             "interpreter": said.get("interpreter", release_fields.words) or [],
             "args": said.get("args", release_fields.texts) or [],
             "env": said.get("env", release_fields.variables) or {},
-            "timeout_s": said.get("timeout", release_fields.span) or self._step_timeout_s,
+            "timeout_s": said.get("timeout", release_fields.span) or min(self._step_timeout_s, most_s),
         }
         return self.built(Step, values, said) if any(values[key] for key in ("command", "shell", "artifact")) else None
 
@@ -231,12 +232,12 @@ class _Compiler(Building):
             return None
         said = Fields(node, "`health`", ("check", "interval", "successes", "within"), self.faults)
         said.need("check")
-        check = self._step(said.nested("check"), "`check`")
         numbers = {
             "interval_s": said.get("interval", release_fields.span),
             "successes": said.get("successes", release_fields.whole),
             "within_s": said.get("within", release_fields.span),
         }
+        check = self._step(said.nested("check"), "`check`", numbers["within_s"] or _WITHIN_S)
         if check is None:
             return None
         values = {"check": check, **{name: value for name, value in numbers.items() if value is not None}}

@@ -75,22 +75,6 @@ def test_members_that_mean_harm(tmp_path: Path, name: str, changes: dict[str, ob
     assert "in the archive" in why(path)
 
 
-def zeros(count: int) -> io.BufferedIOBase:
-    class Zeros(io.RawIOBase):
-        left = count
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-            size = min(len(buffer), self.left)
-            buffer[:size] = b"\0" * size
-            self.left -= size
-            return size
-
-    return io.BufferedReader(Zeros(), 1 << 20)
-
-
 def claiming(size: int, content: bytes = b"", kind: bytes = tarfile.REGTYPE) -> bytes:
     member = tarfile.TarInfo("zeros")
     member.size, member.type = size, kind
@@ -115,14 +99,8 @@ def test_ten_gigabytes_of_zeros_in_a_few_bytes(tmp_path: Path) -> None:
     # It says that it is small, and goes on and on: as a long name, as padding, as a description.
     for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE):
         with gzip.open(tmp_path / "b.gz", "wb", compresslevel=1) as file:
-            file.write(claiming(2 * GB, b"\0" * (4 << 20), kind))
+            file.write(claiming(2 * GB, b"\0" * (2 << 20), kind))
         assert "A name or header" in small_memory(lambda: why(tmp_path / "b.gz"))
-    with lzma.open(tmp_path / "c.xz", "wb", preset=0) as file:
-        file.write(claiming(200 << 20))
-        stream = zeros(200 << 20)
-        while piece := stream.read(1 << 20):
-            file.write(piece)
-    assert "unpacks to more" in small_memory(lambda: why(tmp_path / "c.xz", most=100 << 20))
 
 
 def test_a_zip_of_zeros(tmp_path: Path) -> None:
