@@ -18,9 +18,10 @@ from app.deployments.joining import Joining
 from app.deployments.models import Deployment, DeploymentDecision, DeploymentTarget
 from app.deployments.reading import DeploymentReader
 from app.deployments.rounds import Rounds
-from app.deployments.schemas import DeploymentRequest
+from app.deployments.schemas import DeploymentRequest, StrategyInput
 from app.deployments.starting import Created, Starting
 from app.deployments.steering import Steering
+from app.deployments.strategy import strategy_of, to_json
 from app.devices.models import Device
 from app.hints import Hint
 from app.ids import new_id
@@ -68,6 +69,46 @@ def release_row(name: str = "web", version: str = "1.0", number: int = 1, **chan
         created_by="ada@example.test",
         created_at=utcnow(),
     )
+
+
+def deployment_row(device_id: int, user_id: int, **values: Any) -> tuple[Deployment, DeploymentTarget]:
+    """A deployment of one device that runs, and its target; ``values`` are of the deployment."""
+    now, sha256 = utcnow(), "0" * 64
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "user_id": user_id,
+        "created_by": "ada@example.test",
+        "state": DeploymentState.PAUSED.value,
+        "release_name": "web",
+        "release_version": "1.0",
+        "release_number": 1,
+        "release_sha256": sha256,
+        "release_size": 1,
+        "release_platforms": ["linux"],
+        "release_timeout_s": 60.0,
+        "signatures": [],
+        "strategy": to_json(strategy_of(StrategyInput())),
+        "waves": [{"number": 1, "label": "100%"}],
+        "plan_hash": sha256,
+        "request_sha256": "",
+        "created_at": now,
+        "moved_at": now,
+        "total": 1,
+    }
+    made = Deployment(**fields | values)
+    target = DeploymentTarget(
+        id=new_id(),
+        deployment_id=made.id,
+        release_name=made.release_name,
+        device_id=device_id,
+        device_name=f"device-{device_id}",
+        wave=1,
+        position=1,
+        state="pending",
+        todo="install",
+        updated_at=now,
+    )
+    return made, target
 
 
 @dataclass

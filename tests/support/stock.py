@@ -8,6 +8,7 @@ from app.accounts.permissions import Role
 from tests.support import people, rows
 from tests.support.node import RunningNode
 from tests.support.releases import envelope, manifest
+from tests.support.rollouts import deployment_row
 from tests.support.server import Person
 from tests.support.work import queue
 
@@ -34,6 +35,11 @@ async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) ->
     await client.put(f"/api/v1/groups/{group_id}/members", json=shared)
     [task_id] = await queue(node.db, [device.id], user_id=owner.id, created_by=owner.email)
     task = await client.get(f"/api/v1/tasks/{task_id}")
+    deployment, target = deployment_row(device.id, owner.id)
+    async with node.db.write() as session:
+        session.add(deployment)
+        await session.flush()
+        session.add(target)
     sessions = (await client.get("/api/v1/auth/sessions")).json()["items"]
     return {
         "device_id": device.id,
@@ -45,6 +51,7 @@ async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) ->
         "user_id": friend.id,
         "invitation_id": await made("invitations", {"email": f"guest-of-{owner.id}@example.test"}),
         "schedule_id": await made("schedules", {"name": f"of {owner.id}", "cron": "@daily", "action": DAILY}),
+        "deployment_id": deployment.id,
         "saved_id": await made("saved-commands", {"name": f"of {owner.id}", "request": ACTION}),
         "release_id": await made("releases", envelope(manifest(f"of-{owner.id}"))),
     }

@@ -3,6 +3,7 @@
 Whoever calls this has locked the row. What follows for its targets is the caller's.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -93,6 +94,12 @@ def changed(unit: Unit, deployment: Deployment) -> None:
     """Something of it, or of its targets, changed."""
     deployment.rev += 1
     unit.hint(HintKind.DEPLOYMENT, run_id=deployment.id)
+
+
+def changed_targets(unit: Unit, deployment_id: str, target_ids: Iterable[str]) -> None:
+    """So did these of its targets."""
+    for target_id in target_ids:
+        unit.hint(HintKind.DEPLOYMENT_TARGET, run_id=deployment_id, task_id=target_id)
 
 
 def title(deployment: Deployment) -> str:

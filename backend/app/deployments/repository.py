@@ -286,26 +286,27 @@ async def settle(
     )
 
 
-async def skip_pending(session: AsyncSession, deployment_id: str, reason: str, now: datetime) -> int:
-    """All that was to get the release and has no task is left out; how many. What may have been changed is failed."""
-    unknown = sa.and_(_T.touched, sa.literal(True))
-    changed_rows = await session.execute(
-        sa.update(TARGETS)
-        .where(_T.deployment_id == deployment_id, _T.todo == Action.INSTALL.value)
-        .values(
-            state=sa.case((unknown, TargetState.FAILED.value), else_=TargetState.SKIPPED.value),
-            todo="",
-            reason=reason,
-            finished_at=now,
-            updated_at=now,
-            rev=_T.rev + 1,
+async def skip_pending(session: AsyncSession, deployment_id: str, reason: str, now: datetime) -> list[str]:
+    """All that was to get the release and has no task is left out; which. What may have been changed has failed."""
+    return list(
+        await session.scalars(
+            sa.update(TARGETS)
+            .where(_T.deployment_id == deployment_id, _T.todo == Action.INSTALL.value)
+            .values(
+                state=sa.case((_T.touched, TargetState.FAILED.value), else_=TargetState.SKIPPED.value),
+                todo="",
+                reason=reason,
+                finished_at=now,
+                updated_at=now,
+                rev=_T.rev + 1,
+            )
+            .returning(_T.id)
         )
     )
-    return cast("sa.CursorResult[Any]", changed_rows).rowcount
 
 
-async def undo_all(session: AsyncSession, deployment_id: str, now: datetime) -> None:
-    """What may have the release is to go back; where a later deployment has been since, that is left alone."""
+async def undo_all(session: AsyncSession, deployment_id: str, now: datetime) -> list[str]:
+    """What may have the release is to go back, but where a later deployment has been since; which."""
     later = TARGETS.alias("later")
     replaced = sa.exists().where(
         later.c.device_id == _T.device_id,
@@ -316,51 +317,59 @@ async def undo_all(session: AsyncSession, deployment_id: str, now: datetime) -> 
     mine = (_T.deployment_id == deployment_id, _T.touched, _T.outcome != "reverted", ~replaced)
     have = _T.state.in_([TargetState.SUCCEEDED.value, TargetState.FAILED.value])
     interrupted = sa.and_(_T.state == TargetState.PENDING.value, _T.todo == Action.INSTALL.value)
-    await session.execute(
-        sa.update(TARGETS)
-        .where(*mine, sa.or_(have, interrupted))
-        .values(todo=Action.REVERT.value, attempts=0, finished_at=None, updated_at=now, rev=_T.rev + 1)
-    )
-
-
-async def keep_what_is(session: AsyncSession, deployment_id: str, now: datetime) -> None:
-    """What was to go back and has no task stays as it is."""
-    await session.execute(
-        sa.update(TARGETS)
-        .where(_T.deployment_id == deployment_id, _T.todo == Action.REVERT.value)
-        .values(
-            todo="",
-            state=sa.case((_T.state == TargetState.PENDING.value, TargetState.FAILED.value), else_=_T.state),
-            finished_at=now,
-            updated_at=now,
-            rev=_T.rev + 1,
+    return list(
+        await session.scalars(
+            sa.update(TARGETS)
+            .where(*mine, sa.or_(have, interrupted))
+            .values(todo=Action.REVERT.value, attempts=0, finished_at=None, updated_at=now, rev=_T.rev + 1)
+            .returning(_T.id)
         )
     )
 
 
-async def retry(session: AsyncSession, deployment_id: str, states: Collection[TargetState], now: datetime) -> int:
-    """Targets in ``states`` are to be tried again; how many."""
-    done = await session.execute(
-        sa.update(TARGETS)
-        .where(
-            _T.deployment_id == deployment_id,
-            _T.state.in_([state.value for state in states]),
-            _T.device_id.is_not(None),
-        )
-        .values(
-            state=TargetState.PENDING.value,
-            todo=Action.INSTALL.value,
-            attempts=0,
-            attention=False,
-            outcome="",
-            code="",
-            reason="",
-            finished_at=None,
-            updated_at=now,
-            rev=_T.rev + 1,
+async def keep_what_is(session: AsyncSession, deployment_id: str, now: datetime) -> list[str]:
+    """What was to go back and has no task stays as it is; which."""
+    return list(
+        await session.scalars(
+            sa.update(TARGETS)
+            .where(_T.deployment_id == deployment_id, _T.todo == Action.REVERT.value)
+            .values(
+                todo="",
+                state=sa.case((_T.state == TargetState.PENDING.value, TargetState.FAILED.value), else_=_T.state),
+                finished_at=now,
+                updated_at=now,
+                rev=_T.rev + 1,
+            )
+            .returning(_T.id)
         )
     )
-    return cast("sa.CursorResult[Any]", done).rowcount
+
+
+async def retry(session: AsyncSession, deployment_id: str, states: Collection[TargetState], now: datetime) -> list[str]:
+    """Targets in ``states`` are to be tried again; which."""
+    return list(
+        await session.scalars(
+            sa.update(TARGETS)
+            .where(
+                _T.deployment_id == deployment_id,
+                _T.state.in_([state.value for state in states]),
+                _T.device_id.is_not(None),
+            )
+            .values(
+                state=TargetState.PENDING.value,
+                todo=Action.INSTALL.value,
+                attempts=0,
+                attention=False,
+                outcome="",
+                code="",
+                reason="",
+                finished_at=None,
+                updated_at=now,
+                rev=_T.rev + 1,
+            )
+            .returning(_T.id)
+        )
+    )
 
 
 def decide(

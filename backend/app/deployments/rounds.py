@@ -30,7 +30,6 @@ from app.deployments.planner import (
 from app.deployments.strategy import Strategy, from_json
 from app.deployments.waves import KeptWave
 from app.devices.scope import EVERYONE, Scope
-from app.hints import HintKind
 from app.leading import Term
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.deployments import (
@@ -68,7 +67,7 @@ class Rounds:
                 attempts = from_json(deployment.strategy).attempts
                 await repository.save(unit.session, [self._seen(row, state, attempts) for row in rows])
                 moves.changed(unit, deployment)
-                _hint(unit, deployment, [row.id for row in rows])
+                moves.changed_targets(unit, deployment.id, [row.id for row in rows])
             return len(rows)
 
     def _seen(self, row: Any, state: DeploymentState, attempts: int) -> dict[str, Any]:
@@ -143,7 +142,7 @@ class Rounds:
         match step:
             case Start():
                 await tasks.start(unit, deployment, step, self._quota_bytes, now)
-                _hint(unit, deployment, step.targets)
+                moves.changed_targets(unit, deployment.id, step.targets)
             case OpenWave():
                 await self._open(unit, deployment, kept, step.number, now)
             case NoteGate():
@@ -156,18 +155,20 @@ class Rounds:
             case Move():
                 moves.move(unit, deployment, step.event, now, reason=step.reason, failures=step.failures)
                 if step.event is DeploymentEvent.UNDO:
-                    await repository.undo_all(session, deployment.id, now)
+                    undone = await repository.undo_all(session, deployment.id, now)
+                    moves.changed_targets(unit, deployment.id, undone)
                 return
             case SkipPending():
-                count = await repository.skip_pending(session, deployment.id, step.reason, now)
-                text = f"{count} devices are left out: {step.reason}."
+                skipped = await repository.skip_pending(session, deployment.id, step.reason, now)
+                text = f"{len(skipped)} devices are left out: {step.reason}."
                 repository.decide(session, deployment.id, "skipped", text, now)
+                moves.changed_targets(unit, deployment.id, skipped)
             case GiveUp():
                 state = TargetState.FAILED if step.failed else TargetState.SKIPPED
                 await repository.settle(session, step.targets, state, step.reason, now)
                 text = f"{len(step.targets)} devices {'failed' if step.failed else 'are left out'}: {step.reason}."
                 repository.decide(session, deployment.id, "skipped", text, now)
-                _hint(unit, deployment, step.targets)
+                moves.changed_targets(unit, deployment.id, step.targets)
         moves.changed(unit, deployment)
 
     async def _open(self, unit: Unit, deployment: Deployment, kept: list[KeptWave], number: int, now: datetime) -> None:
@@ -247,8 +248,3 @@ class _Look:
 async def _locked(unit: Unit, term: Term, deployment_id: str) -> Deployment | None:
     await term.confirm(unit.session)
     return await repository.locked(unit.session, deployment_id)
-
-
-def _hint(unit: Unit, deployment: Deployment, target_ids: Collection[str]) -> None:
-    for target_id in target_ids:
-        unit.hint(HintKind.DEPLOYMENT_TARGET, run_id=deployment.id, task_id=target_id)

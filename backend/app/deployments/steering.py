@@ -49,7 +49,8 @@ class Steering:
             before = deployment.state
             self._move(unit, principal, deployment, DeploymentEvent.ABORT, note)
             if before == DeploymentState.ROLLING_BACK:
-                await repository.keep_what_is(unit.session, deployment_id, self._clock())
+                kept = await repository.keep_what_is(unit.session, deployment_id, self._clock())
+                moves.changed_targets(unit, deployment_id, kept)
             if before == DeploymentState.AWAITING_APPROVAL:
                 await self._leave_out(unit, deployment_id, "the deployment was aborted before its turn")
 
@@ -58,7 +59,8 @@ class Steering:
         async with self._uow.begin() as unit:
             deployment = await _mine(unit, principal, deployment_id)
             self._move(unit, principal, deployment, DeploymentEvent.ROLL_BACK, note)
-            await repository.undo_all(unit.session, deployment_id, self._clock())
+            undone = await repository.undo_all(unit.session, deployment_id, self._clock())
+            moves.changed_targets(unit, deployment_id, undone)
 
     async def promote(self, principal: Principal, deployment_id: str, wave: int, note: str) -> None:
         """Open the wave after ``wave``, which is the last that is open, whatever its gate says."""
@@ -83,7 +85,9 @@ class Steering:
         async with self._uow.begin() as unit:
             deployment = await _mine(unit, principal, deployment_id)
             self._move(unit, principal, deployment, DeploymentEvent.RETRY, note)
-            if not await repository.retry(unit.session, deployment_id, states, self._clock()):
+            again = await repository.retry(unit.session, deployment_id, states, self._clock())
+            moves.changed_targets(unit, deployment_id, again)
+            if not again:
                 words = " or ".join(state.replace("_", " ") for state in states)
                 raise IllegalTransition(f"No device of this deployment is {words}; there is nothing to try again.")
             kept = waves.read(deployment)
@@ -135,7 +139,8 @@ class Steering:
         deployment.decided_note = note.strip()
 
     async def _leave_out(self, unit: Unit, deployment_id: str, reason: str) -> None:
-        await repository.skip_pending(unit.session, deployment_id, reason, self._clock())
+        skipped = await repository.skip_pending(unit.session, deployment_id, reason, self._clock())
+        moves.changed_targets(unit, deployment_id, skipped)
 
 
 async def _mine(unit: Unit, principal: Principal, deployment_id: str) -> Deployment:

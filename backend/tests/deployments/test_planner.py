@@ -36,7 +36,7 @@ _SLOW = hypothesis.HealthCheck.too_slow
 _QUICK = hypothesis.settings(
     max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=[_SLOW]
 )
-_LONG = hypothesis.settings(max_examples=5_000, deadline=None, suppress_health_check=[_SLOW])
+_LONG = hypothesis.settings(max_examples=3_000, deadline=None, suppress_health_check=[_SLOW])
 
 STRATEGIES = st.builds(
     strategy,
@@ -116,6 +116,7 @@ def test_whatever_happens_its_promises_hold_and_it_ends(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_200)
 @given(STRATEGIES, st.integers(1, 12), st.lists(EVENTS, max_size=200))
 @_LONG
 def test_whatever_happens_for_long(how: object, total: int, events: list[tuple[str, int, str]]) -> None:

@@ -21,6 +21,8 @@ SCHEDULE = {
     "cron": "30 2 * * *",
     "action": {"kind": "run", "request": {**ACTION, "targets": {"selector": "role=nothing-has-this"}}},
 }
+STEERED = ("pause", "resume", "abort", "rollback")
+DEPLOYMENT = {"release": "web@1.0", "targets": {"selector": "*"}, "strategy": {"waves": ["1", "100%"]}}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "auth/login"): {"email": "nobody@example.test", "password": "wrong"},
     ("post", "auth/login/second-factor"): {"challenge": "wrong", "code": "123456"},
@@ -42,6 +44,13 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "runs"): {**ACTION, "targets": {"selector": "role=nothing-has-this"}},
     ("post", "runs/preview"): {**ACTION, "targets": {"selector": "*"}},
     ("post", "runs/{run_id}/retry"): {"states": ["failed"]},
+    ("post", "deployments"): DEPLOYMENT,
+    ("post", "deployments/preview"): DEPLOYMENT,
+    **{("post", f"deployments/{{deployment_id}}/{one}"): {"note": "wild"} for one in STEERED},
+    ("post", "deployments/{deployment_id}/promote"): {"wave": 1},
+    ("post", "deployments/{deployment_id}/retry"): {"states": ["failed"]},
+    ("post", "deployments/{deployment_id}/approve"): {"plan_hash": "0" * 64},
+    ("post", "deployments/{deployment_id}/reject"): {"plan_hash": "0" * 64, "note": "No."},
     ("post", "saved-commands"): {"name": "wild", "request": ACTION},
     ("post", "releases"): envelope(manifest("wild")),
     ("post", "releases/check"): envelope(manifest("wild")),
@@ -150,7 +159,7 @@ async def test_no_role_gets_one_whatever_it_sends(
 async def test_nobody_gets_past_401_whatever_is_sent(serve: Serve, browse: Browse, lines: Lines) -> None:
     node = await serve()
     client = browse(node)
-    names = ("task_id", "run_id", "session_id", "group_id", "saved_id", "invitation_id", "schedule_id", "release_id")
+    names = ("deployment_id", "task_id", "run_id", "session_id", "group_id", "saved_id", "invitation_id", "schedule_id", "release_id")
     ids = dict.fromkeys(("device_id", "claim_id", "user_id"), 1) | dict.fromkeys(names, "of-nobody")
     for operation in await operations(node, client, ids):
         for wild in (operation.plain(), *operation.wild(20)):
