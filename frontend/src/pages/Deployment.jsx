@@ -14,7 +14,12 @@ import { TARGET_STATES } from "../features/deployments/states";
 import { TargetFilters } from "../features/deployments/TargetFilters";
 import { TargetPanel } from "../features/deployments/TargetPanel";
 import { TargetTable, TargetsLoading } from "../features/deployments/TargetTable";
-import { useDeployment, useTargetList, useWatchedDeployment } from "../features/deployments/useDeployments";
+import {
+  useDeployment,
+  useFreshTargets,
+  useTargetList,
+  useWatchedDeployment,
+} from "../features/deployments/useDeployments";
 import { INSTEAD_OF_LIST, NARROW_LIST } from "../features/devices/widths";
 import { useKeys } from "../lib/useKeys";
 import "../features/deployments/deployments.css";
@@ -91,6 +96,7 @@ function Known({ deployment, asked, stale, onRetry }) {
   const phone = useWidth(NARROW_LIST);
   const [text, setText] = useState("");
   const [q] = useDebouncedValue(text.trim(), TYPED_MS);
+  useFreshTargets(deployment);
   const all = useTargetList(deployment.id, {});
   const { targets, pages } = useTargetList(deployment.id, { ...filter, q: q || undefined });
   const { fetchNextPage, isFetchingNextPage } = pages;

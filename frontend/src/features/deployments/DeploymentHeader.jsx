@@ -68,7 +68,7 @@ export function DeploymentHeader({ deployment, asked }) {
       </p>
       {(reason || next_event) && (
         <p className={classes.why} data-testid="deployment-reason">
-          <Sentence text={[reason, next_event].filter(Boolean).join(" · ")} />
+          <Sentence text={said(reason, next_event)} />
         </p>
       )}
       <div className={classes.progress}>
@@ -85,6 +85,12 @@ export function DeploymentHeader({ deployment, asked }) {
       <SteerDialog deployment={deployment} action={steer.asking} onClose={steer.close} onConfirm={steer.confirm} />
     </header>
   );
+}
+
+/** As a sentence begins. @param {...string} parts */
+function said(...parts) {
+  const text = parts.filter(Boolean).join(" · ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** @param {{ deployment: import("./states").Deployment }} props */

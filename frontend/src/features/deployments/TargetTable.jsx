@@ -108,11 +108,9 @@ function Row({ target, index, top, height, open }) {
         )}
         <TargetMark state={target.state} />
       </div>
-      <div role="cell" className={classes.progress}>
-        {IN_FLIGHT.has(target.state) && <Progress target={target} />}
-      </div>
       <div role="cell" className={classes.why} title={why}>
-        {why}
+        {IN_FLIGHT.has(target.state) && <Progress target={target} />}
+        <span className="cut">{why}</span>
       </div>
     </div>
   );
@@ -121,13 +119,14 @@ function Row({ target, index, top, height, open }) {
 /** @param {{ target: import("./states").Target }} props */
 export function Progress({ target: { phase, percent, device_name, state } }) {
   return (
-    <span className={classes.bar} data-rollout={state}>
-      <progress max="100" value={percent ?? undefined} aria-label={`Progress of ${device_name}`} />
-      <span>
-        {phase ? PHASES[phase] : ""}
-        {percent !== null && ` ${percent} %`}
-      </span>
-    </span>
+    <progress
+      className={classes.bar}
+      data-rollout={state}
+      max="100"
+      value={percent ?? undefined}
+      aria-label={`Progress of ${device_name}`}
+      title={`${phase ? PHASES[phase] : ""}${percent === null ? "" : ` ${percent} %`}`}
+    />
   );
 }
 

@@ -1,5 +1,5 @@
 /** Deployments and their devices as lists: read in pages, kept true by what the live link says. */
-import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { link, useLive } from "../../live";
 import { listDecisions, listDeployments, listDeviceDeployments, listTargets, readDeployment } from "./api";
@@ -99,6 +99,18 @@ export function useTargetList(id, { state, wave, attention, q }) {
     [data, live, state, wave, attention, q, hasNextPage],
   );
   return { targets, pages };
+}
+
+/** What each device waits for is said anew when the deployment goes on, stops or opens a wave. @param {Deployment} deployment */
+export function useFreshTargets({ id, state, wave }) {
+  const queryClient = useQueryClient();
+  const at = `${state} ${wave}`;
+  const seen = useRef(at);
+  useEffect(() => {
+    if (seen.current === at) return;
+    seen.current = at;
+    void queryClient.invalidateQueries({ queryKey: [...DEPLOYMENTS, "targets", id] });
+  }, [id, at, queryClient]);
 }
 
 /** What the log may have an entry about. @param {Deployment} deployment */

@@ -7,6 +7,7 @@ import { Icon } from "../../components/Icon";
 import { OffButton } from "../../components/OffButton";
 import { store, useLive } from "../../live";
 import { formatCount, plural } from "../../lib/text";
+import { idsText } from "../deployments/wizard/ids";
 import { GroupDialog } from "../groups/GroupDialog";
 import { aimAt } from "../runs/compose/draftState";
 import { acceptDevice, deleteDevice } from "./actions";
@@ -40,6 +41,10 @@ export default function SelectionBar({ selection, matching, onSelect }) {
     void navigate({ to: "/runs/new" });
   }
 
+  function deployHere() {
+    void navigate({ to: "/deployments/new", search: { ids: idsText(devices.map(({ id }) => id)) } });
+  }
+
   return (
     <div className={classes.bar} role="region" aria-label="Selection">
       <span className={classes.count} data-testid="selection-count" role="status">
@@ -71,6 +76,15 @@ export default function SelectionBar({ selection, matching, onSelect }) {
             onClick={runHere}
           >
             Run…
+          </OffButton>
+          <OffButton
+            off={off}
+            size="compact-sm"
+            variant="default"
+            leftSection={<Icon name="deploy" size={14} />}
+            onClick={deployHere}
+          >
+            Deploy…
           </OffButton>
           <OffButton
             off={off}

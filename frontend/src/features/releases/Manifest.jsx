@@ -116,7 +116,7 @@ function Step({ name, what, step }) {
 /** @param {{ release: import("./api").ReleaseDetail }} props */
 export function Artifacts({ release }) {
   const artifacts = /** @type {{ name: string, size: number, sha256: string }[]} */ (release.manifest.artifacts ?? []);
-  if (artifacts.length === 0) return <p className="muted">It brings no file along.</p>;
+  if (artifacts.length === 0) return <p className={classes.meta}>It brings no file along.</p>;
   return (
     <ul className={classes.artifacts} data-testid="artifacts">
       {artifacts.map(({ name, size, sha256 }) => (

@@ -28,7 +28,7 @@ export function Lane({ wave, targets, loading, small, openId, onOpen }) {
       style={{ flexGrow: Math.max(1, Math.sqrt(total) / 2) }}
     >
       <div className={classes.head}>
-        <h3 className={classes.name}>Wave {number}</h3>
+        <h2 className={classes.name}>Wave {number}</h2>
         <span className="muted">{upTo(label)}</span>
         <WaveMark state={state} />
       </div>

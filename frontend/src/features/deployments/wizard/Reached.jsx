@@ -94,9 +94,9 @@ function Table({ label, total, rows, columns, testId, children }) {
   const shown = whole ? rows : rows.slice(0, LISTED);
   return (
     <section className={classes.listed} aria-label={label} data-testid={testId}>
-      <h3 className={classes.label}>
+      <h2 className={classes.label}>
         {label} <span className="muted">{formatCount(total)}</span>
-      </h3>
+      </h2>
       <table className={classes.table}>
         <thead>
           <tr>

@@ -56,8 +56,8 @@ export function WavesStep({ draft, problems, refused, preview, onChange }) {
         <div className={classes.fields}>
           <TextInput
             {...field("healthy")}
-            label="Healthy before the next wave"
-            description="Per cent of a wave; empty: all of it are over."
+            label="Gate"
+            description="Per cent of a wave that are healthy; empty: all are over."
             placeholder="95"
             inputMode="decimal"
           />

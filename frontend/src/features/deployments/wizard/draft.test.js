@@ -1,7 +1,8 @@
 /** The address holds the whole draft, and the request says what was chosen. */
 import { describe, expect, it } from "vitest";
 import { chance, seeds } from "../../../test-support";
-import { EMPTY, draftOf, firstOpen, idsFrom, idsText, problemsAt, problemsOf, requestOf, searchOf } from "./draft";
+import { EMPTY, draftOf, firstOpen, problemsAt, problemsOf, requestOf, searchOf } from "./draft";
+import { idsFrom, idsText } from "./ids";
 
 /** @param {Partial<import("./draft").Draft>} fields */
 const draft = (fields) => ({ ...EMPTY, ...fields });
