@@ -97,7 +97,7 @@ def _tar(file: IO[bytes], magic: bytes, members: Members, unpacked_max_bytes: in
         with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_Member) as archive:  # type: ignore[call-overload]
             while member := archive.next():
                 archive.members = []  # else it keeps every one of them
-                members.take(member.name, _kind(member), target=member.linkname, size=member.size)
+                members.take(member.name, _kind(member), target=member.linkname, size=member.size, mode=member.mode)
 
 
 def _kind(member: tarfile.TarInfo) -> MemberKind:
@@ -161,7 +161,7 @@ def _zip(file: IO[bytes], members: Members) -> None:
                 if member.file_size > 4_096:
                     raise InvalidPayload(f"{member.filename[:80]!a} in the archive is a link to no place.")
                 target = archive.read(member).decode("utf-8", "surrogateescape")
-            members.take(member.filename, kind, target=target, size=member.file_size)
+            members.take(member.filename, kind, target=target, size=member.file_size, mode=mode)
         for member in archive.infolist():
             with archive.open(member) as stream:  # to its end, which is where its check sum is looked at
                 while stream.read(_PIECE_BYTES):

@@ -19,11 +19,11 @@ from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.release_sense import imprudent
 from deployx_protocol.releases import Archive, File, Health, Kind, Manifest, Package, Reboot, Step
 
-_TOP = (
+TOP = (
     *("name", "version", "number", "kind", "platforms", "description", "artifacts", "archive", "file", "package"),
     *("install", "detect", "health", "uninstall", "previous", "confirm", "reboot", "timeout"),
 )
-_STEP = ("command", "shell", "artifact", "script", "interpreter", "args", "env", "timeout")
+STEP = ("command", "shell", "artifact", "script", "interpreter", "args", "env", "timeout")
 _STEP_TIMEOUT_S = 600.0
 _TOTAL_TIMEOUT_S = 3_600.0
 _WITHIN_S = 60.0
@@ -57,7 +57,7 @@ class _Compiler(Building):
         self._step_timeout_s = _STEP_TIMEOUT_S
 
     def compile(self, root: Node) -> Draft:
-        top = Fields(root, "A release", _TOP, self.faults)
+        top = Fields(root, "A release", TOP, self.faults)
         top.need("name", "version", "platforms")
         total_s = top.get("timeout", release_fields.span)
         self._step_timeout_s = min(_STEP_TIMEOUT_S, (total_s or _TOTAL_TIMEOUT_S) / 4)
@@ -157,7 +157,7 @@ class _Compiler(Building):
             sentence = f"{what} has to say `command:`, `shell:`, `script:` or `artifact:`, and is {node.kind}."
             self.faults.append(Fault(node.place, sentence))
             return None
-        said = Fields(node, what, _STEP, self.faults)
+        said = Fields(node, what, STEP, self.faults)
         given = [key for key in ("command", "shell", "artifact", "script") if key in said]
         if len(given) != 1:
             sentence = f"{what} has to have exactly one of `command`, `shell`, `script` and `artifact`."

@@ -63,6 +63,7 @@ def test_a_good_archive_is_good(tmp_path: Path, mode: str) -> None:
         ("a/../../x", {}),
         ("l", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}),
         ("l", {"type": tarfile.LNKTYPE, "linkname": "../../etc/passwd"}),
+        ("su", {"mode": 0o4755}),
         ("tty", {"type": tarfile.CHRTYPE}),
         ("sda", {"type": tarfile.BLKTYPE}),
         ("pipe", {"type": tarfile.FIFOTYPE}),

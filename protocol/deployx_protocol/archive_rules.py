@@ -4,12 +4,14 @@ Pure, and the same for who makes a release and for the device that unpacks it. I
 in, and whatever links they make, nothing is written or pointed to outside of the folder that is unpacked into.
 """
 
+import stat
 from enum import StrEnum
 
 from deployx_protocol.checks import InvalidPayload
 
 MEMBERS_MAX = 200_000
 NAME_MAX = 1_024
+_RIGHTS = stat.S_ISUID | stat.S_ISGID
 
 
 class MemberKind(StrEnum):
@@ -36,7 +38,7 @@ class Members:
         self.kept = 0
         """How many are unpacked."""
 
-    def take(self, name: str, kind: MemberKind, *, target: str = "", size: int = 0) -> str | None:
+    def take(self, name: str, kind: MemberKind, *, target: str = "", size: int = 0, mode: int = 0) -> str | None:
         """Where a member goes, from the folder that is unpacked into; None: nowhere, all of its name is dropped.
 
         Raises InvalidPayload for one that must not be unpacked.
@@ -47,6 +49,8 @@ class Members:
         shown = ascii(name[:80])
         if kind is MemberKind.OTHER:
             raise InvalidPayload(f"{shown} in the archive is a device or a pipe.")
+        if mode & _RIGHTS and kind in (MemberKind.FILE, MemberKind.FOLDER):
+            raise InvalidPayload(f"{shown} in the archive would have the rights of its owner (setuid, setgid).")
         self._left -= max(size, 0)
         if self._left < 0:
             raise InvalidPayload(f"The archive unpacks to more than {self._max:,} bytes, with {shown} at the latest.")
@@ -76,20 +80,19 @@ class Members:
     def _inside(name: str, shown: str) -> list[str]:
         if not name or len(name) > NAME_MAX or "\x00" in name:
             raise InvalidPayload(f"{shown} in the archive has no name that can be used.")
-        plain = name.replace("\\", "/")
-        parts = [part for part in plain.split("/") if part not in ("", ".")]
-        if plain.startswith("/") or ".." in parts or plain[1:2] == ":":
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or ".." in parts or name[1:2] == ":" or "\\" in name:
             raise InvalidPayload(f"{shown} in the archive leads out of the folder that it is unpacked into.")
         return parts
 
     @staticmethod
     def _stays(parts: list[str], target: str, shown: str) -> None:
         """`..` counts at the beginning alone: behind a folder that is itself a link it could lead anywhere."""
-        steps = [part for part in target.replace("\\", "/").split("/") if part not in ("", ".")]
+        steps = [part for part in target.split("/") if part not in ("", ".")]
         ups = 0
         while ups < len(steps) and steps[ups] == "..":
             ups += 1
-        if not target or "\x00" in target or target[:1] in ("/", "\\") or target[1:2] == ":":
+        if not target or "\x00" in target or target.startswith("/") or "\\" in target or target[1:2] == ":":
             raise InvalidPayload(f"{shown} in the archive is a link to {target[:80]!a}, which is no place inside.")
         if ups > len(parts) - 1 or ".." in steps[ups:]:
             raise InvalidPayload(f"{shown} in the archive is a link that leads out, to {target[:80]!a}.")

@@ -81,7 +81,7 @@ MEMBERS = st.lists(st.tuples(NAMES, st.sampled_from([FILE, FOLDER, SYMLINK, HARD
 @example([("l", SYMLINK, "."), ("a", SYMLINK, "l/..")], 0)
 @settings(max_examples=60)
 @given(MEMBERS, st.integers(0, 1))
-def test_whatever_is_taken_stays_inside(given_members: list[tuple[str, MemberKind, str]], strip: int) -> None:
+def test_threat_17_whatever_is_taken_stays_inside(given_members: list[tuple[str, MemberKind, str]], strip: int) -> None:
     members = Members(strip, 1_000)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve() / "deep" / "root"
