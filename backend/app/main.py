@@ -171,7 +171,12 @@ def create_app(settings: Settings) -> FastAPI:
         confirm_above=settings.confirm_above,
     )
     rounds = Rounds(uow, Joining(here.live_nodes), settings.output_quota_bytes)
-    controller = Controller(db, rounds, Leadership(db, "deployments", node_id=node_id))
+    controller = Controller(
+        db,
+        rounds,
+        Leadership(db, "deployments", node_id=node_id),
+        measured=lambda state, count: counted.deployments.labels(state).set(count),
+    )
     intake = Intake(db)
     registrations = RegistrationService(
         uow,

@@ -162,7 +162,7 @@ async def story(
 
 @pytest.mark.timeout(600)
 @pytest.mark.databases("sqlite")
-async def test_a_deployment_through_kills_of_its_server_ends_as_an_undisturbed_one(
+async def test_fault_01_a_deployment_through_kills_of_its_server_ends_as_an_undisturbed_one(
     database_url: str, start_server: StartServer, operate: Operate
 ) -> None:
     await story(database_url, start_server, operate, count=DEVICES, kills=3, seed="short")
@@ -170,7 +170,7 @@ async def test_a_deployment_through_kills_of_its_server_ends_as_an_undisturbed_o
 
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
-async def test_a_deployment_through_a_hundred_kills(
+async def test_fault_01_a_deployment_through_a_hundred_kills(
     database_url: str, start_server: StartServer, operate: Operate
 ) -> None:
     await story(database_url, start_server, operate, count=MANY, kills=100, seed="long")

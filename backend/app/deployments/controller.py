@@ -6,7 +6,8 @@ is harmless to be killed, is ``rounds``.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +21,7 @@ from app.deployments.rounds import Rounds
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.leading import Leadership, Term
-from deployx_protocol.deployments import DeploymentState
+from deployx_protocol.deployments import OVER, DeploymentState
 
 log = structlog.get_logger()
 
@@ -55,10 +56,18 @@ class _Watched:
 
 
 class Controller:
-    """Runs until cancelled. ``hinted`` only takes note."""
+    """Runs until cancelled. ``hinted`` only takes note; ``measured`` is told how many deployments are in each state."""
 
-    def __init__(self, db: Database, rounds: Rounds, leadership: Leadership, clock: Clock = utcnow) -> None:
+    def __init__(
+        self,
+        db: Database,
+        rounds: Rounds,
+        leadership: Leadership,
+        clock: Clock = utcnow,
+        measured: Callable[[str, int], None] = lambda _state, _count: None,
+    ) -> None:
         self._db = db
+        self._measured = measured
         self._rounds = rounds
         self._leadership = leadership
         self._clock = clock
@@ -71,14 +80,6 @@ class Controller:
         """Devices came, went or changed."""
         self._work = asyncio.Event()
 
-    @property
-    def watched(self) -> dict[str, int]:
-        """How many deployments are in each state, here where they are run."""
-        found: dict[str, int] = {}
-        for one in self._watched.values():
-            found[one.state.value] = found.get(one.state.value, 0) + 1
-        return found
-
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note."""
         for hint in hints:
@@ -90,6 +91,10 @@ class Controller:
                     self._watched[hint.run_id].woken = True
             elif hint.kind in _DEVICES and self._watched:
                 self._devices = True
+            elif hint.kind is HintKind.EVERYTHING:
+                self._unknown = True
+                for one in self._watched.values():
+                    one.netted_at = float("-inf")
             else:
                 continue
             self._work.set()
@@ -112,6 +117,7 @@ class Controller:
         finally:
             self._watched.clear()
             self._runs.clear()
+            self._measure()
 
     async def _rest(self) -> None:
         """Until there is something to do, or a moment comes."""
@@ -157,9 +163,16 @@ class Controller:
             one.woken |= one.state is not state
             one.state = state
         self._watched = found
+        self._measure()
         self._runs = {
             run_id: row.id for row in rows for run_id in (row.install_run_id, row.revert_run_id) if run_id is not None
         }
+
+    def _measure(self) -> None:
+        counts = Counter(one.state for one in self._watched.values())
+        for state in DeploymentState:
+            if state not in OVER:
+                self._measured(state.value, counts[state])
 
     async def _one(self, term: Term, id: str, one: _Watched, now: float, *, devices: bool) -> None:
         net = now - one.netted_at >= NET_S

@@ -32,6 +32,7 @@ class DeploymentPublisher:
         self._deployments: dict[str, None] = {}
         self._targets: dict[str, str] = {}
         """Target id → deployment id, oldest hint first."""
+        self._everything = False
         self._woken = asyncio.Event()
 
     def hinted(self, hints: Sequence[Hint]) -> None:
@@ -44,6 +45,8 @@ class DeploymentPublisher:
                     self._deployments[hint.run_id] = None
                 case HintKind.DEPLOYMENT_TARGET if hint.run_id in watched:
                     self._targets[hint.task_id] = hint.run_id
+                case HintKind.EVERYTHING if someone:
+                    self._everything = True
                 case _:
                     continue
             self._woken.set()
@@ -62,6 +65,9 @@ class DeploymentPublisher:
                 self._woken.set()
 
     async def _tell(self) -> None:
+        if self._everything:
+            self._deployments |= dict.fromkeys(await self._reader.unfinished())
+            self._everything = False
         deployments = _take(self._deployments, DEPLOYMENTS_PER_TICK)
         targets: dict[str, str] = {}
         try:

@@ -57,6 +57,7 @@ class Metrics:
         self.task_output_bytes = self._counter("task_output_bytes", "Bytes of output received, repeats included")
         self.task_intake_full = self._counter("task_intake_full", "Reports that had to be sent again for want of room")
         self.tasks_reaped = self._counter("tasks_reaped", "Tasks ended by their deadline", "state")
+        self.deployments = self._gauge("deployments", "Deployments that are not over, where they are run", "state")
         self.link_refused = self._counter("link_refused", "Packets of agents that break the protocol", "why")
         self.database_errors = self._counter("database_errors", "Times that the database did not answer")
 
