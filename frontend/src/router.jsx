@@ -142,6 +142,38 @@ const release = createRoute({
   component: lazyRouteComponent(() => import("./pages/Release"), "Release"),
 });
 
+const schedules = createRoute({
+  getParentRoute: () => frame,
+  path: "/schedules",
+  validateSearch: only("view"),
+  component: lazyRouteComponent(() => import("./pages/Schedules"), "Schedules"),
+});
+
+const newSchedule = createRoute({
+  getParentRoute: () => frame,
+  path: "/schedules/new",
+  component: lazyRouteComponent(() => import("./pages/NewSchedule"), "NewSchedule"),
+});
+
+const schedule = createRoute({
+  getParentRoute: () => frame,
+  path: "/schedules/$scheduleId",
+  component: lazyRouteComponent(() => import("./pages/Schedule"), "Schedule"),
+});
+
+const changedSchedule = createRoute({
+  getParentRoute: () => frame,
+  path: "/schedules/$scheduleId/edit",
+  component: lazyRouteComponent(() => import("./pages/NewSchedule"), "NewSchedule"),
+});
+
+const software = createRoute({
+  getParentRoute: () => frame,
+  path: "/software",
+  validateSearch: only("q", "tab"),
+  component: lazyRouteComponent(() => import("./pages/Software"), "Software"),
+});
+
 const audit = createRoute({
   getParentRoute: () => frame,
   path: "/audit",
@@ -165,6 +197,8 @@ const tree = root.addChildren([
     ...[runs, newRun, run],
     ...[deployments, newDeployment, deployment],
     ...[releases, newRelease, release],
+    ...[schedules, newSchedule, schedule, changedSchedule],
+    software,
     audit,
     settings,
     nowhere,

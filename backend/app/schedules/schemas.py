@@ -28,7 +28,7 @@ class Overlap(StrEnum):
     START = "start"
 
 
-class WindowInput(Input, Described):
+class ScheduleWindow(Input, Described):
     """Hours of some days of the week. A window that ends before it begins lasts past midnight."""
 
     days: Annotated[list[Day], Field(max_length=7)] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -48,7 +48,7 @@ class When(Input, Described):
     """Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`, `@monthly`."""
     timezone: Annotated[Text, Field(max_length=64)] = "UTC"
     """The IANA name of the time zone in which `cron` and `windows` are read."""
-    windows: list[WindowInput] = []
+    windows: list[ScheduleWindow] = []
     """A time of `cron` outside all of these is passed over."""
 
 
@@ -128,7 +128,7 @@ class ScheduleView(Described):
     cron: str | None
     words: str
     timezone: str
-    windows: list[WindowInput]
+    windows: list[ScheduleWindow]
     missed: Missed
     grace_s: int
     overlap: Overlap

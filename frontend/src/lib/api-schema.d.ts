@@ -4090,7 +4090,7 @@ export interface components {
              * @description A time of `cron` outside all of these is passed over.
              * @default []
              */
-            windows: components["schemas"]["app__schedules__schemas__WindowInput"][];
+            windows: components["schemas"]["ScheduleWindow"][];
             /** Name */
             name: string;
             action: components["schemas"]["RunAction"];
@@ -4157,7 +4157,7 @@ export interface components {
             /** Timezone */
             timezone: string;
             /** Windows */
-            windows: components["schemas"]["WindowInput-Output"][];
+            windows: components["schemas"]["ScheduleWindow"][];
             missed: components["schemas"]["Missed"];
             /** Grace S */
             grace_s: number;
@@ -4178,6 +4178,36 @@ export interface components {
             updated_at: string;
             /** Rev */
             rev: number;
+        };
+        /**
+         * ScheduleWindow
+         * @description Hours of some days of the week. A window that ends before it begins lasts past midnight.
+         */
+        ScheduleWindow: {
+            /**
+             * Days
+             * @description Those on which it begins.
+             * @default [
+             *       "mon",
+             *       "tue",
+             *       "wed",
+             *       "thu",
+             *       "fri",
+             *       "sat",
+             *       "sun"
+             *     ]
+             */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            /**
+             * Start
+             * @description Such as `22:00`.
+             */
+            start: string;
+            /**
+             * End
+             * @description Such as `06:00`; `24:00` is the end of the day.
+             */
+            end: string;
         };
         /**
          * SecondFactor
@@ -4446,7 +4476,7 @@ export interface components {
              * @description How many devices of a wave have to have the release before the next wave opens. null: all are over.
              */
             healthy_percent?: number | null;
-            window?: components["schemas"]["app__deployments__schemas__WindowInput"] | null;
+            window?: components["schemas"]["WindowInput"] | null;
             /** @default name */
             order: components["schemas"]["Order"];
             /**
@@ -4832,7 +4862,7 @@ export interface components {
              * @description A time of `cron` outside all of these is passed over.
              * @default []
              */
-            windows: components["schemas"]["app__schedules__schemas__WindowInput"][];
+            windows: components["schemas"]["ScheduleWindow"][];
         };
         /**
          * Window
@@ -4842,53 +4872,9 @@ export interface components {
         Window: "24h" | "7d" | "30d";
         /**
          * WindowInput
-         * @description Hours of some days of the week. A window that ends before it begins lasts past midnight.
-         */
-        "WindowInput-Output": {
-            /**
-             * Days
-             * @description Those on which it begins.
-             * @default [
-             *       "mon",
-             *       "tue",
-             *       "wed",
-             *       "thu",
-             *       "fri",
-             *       "sat",
-             *       "sun"
-             *     ]
-             */
-            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
-            /**
-             * Start
-             * @description Such as `22:00`.
-             */
-            start: string;
-            /**
-             * End
-             * @description Such as `06:00`; `24:00` is the end of the day.
-             */
-            end: string;
-        };
-        /**
-         * WindowView
-         * @description When a deployment may start something.
-         */
-        WindowView: {
-            /** Days */
-            days: string[];
-            /** Begin */
-            begin: string;
-            /** End */
-            end: string;
-            /** Zone */
-            zone: string;
-        };
-        /**
-         * WindowInput
          * @description When something may start. One that ends before it begins lasts into the next day, and counts to its first.
          */
-        app__deployments__schemas__WindowInput: {
+        WindowInput: {
             /**
              * Days
              * @default [
@@ -4920,34 +4906,18 @@ export interface components {
             zone: string;
         };
         /**
-         * WindowInput
-         * @description Hours of some days of the week. A window that ends before it begins lasts past midnight.
+         * WindowView
+         * @description When a deployment may start something.
          */
-        app__schedules__schemas__WindowInput: {
-            /**
-             * Days
-             * @description Those on which it begins.
-             * @default [
-             *       "mon",
-             *       "tue",
-             *       "wed",
-             *       "thu",
-             *       "fri",
-             *       "sat",
-             *       "sun"
-             *     ]
-             */
-            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
-            /**
-             * Start
-             * @description Such as `22:00`.
-             */
-            start: string;
-            /**
-             * End
-             * @description Such as `06:00`; `24:00` is the end of the day.
-             */
+        WindowView: {
+            /** Days */
+            days: string[];
+            /** Begin */
+            begin: string;
+            /** End */
             end: string;
+            /** Zone */
+            zone: string;
         };
         /**
          * Action

@@ -11,6 +11,7 @@ import { Timeline } from "./Timeline";
 import classes from "./Device.module.css";
 
 const DeviceDeployments = lazy(() => import("../deployments/DeviceDeployments"));
+const DeviceSoftware = lazy(() => import("../software/DeviceSoftware"));
 const DeviceTasks = lazy(() => import("../runs/DeviceTasks"));
 const RECENT = 5;
 
@@ -55,6 +56,7 @@ function Known({ device, onGone }) {
           <Tabs.Tab value="overview">Overview</Tabs.Tab>
           <Tabs.Tab value="runs">Runs</Tabs.Tab>
           <Tabs.Tab value="deployments">Deployments</Tabs.Tab>
+          <Tabs.Tab value="software">Software</Tabs.Tab>
           <Tabs.Tab value="history">History</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="overview" className={classes.tab}>
@@ -73,6 +75,11 @@ function Known({ device, onGone }) {
         <Tabs.Panel value="deployments" className={classes.tab}>
           <Suspense fallback={<Skeleton height={120} />}>
             <DeviceDeployments device={device} />
+          </Suspense>
+        </Tabs.Panel>
+        <Tabs.Panel value="software" className={classes.tab}>
+          <Suspense fallback={<Skeleton height={120} />}>
+            <DeviceSoftware device={device} />
           </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="history" className={classes.tab}>

@@ -12,6 +12,8 @@ const PLACES = [
   { to: "/runs", label: "Runs", icon: "terminal", holds: /^\/runs/ },
   { to: "/deployments", label: "Deployments", icon: "deploy", holds: /^\/deployments/ },
   { to: "/releases", label: "Releases", icon: "box", holds: /^\/releases/ },
+  { to: "/schedules", label: "Schedules", icon: "clock", holds: /^\/schedules/, more: true },
+  { to: "/software", label: "Software", icon: "columns", holds: /^\/software/, more: true },
   { to: "/audit", label: "Audit", icon: "record", holds: /^\/audit/, admin: true, more: true },
   { to: "/settings", label: "Settings", icon: "settings", holds: /^\/settings/, more: true },
 ];

@@ -1,0 +1,196 @@
+/** A schedule, new or to be changed: its name, when, what, where; beside it the times that this gives and the button. */
+import { useState } from "react";
+import { NativeSelect, TextInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Icon } from "../../components/Icon";
+import { OffButton } from "../../components/OffButton";
+import { ProblemBox } from "../../components/ProblemBox";
+import { Problem } from "../../lib/problem";
+import { useActOff } from "../devices/useActOff";
+import { Advanced } from "../runs/compose/Advanced";
+import { EMPTY, draftOf, requestOf } from "../runs/compose/draft";
+import { Preview } from "../runs/compose/Preview";
+import { usePreview } from "../runs/compose/usePreview";
+import { What } from "../runs/compose/What";
+import { Where } from "../runs/compose/Where";
+import "../runs/runs.css";
+import compose from "../runs/compose/Compose.module.css";
+import { NAME_MAX, changeSchedule, createSchedule, previewWhen } from "./api";
+import { emptyTiming, problemsOf, timingOf, wantedOf, whenOf } from "./draft";
+import { NextTimes } from "./NextTimes";
+import { WhenFields } from "./WhenFields";
+import classes from "./Schedules.module.css";
+
+const TYPED_MS = 300;
+
+/** @param {unknown} error */
+const selectorRefused = (error) => (error instanceof Problem && /selector|group/.test(error.code) ? error : null);
+
+/** @param {import("./api").Schedule} schedule @returns {import("../runs/compose/draft").Draft} */
+function workOf({ action: { request } }) {
+  const { selector, device_ids } = request.targets;
+  const where = selector
+    ? /** @type {const} */ ({ by: "selector", selector })
+    : /** @type {const} */ ({ by: "devices", ids: device_ids ?? [] });
+  return { ...EMPTY, ...draftOf(request), ...where };
+}
+
+/** The next times of what is typed, asked of the server a moment after the last keystroke. @param {import("./draft").Timing} timing */
+function useTimes(timing) {
+  const wanted = JSON.stringify(whenOf(timing));
+  const [asked] = useDebouncedValue(wanted, TYPED_MS);
+  const query = useQuery({
+    queryKey: ["schedule-preview", asked],
+    queryFn: ({ signal }) => previewWhen(JSON.parse(asked), signal),
+    enabled: asked !== "null",
+    placeholderData: (before) => before,
+    retry: false,
+  });
+  const behind = wanted !== "null" && (asked !== wanted || query.isPlaceholderData || query.isPending);
+  return { times: wanted === "null" ? undefined : query.data, error: behind ? null : query.error, behind };
+}
+
+/** @param {{ schedule?: import("./api").Schedule, onSaved: (schedule: import("./api").Schedule) => void }} props */
+export function ScheduleForm({ schedule, onSaved }) {
+  const queryClient = useQueryClient();
+  const [timing, setTiming] = useState(() => (schedule ? timingOf(schedule) : emptyTiming()));
+  const [work, setWork] = useState(() => (schedule ? workOf(schedule) : EMPTY));
+  const [tried, setTried] = useState(false);
+  const { request, problems: workProblems } = requestOf(work);
+  const problems = { ...problemsOf(timing), ...workProblems };
+  const reach = usePreview(work);
+  const refused = reach.behind ? null : selectorRefused(reach.error);
+  const { times, error: whenError, behind } = useTimes(timing);
+  const off = useActOff();
+  const wanted = wantedOf(timing, request);
+  const save = useMutation({
+    mutationFn: (/** @type {import("./api").Wanted} */ wanted) =>
+      schedule ? changeSchedule(schedule.id, schedule.rev, wanted) : createSchedule(wanted),
+    onSuccess: (saved) => {
+      void queryClient.invalidateQueries({ queryKey: ["schedules"] });
+      onSaved(saved);
+    },
+  });
+  const ready = wanted && !behind && !whenError && !refused;
+  const change = (/** @type {Partial<import("./draft").Timing>} */ change) =>
+    setTiming((now) => ({ ...now, ...change }));
+  const parts = {
+    draft: work,
+    problems: tried ? workProblems : {},
+    onChange: (/** @type {Partial<import("../runs/compose/draft").Draft>} */ change) =>
+      setWork((now) => ({ ...now, ...change })),
+  };
+
+  /** @param {import("react").FormEvent} event */
+  function submit(event) {
+    event.preventDefault();
+    setTried(true);
+    if (ready && !off && !save.isPending) save.mutate(wanted);
+  }
+
+  return (
+    <form className={compose.form} onSubmit={submit} noValidate>
+      <div className={compose.left}>
+        <section className={compose.section} aria-label="When">
+          <h2 className={compose.heading}>When</h2>
+          <TextInput
+            label="Name"
+            placeholder="nightly updates"
+            maxLength={NAME_MAX}
+            value={timing.name}
+            error={tried && problems.name}
+            onChange={(event) => change({ name: event.currentTarget.value })}
+          />
+          <WhenFields
+            timing={timing}
+            problems={tried ? problems : {}}
+            refused={whenError instanceof Problem ? whenError : null}
+            onChange={change}
+          />
+        </section>
+        <section className={compose.section} aria-label="What">
+          <h2 className={compose.heading}>What</h2>
+          <What {...parts} />
+        </section>
+        <section className={compose.section} aria-label="Where">
+          <h2 className={compose.heading}>Where</h2>
+          <Where {...parts} refused={refused} />
+        </section>
+        <section className={compose.section} aria-label="How">
+          <Advanced {...parts} />
+          <Rules timing={timing} problem={tried ? problems.grace : undefined} onChange={change} />
+        </section>
+      </div>
+      <aside className={compose.right} aria-label="Preview">
+        <h2 className={compose.heading}>The next times</h2>
+        {whenError ? (
+          <p className="muted">Mend when it is due; here you see the times that come of it.</p>
+        ) : times ? (
+          <>
+            {times.words && <p className={classes.sentence}>{times.words}</p>}
+            <NextTimes items={times.items} />
+          </>
+        ) : (
+          <p className="muted">Say when, and here you see the next ten times.</p>
+        )}
+        <h2 className={compose.heading}>Whom it would reach now</h2>
+        {refused ? (
+          <p className="muted">Mend the selector; here you see whom it reaches.</p>
+        ) : (
+          <Preview state={reach} expires={work.expires} />
+        )}
+        {save.error && <ProblemBox error={save.error} what="It was not saved." />}
+        <OffButton
+          type="submit"
+          off={off}
+          fullWidth
+          loading={save.isPending || (wanted !== null && behind)}
+          leftSection={<Icon name="clock" />}
+        >
+          {schedule ? "Save the schedule" : "Make the schedule"}
+        </OffButton>
+        {tried && !ready && Object.keys(problems).length > 0 && (
+          <p className={compose.problem} role="alert">
+            {Object.values(problems)[0]}
+          </p>
+        )}
+      </aside>
+    </form>
+  );
+}
+
+/** @param {{ timing: import("./draft").Timing, problem?: string, onChange: (change: Partial<import("./draft").Timing>) => void }} props */
+function Rules({ timing, problem, onChange }) {
+  return (
+    <div className={classes.rules}>
+      <NativeSelect
+        label="If no server was there at a time"
+        data={[
+          { value: "once", label: "Make up for the last one" },
+          { value: "skip", label: "Let it be" },
+        ]}
+        value={timing.missed}
+        onChange={(event) => onChange({ missed: event.currentTarget.value === "skip" ? "skip" : "once" })}
+      />
+      {timing.missed === "once" && (
+        <TextInput
+          label="At most so late"
+          value={timing.grace}
+          error={problem}
+          onChange={(event) => onChange({ grace: event.currentTarget.value })}
+        />
+      )}
+      <NativeSelect
+        label="If the one before is not over"
+        description="A device that is away holds a run open until the run expires."
+        data={[
+          { value: "skip", label: "Skip this time" },
+          { value: "start", label: "Start beside it" },
+        ]}
+        value={timing.overlap}
+        onChange={(event) => onChange({ overlap: event.currentTarget.value === "start" ? "start" : "skip" })}
+      />
+    </div>
+  );
+}
