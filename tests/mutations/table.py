@@ -27,6 +27,7 @@ DEVICES = "backend/tests/devices"
 REALTIME = "backend/tests/realtime"
 TOO_EARLY = f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched"
 POLICY = "agent/tests/policy/test_decide.py"
+RELEASES = "agent/tests/policy/test_releases.py"
 ACCOUNTS = "backend/tests/accounts/test_service.py"
 
 MUTATIONS = (
@@ -67,7 +68,7 @@ MUTATIONS = (
     ),
     Mutation(
         "03 anybody's signature is an operator's",
-        "agent/deployx_agent/policy/decide.py",
+        "agent/deployx_agent/policy/signers.py",
         "        VerifyKey(bytes.fromhex(operator.key)).verify(signed, signature)",
         "        pass",
         f"{POLICY}::test_threat_03_an_envelope_with_any_byte_changed_is_refused",
@@ -78,6 +79,34 @@ MUTATIONS = (
         "    if run.asked() != asked_of(task):",
         "    if False:",
         f"{POLICY}::test_threat_03_another_task_under_a_signature_is_refused",
+    ),
+    Mutation(
+        "03 a release need not be signed",
+        "agent/deployx_agent/policy/releases.py",
+        "    if policy and policy.release_demand is Releases.SIGNED:",
+        "    if False:",
+        f"{RELEASES}::test_threat_03_only_what_enough_operators_have_signed_is_installed",
+    ),
+    Mutation(
+        "03 a key that signs twice counts twice",
+        "agent/deployx_agent/policy/signers.py",
+        "                found[one.key] = one",
+        "                found[signature.sig + one.key + str(len(found))] = one",
+        f"{RELEASES}::test_threat_03_only_what_enough_operators_have_signed_is_installed",
+    ),
+    Mutation(
+        "03 an older release is taken",
+        "protocol/deployx_protocol/release_policy.py",
+        "    if highest is None or manifest.number >= highest:",
+        "    if True:",
+        f"{RELEASES}::test_threat_03_a_number_never_goes_back_signed_or_not",
+    ),
+    Mutation(
+        "03 a release does what the policy forbids to runs",
+        "protocol/deployx_protocol/policy.py",
+        "        return Releases.NONE if self._shuts_out else Releases.ANY",
+        "        return Releases.ANY",
+        f"{RELEASES}::test_threat_03_rules_for_runs_are_not_walked_around_by_a_release",
     ),
     Mutation(
         "04 tasks go to devices that nobody accepted",
@@ -233,6 +262,13 @@ MUTATIONS = (
         'one in "._-" else "_"',
         'one in "._-/" else "_"',
         f"{SECURITY}/test_paths.py::test_threat_17_no_device_name_leads_out_of_the_folder_that_a_zip_is_taken_apart_in",
+    ),
+    Mutation(
+        "17 a link of an archive leads anywhere",
+        "protocol/deployx_protocol/archive_rules.py",
+        '        if ups > len(parts) - 1 or ".." in steps[ups:]:',
+        "        if ups > len(parts) - 1:",
+        "protocol/tests/test_archive_rules.py::test_threat_17_whatever_is_taken_stays_inside",
     ),
     Mutation(
         "18 any certificate will do",

@@ -139,7 +139,7 @@ def test_threat_03_a_number_never_goes_back_signed_or_not() -> None:
         {"releases": "none"},
     ],
 )
-def test_rules_for_runs_are_not_walked_around_by_a_release(rules: dict[str, Any]) -> None:
+def test_threat_03_rules_for_runs_are_not_walked_around_by_a_release(rules: dict[str, Any]) -> None:
     assert isinstance(judge(found(**rules), release()), Refusal)
     if "releases" not in rules:
         with pytest.raises(ValueError, match="walk around"):
