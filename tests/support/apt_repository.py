@@ -6,11 +6,16 @@ left of them is purged when the block ends. The machine's own sources, lists and
 
 import contextlib
 import hashlib
+import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PREFIX = "deployx-test-"
+_LOCK_PATIENCE_S = 120.0
+_ALL = "deployx-test-"
+PREFIX = f"{_ALL}{os.getpid()}-"
+"""Of this process: others have their own, and dpkg makes all of them wait for each other."""
 _SETTINGS = """
 Dir::Etc::SourceList "{folder}/sources.list";
 Dir::Etc::SourceParts "{folder}/none";
@@ -99,17 +104,30 @@ def repository(folder: Path) -> Iterator[AptRepository]:
 
 
 def purge() -> None:
-    """Remove every package of these tests, in whatever state it is."""
+    """Remove every package of this process, and of those that have ended, in whatever state it is."""
     done = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Package}\n", f"{PREFIX}*"], capture_output=True, text=True, check=False
+        ["dpkg-query", "-W", "-f=${Package}\n", f"{_ALL}*"], capture_output=True, text=True, check=False
     )
-    names = done.stdout.split()
+    names = [name for name in done.stdout.split() if name.startswith(PREFIX) or not _lives(name)]
     if names:
         options = ["--force-remove-reinstreq", "--force-depends", "--no-triggers"]
         info = Path("/var/lib/dpkg/info")
         for script in (path for name in names for path in info.glob(f"{name}.p*") if path.suffix != ".list"):
             script.write_text("#!/bin/sh\n")  # one that fails, or waits, must not stay for ever
-        _run("dpkg", *options, "--purge", *names)
+        give_up = time.monotonic() + _LOCK_PATIENCE_S
+        while (done := _tried("dpkg", *options, "--purge", *names)).returncode and "lock" in done.stderr:
+            assert time.monotonic() < give_up, done.stderr
+            time.sleep(0.2)  # dpkg does not wait for who else has its lock
+        assert done.returncode == 0, done.stderr
+
+
+def _lives(name: str) -> bool:
+    """Whether the process that made this package is there."""
+    return Path("/proc", name.removeprefix(_ALL).partition("-")[0]).exists()
+
+
+def _tried(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def _run(*argv: str) -> str:

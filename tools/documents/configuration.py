@@ -39,6 +39,7 @@ _DEFAULTS = {
     "machine_id": "the hardware's",
     "state_dir": "`/var/lib/deployx-agent` for root, else `~/.local/state/deployx-agent`",
     "heartbeat_interval": f"what the server says, else {config.HEARTBEAT_INTERVAL}",
+    "reboot_command": "what the system has for that",
     "pong_timeout": "the heartbeat's interval, from 15 to 60",
     "ca_file": "the system's authorities",
 }

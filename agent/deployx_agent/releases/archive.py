@@ -13,7 +13,7 @@ from pathlib import Path
 from deployx_agent.connection.background import in_thread
 from deployx_agent.releases import exchange
 from deployx_agent.releases.failure import Failure, unfit
-from deployx_agent.releases.kind import Before, Site
+from deployx_agent.releases.kind import Before, Site, make_parents
 from deployx_agent.releases.programs import python
 from deployx_agent.state.durable import sync_folder
 from deployx_protocol.releases import Archive
@@ -62,7 +62,7 @@ class ArchiveKind:
         into = self._into
         if into in self._site.folder.parents or self._site.folder in (into, *into.parents):
             raise unfit(f"{into} holds the agent's own state, and a release cannot take its place.")
-        into.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(into)
         self.clean()
         if into.is_symlink():
             return {"was": "link", "target": os.readlink(into)}  # noqa: PTH115 - as it is written

@@ -81,7 +81,8 @@ class Depot:
     def _keep(self, sha256: str, body: bytes) -> None:
         self._payloads.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._payloads / f".{sha256}"
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())

@@ -36,6 +36,14 @@ class Site:
         return next(one for one in self.manifest.artifacts if one.name == name)
 
 
+def make_parents(path: Path) -> None:
+    """The folders above ``path`` that are not there, for everybody to enter: the agent's own umask lets nobody."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir()
+        folder.chmod(0o755)
+
+
 class Kind(Protocol):
     """Its methods raise Failure and Called; what fails in `prepare` has changed nothing."""
 

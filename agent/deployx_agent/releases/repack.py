@@ -80,7 +80,9 @@ def _control(name: str, folder: Path) -> None:
     folder.chmod(0o755)
     fields = re.split(r"\n(?=\S)", _said("dpkg-query", "-s", name).strip())
     kept = [one for one in fields if one.partition(":")[0] not in _NOT_IN_CONTROL]
-    (folder / "control").write_text("\n".join(kept) + "\n")
+    descriptor = os.open(folder / "control", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(kept) + "\n")
     for part in (*_SCRIPTS, *_OTHERS):
         if (path := _said("dpkg-query", "--control-path", name, part, may_fail=True).strip()) and Path(path).is_file():
             shutil.copyfile(path, folder / part)

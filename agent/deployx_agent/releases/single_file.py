@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deployx_agent.connection.background import in_thread
 from deployx_agent.releases.failure import Failure, unfit
-from deployx_agent.releases.kind import Before, Site
+from deployx_agent.releases.kind import Before, Site, make_parents
 from deployx_agent.state.durable import sync_folder
 from deployx_protocol.releases import File
 from deployx_protocol.tasks import TaskCode
@@ -55,7 +55,7 @@ class FileKind:
             raise unfit(f"{self._path} cannot be used ({error.strerror or error}).") from None
 
     def _found(self, *, removing: bool) -> Before:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(self._path)
         self.clean()
         if not removing:
             self._owner()

@@ -61,7 +61,9 @@ def unpack(archive: Path, folder: Path, strip: int, max_bytes: int, marker: str)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(target)
     _stay_inside(folder, [path for path, _ in links])
-    (folder / ".deployx-release").write_text(marker)
+    descriptor = os.open(folder / ".deployx-release", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(marker)
     _sync(folder)
 
 

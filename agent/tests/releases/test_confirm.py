@@ -6,9 +6,6 @@ before comes back, whoever is gone: the server, the agent, or both.
 
 import asyncio
 import signal
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from tests.support.agent_process import StartAgent
 from tests.support.authority import Authority
 from tests.support.release_peer import ReleasePeer, manifest, told
 from tests.support.task_peer import Ready
+from tests.support.tls_front import front
 
 CONFIRM_S = 10
 
@@ -93,34 +91,6 @@ async def test_an_agent_that_is_killed_meanwhile_has_no_more_time(
     await start_agent(server_url=peer.origin)
     end = await peer.ended(task.task_id)
     assert (*told(end), end.code) == ("failed", "reverted", "release_unconfirmed")
-
-
-@asynccontextmanager
-async def front(peer: ReleasePeer, context: ssl.SSLContext, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """What ends TLS before ``peer``, and goes on answering handshakes when it is down; its port."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            onward, back = await asyncio.open_connection("127.0.0.1", peer.port)
-        except OSError:
-            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
-            return
-        await asyncio.gather(pump(reader, back), pump(onward, writer))
-
-    server = await asyncio.start_server(join, host, 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 async def test_a_server_that_is_down_behind_its_handshake_reverts_nothing(

@@ -57,7 +57,8 @@ async def test_what_was_there_comes_back(peer: ReleasePeer, ready: Ready, tmp_pa
 
 async def test_nobody_to_own_it(peer: ReleasePeer, ready: Ready, tmp_path: Path) -> None:
     await ready()
-    path = tmp_path / "etc" / "app.conf"
+    path = tmp_path / "etc" / "app" / "app.conf"
     end = await peer.follow(settings(peer, path, 1, "one", owner="nobody-of-that-name"))
     assert (*told(end), end.code) == ("failed", "untouched", "release_unfit")
     assert not list(path.parent.iterdir())
+    assert path.parent.stat().st_mode & 0o777 == 0o755

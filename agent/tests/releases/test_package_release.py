@@ -1,5 +1,7 @@
 """A package on a real agent, with the real apt and dpkg of this machine, from a repository that the test makes."""
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 
 from deployx_protocol.releases import Action, Manifest
 from tests.support.apt_repository import PREFIX, AptRepository, installed, repository
+from tests.support.left_over import left_over
 from tests.support.release_peer import ReleasePeer, manifest, told
 from tests.support.task_peer import Ready
 
@@ -66,6 +69,32 @@ async def test_a_version_that_breaks_is_undone_from_what_was_installed(
     assert mine.read_text() == "changed by somebody\n"
     kept = list((apt.folder.parent / "state" / "releases" / "kept").rglob("*"))
     assert not [path for path in kept if path.suffix == ".root"]
+
+
+@pytest.mark.parametrize("inside", ["postinst", pytest.param("preinst", marks=pytest.mark.soak)])
+async def test_fault_02_killed_inside_dpkg(
+    peer: ReleasePeer, ready: Ready, apt: AptRepository, tmp_path: Path, inside: str
+) -> None:
+    agent = await ready()
+    apt.add("app", "1.0")
+    assert told(await peer.follow(package(1, "present"))) == ("succeeded", "installed")
+    waits = f"touch {tmp_path}/begun; until [ -e {tmp_path}/go ]; do sleep 0.05; done"
+    apt.add("lib", "1.0")
+    apt.add("app", "2.0", depends=f"{PREFIX}lib", **{inside: waits})
+    task = peer.release_task(package(2, "latest"))
+    await peer.submit(task)
+    while not (tmp_path / "begun").exists():
+        await asyncio.sleep(0.02)
+    assert installed("app")[:2] != "ii"
+    await agent.end(signal.SIGKILL)
+    await ready()
+    end = await peer.ended(task.task_id)
+    assert told(end) == ("interrupted", "reverted"), end
+    assert (installed("app"), installed("lib")) == ("ii 1.0", "")
+    assert left_over({task.task_id}) == []
+    (tmp_path / "go").touch()
+    assert told(await peer.follow(package(2, "latest"))) == ("succeeded", "installed")
+    assert (installed("app"), installed("lib")) == ("ii 2.0", "ii 1.0")
 
 
 async def test_what_no_repository_has_changes_nothing(peer: ReleasePeer, ready: Ready, apt: AptRepository) -> None:
