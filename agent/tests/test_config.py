@@ -113,7 +113,10 @@ EACH = {
 def test_each_setting_by_variable_flag_and_file(name: str, tmp_path: Path) -> None:
     text, attribute, parsed = EACH[name]
     assert getattr(load({}, **{name: text}), attribute) == parsed
-    flag = [f"--{name.replace('_', '-')}", *([text] if name not in ("insecure_http", "no_software", "watch_only") else [])]
+    flag = [
+        f"--{name.replace('_', '-')}",
+        *([text] if name not in ("insecure_http", "no_software", "watch_only") else []),
+    ]
     assert getattr(load(vars(cli._parser().parse_args(["run", *flag]))), attribute) == parsed
     assert getattr(load(vars(cli._parser().parse_args([*flag, "run"]))), attribute) == parsed
     if name not in ("insecure_http", "state_dir"):
