@@ -20,7 +20,7 @@ from app.deployments import repository
 from app.deployments.rounds import Rounds
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
-from app.leading import Leadership, Term
+from app.leading import Deposed, Leadership, Term
 from deployx_protocol.deployments import OVER, DeploymentState
 
 log = structlog.get_logger()
@@ -33,6 +33,8 @@ SWEEP_S = 1.0
 """How soon after one look for devices that came or went another is made."""
 AGAIN_S = 1.0
 """How long to wait when the database is away."""
+STRAYS_MAX = 1_000
+"""Of so many runs hints are kept that may turn out to be a deployment's; the others are found by the net."""
 LOOKED_AT = 500
 """How many tasks one transaction looks at."""
 
@@ -76,6 +78,9 @@ class Controller:
         """Run id → deployment id."""
         self._unknown = True
         """Deployments are new, or have moved."""
+        self._finding = False
+        self._strays: dict[str, set[str]] = {}
+        """Run id → tasks that changed, of runs that are not known yet."""
         self._devices = False
         """Devices came, went or changed."""
         self._work = asyncio.Event()
@@ -83,8 +88,9 @@ class Controller:
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note."""
         for hint in hints:
-            if hint.kind is HintKind.TASK and hint.run_id in self._runs:
-                self._watched[self._runs[hint.run_id]].tasks.add(hint.task_id)
+            if hint.kind is HintKind.TASK:
+                if not self._note(hint):
+                    continue
             elif hint.kind is HintKind.DEPLOYMENT:
                 self._unknown = True
                 if hint.run_id in self._watched:
@@ -98,6 +104,15 @@ class Controller:
             else:
                 continue
             self._work.set()
+
+    def _note(self, hint: Hint) -> bool:
+        """Whether ``hint`` is about a task of a deployment, or may be."""
+        if hint.run_id in self._runs:
+            self._watched[self._runs[hint.run_id]].tasks.add(hint.task_id)
+            return True
+        if self._unknown or self._finding:  # its run may have been made a moment ago
+            self._strays.setdefault(hint.run_id, set()).add(hint.task_id)
+        return False
 
     async def run(self) -> None:
         """Run deployments whenever this server has the lease, until cancelled."""
@@ -140,22 +155,27 @@ class Controller:
         for id, one in list(self._watched.items()):
             try:
                 await self._one(term, id, one, loop.time(), devices=devices)
-            except (Unavailable, DBAPIError) as error:
+            except (Unavailable, Deposed):
                 one.woken = True
-                if not isinstance(error, Unavailable):  # a deadlock with whoever deletes devices, or a lost race
-                    log.warning("deployment.again", deployment_id=id, cause=str(error.__cause__ or error)[:300])
-                    await asyncio.sleep(AGAIN_S)
-                    continue
                 raise
+            except DBAPIError as error:  # a deadlock with whoever deletes devices, or a race for one, was lost
+                one.woken = True
+                log.warning("deployment.again", deployment_id=id, cause=str(error.__cause__ or error)[:300])
+                await asyncio.sleep(AGAIN_S)
+            except Exception:  # one that cannot be gone on with stops none of the others
+                one.woken, one.netted_at = False, loop.time()
+                log.exception("deployment.stuck", deployment_id=id)
 
     async def _find(self) -> None:
-        self._unknown = False
+        self._unknown, self._finding = False, True
         try:
             async with self._db.read() as session:
                 rows = await repository.active(session)
         except Unavailable:
             self._unknown = True
             raise
+        finally:
+            self._finding = False
         found: dict[str, _Watched] = {}
         for row in rows:
             state = DeploymentState(row.state)
@@ -167,6 +187,12 @@ class Controller:
         self._runs = {
             run_id: row.id for row in rows for run_id in (row.install_run_id, row.revert_run_id) if run_id is not None
         }
+        strays, self._strays = self._strays, {}
+        for run_id, task_ids in strays.items():
+            if run_id in self._runs:
+                found[self._runs[run_id]].tasks |= task_ids
+            elif self._unknown and len(self._strays) < STRAYS_MAX:
+                self._strays.setdefault(run_id, set()).update(task_ids)
 
     def _measure(self) -> None:
         counts = Counter(one.state for one in self._watched.values())

@@ -313,6 +313,7 @@ async def undo_all(session: AsyncSession, deployment_id: str, now: datetime) -> 
         later.c.release_name == _T.release_name,
         later.c.deployment_id > _T.deployment_id,
         later.c.touched,
+        later.c.state != TargetState.ROLLED_BACK.value,
     )
     mine = (_T.deployment_id == deployment_id, _T.touched, _T.outcome != "reverted", ~replaced)
     have = _T.state.in_([TargetState.SUCCEEDED.value, TargetState.FAILED.value])
