@@ -16,7 +16,7 @@ export function useDraft() {
   const search = /** @type {Record<string, unknown>} */ (useSearch({ strict: false }));
   const navigate = useNavigate();
   const there = keyOf(draftOf(search));
-  const [{ draft, seen, wrote }, setState] = useState(() => ({ draft: draftOf(search), seen: there, wrote: there }));
+  const [{ draft, seen }, setState] = useState(() => ({ draft: draftOf(search), seen: there, wrote: there }));
   if (there !== seen)
     setState((now) =>
       there === now.wrote ? { ...now, seen: there } : { draft: draftOf(search), seen: there, wrote: there },
@@ -38,7 +38,6 @@ export function useDraft() {
   return {
     draft,
     step: search.step,
-    unwritten: wrote !== keyOf(draft),
     /** @param {Partial<import("./draft").Draft>} change */
     change(change) {
       const next = { ...draft, ...change };
@@ -46,10 +45,14 @@ export function useDraft() {
       write(next);
     },
     /** @param {import("./draft").Step} step another step, to which the browser's way back leads */
-    go(step) {
+    async go(step) {
       write.cancel();
       setState((now) => ({ ...now, wrote: keyOf(draft) }));
-      void navigate({ to: "/deployments/new", search: { ...searchOf(draft), step } });
+      const search = searchOf(draft);
+      const here = { to: "/deployments/new", resetScroll: false };
+      if (there !== keyOf(draft))
+        await navigate({ ...here, search: (/** @type {any} */ now) => ({ ...search, step: now.step }), replace: true });
+      await navigate({ ...here, search: { ...search, step } });
     },
   };
 }
