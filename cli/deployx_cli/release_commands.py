@@ -130,7 +130,7 @@ def sign_command(
         detail, release = releases.fetched(api, target)
         releases.agreed(release, yes=yes)
         signed = releases.sign(release, [keys.load(name) for name in key])
-        new = {"signatures": signed.signatures[len(release.signatures) :]}
+        new = {"signatures": [one for one in signed.signatures if one not in release.signatures]}
         after = api.object("POST", f"/releases/{detail['id']}/signatures", json=new)
     typer.echo(f"{release.called} has {len(after['signers'])} signatures now.", err=True)
     _print(release.called, after, as_json=as_json)

@@ -78,8 +78,11 @@ def kept_of(manifest: Manifest, made: Draft, folder: Path, target: Path) -> Kept
 
 
 def sign(release: Kept, opened: Sequence[Key]) -> Kept:
-    """``release`` with these signatures as well. Raises CommandError if one has signed it already."""
-    request = signing.sign({"envelope": release.envelope}, opened)
+    """``release`` with these signatures as well. Raises CommandError if one has signed it already; a bad one under its
+    id is replaced."""
+    own = {key.key_id: key.public for key in opened}
+    kept = [one for one in release.signatures if one["keyid"] not in own or _is_good(release, one, own[one["keyid"]])]
+    request = signing.sign({"envelope": replace(release, signatures=kept).envelope}, opened)
     plain = [{"sig": one["sig"], "keyid": one["keyid"]} for one in request["envelope"]["signatures"]]
     return replace(release, signatures=plain)
 
@@ -144,22 +147,23 @@ def is_file(target: str) -> bool:
 
 def verified(release: Kept, named: Sequence[str]) -> list[tuple[str, str]]:
     """Which of these keys (by name, path, or 64 hexadecimal digits) have signed it, as (name, key id)."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    signed = dsse.pae(PAYLOAD_TYPE, release.payload)
     good: dict[str, tuple[str, str]] = {}
     for name in named:
         public = name if re.fullmatch("[0-9a-f]{64}", name) else keys.load(name).public
         key_id = hashlib.sha256(bytes.fromhex(public)).hexdigest()[:32]
-        for one in release.signatures:
-            if one["keyid"] != key_id:
-                continue
-            try:
-                Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(
-                    dsse.decoded(one["sig"], "sig"), signed
-                )
-                good[public] = (name, key_id)
-            except (InvalidSignature, InvalidPayload, ValueError):
-                continue
+        if any(one["keyid"] == key_id and _is_good(release, one, public) for one in release.signatures):
+            good[public] = (name, key_id)
     return list(good.values())
+
+
+def _is_good(release: Kept, signature: dict[str, str], public: str) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    signed = dsse.pae(PAYLOAD_TYPE, release.payload)
+    try:
+        raw = dsse.decoded(signature["sig"], "sig")
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(raw, signed)
+    except (InvalidSignature, InvalidPayload, ValueError):
+        return False
+    return True
