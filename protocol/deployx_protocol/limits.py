@@ -49,6 +49,8 @@ TASK_CODE_MAX: Final = 64
 TASK_MESSAGE_MAX: Final = 500
 CHUNK_MAX_BYTES: Final = 32_768
 """Of one chunk of output; as base64 it fits a message with room to spare."""
+UPDATE_OUTPUT_MAX_BYTES: Final = 4_096
+"""Of the output that goes with the report of a task's end."""
 OUTPUT_PREVIEW_BYTES: Final = 262_144
 """How much of a task's output goes over the link; the rest is posted."""
 OUTPUT_POST_MAX_BYTES: Final = 1_048_576

@@ -120,7 +120,32 @@ class TaskAcknowledged(Message, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- agent → server
 
 
-class TaskUpdate(Message, frozen=True, kw_only=True):
+class OutputChunk(Message, frozen=True, kw_only=True):
+    """A piece of output. `seq` counts the chunks of a task from 0, both streams together, in the order they came."""
+
+    seq: Annotated[int, Meta(ge=0, lt=2**31)]
+    stream: Stream
+    data: str
+    """Base64 of the bytes, as they are: output need not be text."""
+
+    def __post_init__(self) -> None:
+        if len(self.bytes()) > limits.CHUNK_MAX_BYTES:
+            raise InvalidPayload(f"A chunk of output has more than {limits.CHUNK_MAX_BYTES} bytes.")
+
+    @classmethod
+    def of(cls, seq: int, stream: int, data: bytes) -> "OutputChunk":
+        """The chunk that carries ``data``."""
+        return cls(seq=seq, stream=stream, data=base64.b64encode(data).decode())
+
+    def bytes(self) -> bytes:
+        """What it carries. Raises InvalidPayload."""
+        try:
+            return base64.b64decode(self.data, validate=True)
+        except (binascii.Error, ValueError):
+            raise InvalidPayload("The `data` of a chunk is not base64.") from None
+
+
+class TaskUpdate(Message, frozen=True, kw_only=True, omit_defaults=True):
     """What happened to a task. It is repeated until `task_acknowledged` names it."""
 
     task_id: str
@@ -147,6 +172,9 @@ class TaskUpdate(Message, frozen=True, kw_only=True):
     """Of a release that has ended: what is on the device now."""
     digest: str = ""
     """Of a final state: SHA-256 of (SHA-256 of what was kept of stdout + SHA-256 of stderr), 64 hexadecimal digits."""
+    output: list[OutputChunk] = []
+    """Of a final state: what the task printed, if it is little and was not sent before; it is acknowledged as output.
+    A server that does not know this field acknowledges the state alone, and is sent the output by itself."""
 
     def __post_init__(self) -> None:
         _task_id(self.task_id)
@@ -160,31 +188,6 @@ class TaskUpdates(Message, frozen=True, kw_only=True):
     """`task_updates`: reports, oldest first."""
 
     updates: list[TaskUpdate]
-
-
-class OutputChunk(Message, frozen=True, kw_only=True):
-    """A piece of output. `seq` counts the chunks of a task from 0, both streams together, in the order they came."""
-
-    seq: Annotated[int, Meta(ge=0, lt=2**31)]
-    stream: Stream
-    data: str
-    """Base64 of the bytes, as they are: output need not be text."""
-
-    def __post_init__(self) -> None:
-        if len(self.bytes()) > limits.CHUNK_MAX_BYTES:
-            raise InvalidPayload(f"A chunk of output has more than {limits.CHUNK_MAX_BYTES} bytes.")
-
-    @classmethod
-    def of(cls, seq: int, stream: int, data: bytes) -> "OutputChunk":
-        """The chunk that carries ``data``."""
-        return cls(seq=seq, stream=stream, data=base64.b64encode(data).decode())
-
-    def bytes(self) -> bytes:
-        """What it carries. Raises InvalidPayload."""
-        try:
-            return base64.b64decode(self.data, validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidPayload("The `data` of a chunk is not base64.") from None
 
 
 class TaskOutput(Message, frozen=True, kw_only=True):

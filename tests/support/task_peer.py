@@ -15,6 +15,7 @@ from deployx_protocol.messages import AgentRegister
 from deployx_protocol.task_messages import (
     STDERR,
     STDOUT,
+    OutputChunk,
     OutputSaved,
     Script,
     Task,
@@ -48,6 +49,8 @@ class TaskPeer(Peer):
         self.http_token = TOKEN
         self.acknowledges: Callable[[TaskUpdate], bool] = lambda _: True
         self.takes_output = True
+        self.reads_output_of_reports = True
+        """Off: as a server before it came with reports."""
         self.posts_fail_with: list[int] = []
         self.posts: list[int] = []
         """The length of each post of output."""
@@ -174,18 +177,22 @@ class TaskPeer(Peer):
         if event == events.TASK_UPDATES:
             updates = checks.decode(payload, TaskUpdates).updates
             saved = [UpdateSaved(task_id=u.task_id, state=u.state) for u in updates if self.acknowledges(u)]
+            output = [
+                OutputSaved(task_id=u.task_id, next_seq=await self._keep(u.task_id, _frames(u.output)))
+                for u in updates
+                if u.output and self.takes_output and self.reads_output_of_reports
+            ]
             async with self._told:
                 self.updates += updates
                 self.saved |= {update.task_id: update.state for update in saved}
                 self._told.notify_all()
-            if saved:
-                await self.emit(sid, events.TASK_ACKNOWLEDGED, TaskAcknowledged(updates=saved))
+            if saved or output:
+                await self.emit(sid, events.TASK_ACKNOWLEDGED, TaskAcknowledged(updates=saved, output=output))
         elif event == events.TASK_OUTPUT:
-            output = checks.decode(payload, TaskOutput)
-            chunks = [frames.Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in output.chunks]
+            message = checks.decode(payload, TaskOutput)
             if self.takes_output:
-                next_seq = await self._keep(output.task_id, chunks)
-                saved_output = OutputSaved(task_id=output.task_id, next_seq=next_seq)
+                next_seq = await self._keep(message.task_id, _frames(message.chunks))
+                saved_output = OutputSaved(task_id=message.task_id, next_seq=next_seq)
                 await self.emit(sid, events.TASK_ACKNOWLEDGED, TaskAcknowledged(output=[saved_output]))
 
     async def _keep(self, task_id: str, chunks: list[frames.Frame]) -> int:
@@ -224,3 +231,7 @@ class TaskPeer(Peer):
         self.fetched.append(request.match_info["sha256"])
         body = self.scripts.get(request.match_info["sha256"])
         return web.Response(status=404) if body is None else web.Response(body=body)
+
+
+def _frames(chunks: list[OutputChunk]) -> list[frames.Frame]:
+    return [frames.Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in chunks]

@@ -15,6 +15,7 @@ import msgspec
 from deployx_agent.connection.transport import Answer, RequestError, SendError, Sink
 from deployx_agent.logs import Log
 from deployx_agent.tasks.entry import Entry, clock
+from deployx_agent.tasks.reporting import updates_of, with_output
 from deployx_protocol import checks, events, frames, limits
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.messages import Message
@@ -23,7 +24,6 @@ from deployx_protocol.task_messages import (
     OutputSaved,
     TaskAcknowledged,
     TaskOutput,
-    TaskUpdate,
     TaskUpdates,
 )
 
@@ -124,15 +124,21 @@ class Outbox:
     # ------------------------------------------------------------ what the server says
 
     def acknowledged(self, message: TaskAcknowledged) -> None:
-        """Forget what is committed over there."""
+        """Forget what is committed over there. Output that went with a report and is not named did not arrive."""
+        bare: list[Entry] = []
         for update in message.updates:
             entry = self._reports.get(update.task_id)
             if entry and update.state == entry.state and not entry.phase_untold:
                 entry.saved_state = entry.state
                 del self._reports[entry.task_id]
                 self._settle(entry)
+                bare += [entry] if with_output(entry) else []
         for output in message.output:
             self._saved(output)
+        for entry in bare:
+            if entry.spool.unsaved and not entry.unknown:
+                entry.sent_offset = entry.spool.saved_offset
+                self._wake.set()
         for task_id in message.unknown:
             entry = self._entries.get(task_id)
             if entry:
@@ -214,13 +220,10 @@ class Outbox:
             self._alarm = asyncio.get_running_loop().call_later(at - now, self._wake_for_next)
 
     async def _report(self, link: Link, entries: list[Entry], now: float) -> None:
-        updates = []
         for entry in entries:
             entry.report_at = now + entry.report_pause_s
             entry.report_pause_s = min(entry.report_pause_s * 1.5, REPEAT_MAX_S)
-            update = entry.final or _present(entry, now)
-            ago_s = min(max(now - entry.since, 0.0), limits.SECONDS_MAX)
-            updates.append(msgspec.structs.replace(update, ago_s=ago_s))
+        updates = updates_of(entries, now, REPEAT_S)
         await link.send(events.TASK_UPDATES, TaskUpdates(updates=updates).to_json())
 
     async def _preview(self, link: Link, entry: Entry, now: float) -> None:
@@ -228,6 +231,8 @@ class Outbox:
         spool = entry.spool
         if entry.sent_offset > spool.saved_offset and now >= entry.output_at:
             entry.sent_offset = spool.saved_offset
+        if entry.sent_offset == 0 and entry.task_id in self._reports and with_output(entry):
+            return  # it goes with the report
         while entry.sent_offset < min(spool.size, limits.OUTPUT_PREVIEW_BYTES):
             raw = spool.read(entry.sent_offset, limits.CHUNK_MAX_BYTES)
             chunks = [OutputChunk.of(*frame) for frame in frames.decode(raw)]
@@ -279,14 +284,6 @@ class Outbox:
         entry.post_at = clock() + REPEAT_S
         await asyncio.sleep(REPEAT_S)
         return True
-
-
-def _present(entry: Entry, now: float) -> TaskUpdate:
-    """What is reported of a task that goes on."""
-    if entry.phase is None:
-        return TaskUpdate(task_id=entry.task_id, state=entry.state)
-    entry.phase_untold, entry.told_phase_at = False, now
-    return TaskUpdate(task_id=entry.task_id, state=entry.state, phase=entry.phase, percent=entry.percent)
 
 
 _FULL = limits.OUTPUT_POST_MAX_BYTES

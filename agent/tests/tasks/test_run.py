@@ -28,6 +28,21 @@ async def test_a_command_runs_and_its_end_is_reported(peer: TaskPeer, ready: Rea
     assert 0 <= end.duration_s < 30
 
 
+async def test_little_output_goes_with_the_report_of_the_end(peer: TaskPeer, ready: Ready) -> None:
+    await ready()
+    end = await peer.do(shell="echo out; echo err >&2")
+    assert {(one.stream, one.bytes()) for one in end.output} == {(STDOUT, b"out\n"), (STDERR, b"err\n")}
+    end = await peer.do(shell="head -c 9000 /dev/zero")
+    assert (end.output, peer.printed(end.task_id)) == ([], bytes(9000)), "more is sent by itself"
+
+
+async def test_an_older_server_is_sent_little_output_by_itself(peer: TaskPeer, ready: Ready) -> None:
+    peer.reads_output_of_reports = False
+    await ready()
+    end = await peer.do("echo", "hi")
+    assert (len(end.output), peer.printed(end.task_id)) == (1, b"hi\n")
+
+
 @pytest.mark.parametrize(
     ("fields", "state", "exit_code", "number"),
     [

@@ -195,5 +195,6 @@ def _report_key(device_id: int, update: TaskUpdate) -> Hashable:
 
 def _size(item: Item) -> int:
     if isinstance(item, Reported):
-        return _ITEM_BYTES * (1 + len(item.updates))
+        output = sum(_ITEM_BYTES + len(chunk.data) for update in item.updates for chunk in update.output)
+        return _ITEM_BYTES * (1 + len(item.updates)) + output
     return sum(_ITEM_BYTES + len(frame.data) for frame in item.frames) + _ITEM_BYTES

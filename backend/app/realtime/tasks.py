@@ -19,7 +19,7 @@ from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.supervision import every, supervised
 from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
-from app.tasks.reports import Printed, Reported, ReportService, Saved
+from app.tasks.reports import Printed, Reported, ReportService, Saved, printed_with
 from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.checks import decode
@@ -132,8 +132,14 @@ class TaskGateway:
     def _count(self, item: Reported | Printed, saved: Saved) -> None:
         for update in saved.updates:
             self._metrics.task_reports.labels(update.state.value).inc()
-        if isinstance(item, Printed) and not saved.unknown:
-            self._metrics.task_output_bytes.inc(sum(len(frame.data) for frame in item.frames))
+        if not saved.unknown:
+            frames = (
+                item.frames
+                if isinstance(item, Printed)
+                else [frame for update in item.updates if update.output for frame in printed_with(update)]
+            )
+            if frames:
+                self._metrics.task_output_bytes.inc(sum(len(frame.data) for frame in frames))
 
     def _complain(self, saved: Saved, device_id: int, source_ip: str) -> None:
         for task_id in saved.foreign:

@@ -61,6 +61,11 @@ class Printed:
         return {self.task_id}
 
 
+def printed_with(update: TaskUpdate) -> list[Frame]:
+    """The output that goes with a report."""
+    return [Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in update.output]
+
+
 @dataclass(slots=True)
 class Saved:
     """What is committed of one item. ``unknown`` are tasks that this device does not have, ``foreign`` those of them
@@ -129,6 +134,9 @@ class _Batch:
         if isinstance(item, Reported):
             for update in item.updates:
                 if update.task_id not in saved.unknown:
+                    if update.output:
+                        next_seq = self._store(self._tasks[update.task_id], printed_with(update))
+                        saved.output.append(OutputSaved(task_id=update.task_id, next_seq=next_seq))
                     self._report(self._tasks[update.task_id], update)
                     saved.updates.append(UpdateSaved(task_id=update.task_id, state=update.state))
         elif not saved.unknown:

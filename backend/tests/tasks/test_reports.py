@@ -10,9 +10,10 @@ from app.audit.models import AuditEntry
 from app.clock import utcnow
 from app.tasks.models import Task
 from deployx_protocol import events
+from deployx_protocol.task_messages import OutputChunk
 from tests.support.machines import Machine, MakeAgent
 from tests.support.node import Lines, RunningNode
-from tests.support.work import Enter, WorkPeer, digest, in_state, one_task, queue, run_of
+from tests.support.work import Enter, WorkPeer, digest, in_state, one_task, output_of, queue, run_of
 
 NOBODYS = "01890000-0000-7000-8000-000000000000"
 
@@ -55,6 +56,21 @@ async def test_several_reports_of_one_task_come_in_one_message(node: RunningNode
     row = await one_task(node.db, task["task_id"])
     assert row.state == "succeeded"
     assert row.started_at
+
+
+async def test_little_output_comes_with_the_report_of_the_end(node: RunningNode, enter: Enter) -> None:
+    peer, task_id, _ = await running(node, enter)
+    output = [OutputChunk.of(0, 1, b"hi\n").to_json(), OutputChunk.of(1, 2, b"\xff").to_json()]
+    end = {"task_id": task_id, "state": "succeeded", "chunks": 2, "stdout_bytes": 3, "stderr_bytes": 1}
+    told = await acknowledged(peer, [{**end, "output": output}])
+    assert told["updates"] == [{"task_id": task_id, "state": "succeeded"}]
+    assert told["output"] == [{"task_id": task_id, "next_seq": 2}]
+    assert await output_of(node.db, task_id) == [(0, 1, b"hi\n"), (1, 2, b"\xff")]
+    again = await acknowledged(peer, [{**end, "output": output}])
+    assert again["output"] == told["output"]
+    assert len(await output_of(node.db, task_id)) == 2
+    strangers = await acknowledged(peer, [{"task_id": NOBODYS, "state": "succeeded", "output": output}])
+    assert (strangers["unknown"], strangers["output"]) == ([NOBODYS], [])
 
 
 async def test_tasks_that_nobody_knows_are_said_to_be_unknown(node: RunningNode, enter: Enter) -> None:

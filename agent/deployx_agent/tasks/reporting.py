@@ -1,0 +1,51 @@
+"""What one message of reports says: the present state of each task, and with its end what it printed, if that is little.
+
+Invariant: a message is one that the server takes, however many reports and pieces of output are put together.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from deployx_agent.tasks.entry import Entry
+from deployx_protocol import frames, limits
+from deployx_protocol.limits import UPDATE_OUTPUT_MAX_BYTES
+from deployx_protocol.task_messages import OutputChunk, TaskUpdate
+
+_CHUNKS_MAX = 4
+_OUTPUT_BYTES = 16_384
+_CHUNKS_PER_MESSAGE = 40
+
+
+def with_output(entry: Entry) -> bool:
+    """Whether what it printed goes with the report of its end: all of it, for none was sent."""
+    spool = entry.spool
+    return entry.final is not None and 0 < spool.size <= UPDATE_OUTPUT_MAX_BYTES and spool.chunks <= _CHUNKS_MAX
+
+
+def updates_of(entries: Iterable[Entry], now: float, repeat_s: float) -> list[TaskUpdate]:
+    """What is reported of ``entries`` now. Output that goes with it counts as sent, for ``repeat_s``."""
+    updates: list[TaskUpdate] = []
+    bytes_left, chunks_left = _OUTPUT_BYTES, _CHUNKS_PER_MESSAGE
+    for entry in entries:
+        ago_s = min(max(now - entry.since, 0.0), limits.SECONDS_MAX)
+        if entry.final is None:
+            updates.append(_present(entry, now, ago_s))
+            continue
+        output: list[OutputChunk] = []
+        spool = entry.spool
+        if entry.sent_offset == 0 and with_output(entry) and spool.size <= bytes_left and spool.chunks <= chunks_left:
+            output = [OutputChunk.of(*frame) for frame in frames.decode(spool.read(0, UPDATE_OUTPUT_MAX_BYTES))]
+            bytes_left -= spool.size
+            chunks_left -= spool.chunks
+            entry.sent_offset, entry.output_at = spool.size, now + repeat_s
+        updates.append(msgspec.structs.replace(entry.final, ago_s=ago_s, output=output))
+    return updates
+
+
+def _present(entry: Entry, now: float, ago_s: float) -> TaskUpdate:
+    """What is reported of a task that goes on."""
+    if entry.phase is None:
+        return TaskUpdate(task_id=entry.task_id, state=entry.state, ago_s=ago_s)
+    entry.phase_untold, entry.told_phase_at = False, now
+    return TaskUpdate(task_id=entry.task_id, state=entry.state, ago_s=ago_s, phase=entry.phase, percent=entry.percent)
