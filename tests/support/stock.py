@@ -1,5 +1,6 @@
 """One of each thing that the API has ids of, for walks over all of its operations."""
 
+import hashlib
 from typing import Any
 
 import httpx2
@@ -53,5 +54,16 @@ async def stock(node: RunningNode, client: httpx2.AsyncClient, owner: Person) ->
         "schedule_id": await made("schedules", {"name": f"of {owner.id}", "cron": "@daily", "action": DAILY}),
         "deployment_id": deployment.id,
         "saved_id": await made("saved-commands", {"name": f"of {owner.id}", "request": ACTION}),
+        "upload_id": await made("artifacts/uploads", {"sha256": f"{owner.id:064}", "size": 1, "name": "half"}),
+        "sha256": await _artifact(client),
         "release_id": await made("releases", envelope(manifest(f"of-{owner.id}"))),
     }
+
+
+async def _artifact(client: httpx2.AsyncClient) -> str:
+    """The hash of an artifact, which is empty."""
+    announced = {"sha256": hashlib.sha256().hexdigest(), "size": 0, "name": "empty"}
+    begun = await client.post("/api/v1/artifacts/uploads", json=announced)
+    if begun.is_success and not begun.json()["complete"]:
+        await client.patch(f"/api/v1/artifacts/uploads/{begun.json()['id']}")
+    return announced["sha256"]

@@ -16,6 +16,8 @@ Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 UploadId = Annotated[str, Path(pattern="^[0-9a-f-]{36}$")]
 Offset = Annotated[int, Header(ge=0, lt=2**63, alias="Upload-Offset")]
 _BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_UNCHANGED = {"description": "What `If-None-Match` names is what there is"}
+_ELSEWHERE = {"description": "They are in the object store"}
 _PIECE: dict[str, Any] = {"requestBody": {"required": True, **_BYTES}}
 
 
@@ -62,7 +64,7 @@ def router(auth: Auth, service: ArtifactService, uploads: Uploads, sender: Sende
         openapi_extra=_PIECE,
     )
     async def send_piece(
-        *, request: Request, principal: Principal = writer, upload_id: UploadId, offset: Offset
+        *, request: Request, principal: Principal = writer, upload_id: UploadId, offset: Offset = 0
     ) -> UploadView:
         declared = request.headers.get("content-length", "")
         length = int(declared) if declared.isdecimal() and len(declared) < 19 else None
@@ -89,10 +91,9 @@ def router(auth: Auth, service: ArtifactService, uploads: Uploads, sender: Sende
             read_content,
             methods=[method],
             name=f"{method.lower()}_artifact_content",
-            summary="Its bytes, or a range of them" if method == "GET" else "How many bytes it has",
+            summary="Its bytes, or a range of them",
             response_class=Response,
-            responses={200: _BYTES, 206: _BYTES, 307: {"description": "They are in the object store"}}
-            if method == "GET"
-            else {},
+            responses={200: _BYTES, 206: _BYTES, 304: _UNCHANGED, 307: _ELSEWHERE},
+            include_in_schema=method == "GET",
         )
     return routes

@@ -1,5 +1,6 @@
 """What is recorded: each thing that a person can do, by whom, from where, and nothing that is secret."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -67,6 +68,8 @@ CHANGES: dict[tuple[str, str], Action] = {
     ("POST", "tasks/{task_id}/cancel"): A.TASK_CANCELLED,
     ("POST", "saved-commands"): A.SAVED_COMMAND_CREATED,
     ("DELETE", "saved-commands/{saved_id}"): A.SAVED_COMMAND_DELETED,
+    ("PATCH", "artifacts/uploads/{upload_id}"): A.ARTIFACT_UPLOADED,
+    ("DELETE", "artifacts/{sha256}"): A.ARTIFACT_DELETED,
     ("POST", "releases"): A.RELEASE_CREATED,
     ("POST", "releases/{release_id}/signatures"): A.RELEASE_SIGNED,
     ("DELETE", "releases/{release_id}"): A.RELEASE_DELETED,
@@ -81,6 +84,8 @@ BY_NOBODY = {("POST", "auth/invitation/accept")}
 """Recorded as done by somebody who is not signed in yet: ``test_invitations``."""
 CHANGES_NOTHING = {
     ("POST", "runs/preview"),
+    ("POST", "artifacts/uploads"),
+    ("DELETE", "artifacts/uploads/{upload_id}"),
     ("POST", "releases/check"),
     ("POST", "schedules/preview"),
     ("POST", "auth/two-factor"),
@@ -187,6 +192,7 @@ async def test_each_change_is_recorded_with_who_made_it(serve: Serve, browse: Br
     assert f'"retry_of":"{run["id"]}"' in entry.details
     saved, _ = await walk.did(client, "POST", "saved-commands", {"name": "mine", "request": {"command": ["echo"]}})
     await walk.did(client, "DELETE", "saved-commands/{saved_id}", saved_id=saved["id"])
+    await _artifacts(walk, client)
     await _releases(walk, client)
     await _schedules(walk, client, {"command": ["echo"], "targets": {"selector": "*"}})
     await walk.did(client, "DELETE", "devices/{device_id}", device_id=device.id)
@@ -231,6 +237,17 @@ async def _schedules(walk: Walk, client: Any, request: Any) -> None:
     walk.seen.add(("POST", "schedules/{schedule_id}/start"))
     assert started.json()["state"] == "started"
     await walk.did(client, "DELETE", "schedules/{schedule_id}", **named)
+
+
+async def _artifacts(walk: Walk, client: Any) -> None:
+    """What is done about artifacts: this one has no bytes."""
+    sha256 = hashlib.sha256().hexdigest()
+    announced = {"sha256": sha256, "size": 0, "name": "empty.txt"}
+    begun = (await client.post("/api/v1/artifacts/uploads", json=announced)).json()
+    _, entry = await walk.did(client, "PATCH", "artifacts/uploads/{upload_id}", upload_id=begun["id"])
+    assert (entry.object_id, entry.object_name, entry.details) == (sha256, "empty.txt", '{"size":0}')
+    _, entry = await walk.did(client, "DELETE", "artifacts/{sha256}", sha256=sha256)
+    assert (entry.object_id, entry.object_name) == (sha256, "empty.txt")
 
 
 async def _releases(walk: Walk, client: Any) -> None:

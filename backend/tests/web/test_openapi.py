@@ -52,6 +52,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "deployments/{deployment_id}/approve"): {"plan_hash": "0" * 64},
     ("post", "deployments/{deployment_id}/reject"): {"plan_hash": "0" * 64, "note": "No."},
     ("post", "saved-commands"): {"name": "wild", "request": ACTION},
+    ("post", "artifacts/uploads"): {"sha256": "0" * 64, "size": 3, "name": "wild"},
     ("post", "releases"): envelope(manifest("wild")),
     ("post", "releases/check"): envelope(manifest("wild")),
     ("post", "releases/{release_id}/signatures"): {"signatures": envelope(manifest(), Operator("wild"))["signatures"]},
@@ -62,8 +63,8 @@ BODIES: dict[tuple[str, str], Any] = {
 """A body that is right, for each operation that takes one."""
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 FOR_ADMINISTRATORS = frozenset({"PATCH /api/v1/users/{user_id}", "DELETE /api/v1/invitations/{invitation_id}"})
-CATALOGUE = "{release_id}"
-"""Releases are shown to all who may see any: ``tests/releases`` says who may change them."""
+CATALOGUE = ("{release_id}", "{sha256}")
+"""Releases and artifacts are shown to all who may see any: their own tests say who may change them."""
 REFUSALS = frozenset({400, 401, 403, 404, 405, 409, 412, 413, 415, 416, 422, 429})
 LAST = {"delete": 1, "post": 0, "put": 0, "patch": 0, "get": 0}
 """What is deleted is deleted last, so that the others meet something that is there."""
@@ -159,7 +160,19 @@ async def test_no_role_gets_one_whatever_it_sends(
 async def test_nobody_gets_past_401_whatever_is_sent(serve: Serve, browse: Browse, lines: Lines) -> None:
     node = await serve()
     client = browse(node)
-    names = ("deployment_id", "task_id", "run_id", "session_id", "group_id", "saved_id", "invitation_id", "schedule_id", "release_id")
+    names = (
+        "deployment_id",
+        "task_id",
+        "run_id",
+        "session_id",
+        "group_id",
+        "saved_id",
+        "invitation_id",
+        "schedule_id",
+        "release_id",
+        "upload_id",
+        "sha256",
+    )
     ids = dict.fromkeys(("device_id", "claim_id", "user_id"), 1) | dict.fromkeys(names, "of-nobody")
     for operation in await operations(node, client, ids):
         for wild in (operation.plain(), *operation.wild(20)):
@@ -180,7 +193,8 @@ async def test_threat_12_every_id_of_someone_else_is_answered_as_one_that_is_not
     olga, eve = await person("olga@example.test", Role.OPERATOR), await person("eve@example.test", role)
     hers, client = browse(node, olga.bearer), browse(node, eve.bearer)
     ids = await stock(node, hers, olga)
-    theirs = [one for one in await operations(node, hers, ids) if "{" in one.name and CATALOGUE not in one.name]
+    found = [one for one in await operations(node, hers, ids) if "{" in one.name]
+    theirs = [one for one in found if not any(name in one.name for name in CATALOGUE)]
     nobodys = {name: 2_000_000 if isinstance(value, int) else NOWHERE for name, value in ids.items()}
     assert len(theirs) > 25
     seen = await _all_reads(hers, theirs)

@@ -125,6 +125,15 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/api/v1/deployments/{deployment_id}/retry"): OPERATOR,
     ("POST", "/api/v1/deployments/{deployment_id}/approve"): OPERATOR,
     ("POST", "/api/v1/deployments/{deployment_id}/reject"): OPERATOR,
+    ("GET", "/api/v1/artifacts"): VIEWER,
+    ("GET", "/api/v1/artifacts/uploads"): OPERATOR,
+    ("POST", "/api/v1/artifacts/uploads"): OPERATOR,
+    ("GET", "/api/v1/artifacts/uploads/{upload_id}"): OPERATOR,
+    ("PATCH", "/api/v1/artifacts/uploads/{upload_id}"): OPERATOR,
+    ("DELETE", "/api/v1/artifacts/uploads/{upload_id}"): OPERATOR,
+    ("GET", "/api/v1/artifacts/{sha256}"): VIEWER,
+    ("DELETE", "/api/v1/artifacts/{sha256}"): OPERATOR,
+    ("GET", "/api/v1/artifacts/{sha256}/content"): VIEWER,
     ("GET", "/api/v1/releases"): VIEWER,
     ("POST", "/api/v1/releases"): OPERATOR,
     ("POST", "/api/v1/releases/check"): OPERATOR,
@@ -149,6 +158,9 @@ IDS = {
     "deployment_id": "no-such-deployment",
     "saved_id": "no-such-command",
     "release_id": "no-such-release",
+    "schedule_id": "no-such-schedule",
+    "upload_id": "no-such-upload",
+    "sha256": "0" * 64,
     "group_id": "no-such-group",
     "user_id": "4711",
     "invitation_id": "no-such-invitation",
@@ -239,6 +251,7 @@ FOR_AGENTS = [
     ("POST", "/api/agent/v1/tasks/00000000-0000-0000-0000-000000000000/output"),
     ("GET", f"/api/agent/v1/scripts/{'0' * 64}"),
     ("GET", f"/api/agent/v1/releases/{'0' * 64}"),
+    ("GET", f"/api/agent/v1/artifacts/{'0' * 64}"),
 ]
 
 
@@ -397,7 +410,7 @@ def test_permissions_have_names_that_the_routes_use() -> None:
 def test_every_route_for_agents_asks_which_device_speaks() -> None:
     app = create_app(Settings(database_url="sqlite+aiosqlite:///:memory:"))
     found = [route for route in iter_route_contexts(app.routes) if str(route.path).startswith("/api/agent/")]
-    assert len(found) == 2
+    assert len(found) == 5
     for route in found:
         dependencies = getattr(route, "dependant", None)
         assert dependencies
