@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,9 @@ def _environment(own: dict[str, str], user: User | None, agent: str) -> dict[str
     return {**base, **own, LEADER_VARIABLE: agent}
 
 
+@cache
 def _own_user() -> User:
+    """Read once: it is asked for each task, and who the agent is does not change while it runs."""
     import pwd
 
     try:

@@ -21,6 +21,9 @@ from deployx_agent.state.durable import Unusable
 
 FILE = "journal.db"
 KEPT_DAYS = 30
+_CHECKPOINT_EACH = 16
+"""After so many tasks that are closed the log is begun anew. What overwrites the file costs half of what lets it grow:
+then each sync has the length of the file to write as well."""
 _FORMAT = 1
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -100,6 +103,7 @@ class Journal:
             self._database = _open(path)
         durable.sync_folder(folder)
         durable.sync_folder(folder.parent)
+        self._since_checkpoint = 0
         self.journal_id: str = self._database.execute("SELECT journal_id FROM journal").fetchone()[0]
         """32 hexadecimal digits, random; another one means that this agent knows nothing of what went before."""
         taken = self._database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").fetchone()
@@ -162,6 +166,10 @@ class Journal:
                 self._database.executemany(
                     "UPDATE tasks SET stage = ?, at = ?, task = NULL, output = NULL WHERE task_id = ?", rows
                 )
+            self._since_checkpoint += len(rows)
+            if self._since_checkpoint >= _CHECKPOINT_EACH:
+                self._since_checkpoint = 0
+                self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
             self._database.execute("PRAGMA synchronous = FULL")
 

@@ -1,4 +1,4 @@
-"""What one message of reports says: the present state of each task, and with its end what it printed, if that is little.
+"""What one message of reports says: the present state of each task, and with its end what it printed, if it is little.
 
 Invariant: a message is one that the server takes, however many reports and pieces of output are put together.
 """
