@@ -76,7 +76,7 @@ from app.releases.access import ReleaseAccess, may_fetch
 from app.releases.service import ReleaseService
 from app.routing import attach
 from app.schedules import routes as schedule_routes
-from app.schedules.actions import RunStarter
+from app.schedules.actions import DeploymentStarter, RunStarter, Starters
 from app.schedules.firing import Firings
 from app.schedules.loop import ScheduleLoop
 from app.schedules.service import ScheduleService
@@ -145,18 +145,6 @@ def create_app(settings: Settings) -> FastAPI:
     runs = work_routes.Work(
         uow, db, devices, here.live_nodes, settings.output_quota_bytes, audit, settings.confirm_above
     )
-    starters = {"run": RunStarter(runs.runs)}
-    firings = Firings(uow, db, starters)
-    schedule_loop = ScheduleLoop(firings, Leadership(db, "schedules", node_id=node_id))
-    schedules = ScheduleService(
-        uow,
-        db,
-        starters,
-        firings,
-        changed=schedule_loop.changed,
-        history_days=settings.schedule_history_retention_days,
-        confirm_above=settings.confirm_above,
-    )
     artifact_store = store_of(settings)
     uploads = Uploads(uow, db, artifact_store, settings, node_id)
     artifacts = ArtifactService(uow, db, artifact_store, uploads, settings)
@@ -178,6 +166,18 @@ def create_app(settings: Settings) -> FastAPI:
         measured=lambda state, count: counted.deployments.labels(state).set(count),
     )
     intake = Intake(db)
+    starters: Starters = {"run": RunStarter(runs.runs), "deployment": DeploymentStarter(deployments.starting)}
+    firings = Firings(uow, db, starters)
+    schedule_loop = ScheduleLoop(firings, Leadership(db, "schedules", node_id=node_id, lease_s=settings.node_lease_s))
+    schedules = ScheduleService(
+        uow,
+        db,
+        starters,
+        firings,
+        changed=schedule_loop.changed,
+        history_days=settings.schedule_history_retention_days,
+        confirm_above=settings.confirm_above,
+    )
     registrations = RegistrationService(
         uow,
         node_id=node_id,

@@ -101,7 +101,8 @@ SCOPES: dict[TokenScope, frozenset[Permission]] = {
     TokenScope.READ: _READ,
     TokenScope.RUNS: _READ | {Permission.RUNS_WRITE, Permission.SCHEDULES_WRITE},
     TokenScope.DEPLOYMENTS: _READ
-    | {Permission.RELEASES_WRITE, Permission.DEPLOYMENTS_WRITE, Permission.DEPLOYMENTS_APPROVE},
+    | {Permission.RELEASES_WRITE, Permission.DEPLOYMENTS_WRITE, Permission.DEPLOYMENTS_APPROVE}
+    | {Permission.SCHEDULES_WRITE},
     TokenScope.DEVICES: _READ
     | {Permission.DEVICES_WRITE, Permission.DEVICES_ENROLL, Permission.DEVICES_ASSIGN, Permission.GROUPS_OWN},
     TokenScope.ADMIN: _READ | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.METRICS_READ},

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.deployments.models import Deployment
+from app.deployments.schemas import DeploymentRequest
+from app.deployments.starting import Starting
 from app.errors import InvalidInput
 from app.schedules.models import Firing
-from app.schedules.schemas import Action, RunAction
+from app.schedules.schemas import Action, DeploymentAction, RunAction
 from app.tasks import runs_repository, targets
 from app.tasks.models import Run
 from app.tasks.runs import RunService
+from app.tasks.schemas import RunRequest
 from app.tasks.work import work_of
 
 
@@ -53,6 +58,39 @@ class Starter(Protocol):
         """How many of these are not over."""
 
 
+class DeploymentStarter:
+    """Starts deployments."""
+
+    permission = Permission.DEPLOYMENTS_WRITE
+    column = Firing.deployment_id.key
+
+    def __init__(self, starting: Starting) -> None:
+        self._starting = starting
+
+    async def check(self, principal: Principal, action: Action) -> int:
+        """How many devices the deployment would reach now."""
+        return (await self._starting.preview(principal, _deployment(action))).total
+
+    def what(self, action: Action) -> str:
+        """The release."""
+        return _deployment(action).release
+
+    async def began(self, session: AsyncSession, user_id: int, key: str) -> Began | None:
+        """The deployment with this key."""
+        query = sa.select(Deployment.id).where(Deployment.user_id == user_id, Deployment.idempotency_key == key)
+        found = await session.scalar(query)
+        return Began(self.column, found) if found else None
+
+    async def start(self, principal: Principal, action: Action, key: str) -> Began:
+        """Start a deployment."""
+        return Began(self.column, (await self._starting.create(principal, _deployment(action), key)).id)
+
+    async def unfinished(self, session: AsyncSession, ids: Collection[str]) -> int:
+        """Deployments that may still do something."""
+        query = sa.select(sa.func.count()).select_from(Deployment)
+        return await session.scalar(query.where(Deployment.id.in_(ids), Deployment.finished_at.is_(None))) or 0
+
+
 class RunStarter:
     """Starts runs."""
 
@@ -64,7 +102,7 @@ class RunStarter:
 
     async def check(self, principal: Principal, action: Action) -> int:
         """How many devices the run would reach now."""
-        request = action.request
+        request = _run(action)
         if request.envelope is not None:
             raise InvalidInput(
                 "A signed run is good for once, so it cannot be scheduled; a policy that demands signatures refuses "
@@ -77,7 +115,7 @@ class RunStarter:
 
     def what(self, action: Action) -> str:
         """What runs."""
-        return work_of(action.request, 0).title
+        return work_of(_run(action), 0).title
 
     async def began(self, session: AsyncSession, user_id: int, key: str) -> Began | None:
         """The run with this key."""
@@ -86,7 +124,7 @@ class RunStarter:
 
     async def start(self, principal: Principal, action: Action, key: str) -> Began:
         """Start a run."""
-        started = await self._runs.start(principal, action.request, key)
+        started = await self._runs.start(principal, _run(action), key)
         return Began(self.column, started.run.id)
 
     async def unfinished(self, session: AsyncSession, ids: Collection[str]) -> int:
@@ -99,6 +137,19 @@ Starters = Mapping[str, Starter]
 """By the kind of their action."""
 
 
+_ACTION: TypeAdapter[Action] = TypeAdapter(Action)
+
+
 def parsed(stored: dict[str, object]) -> Action:
     """An action as it stands in a row."""
-    return RunAction.model_validate(stored)
+    return _ACTION.validate_python(stored)
+
+
+def _deployment(action: Action) -> DeploymentRequest:
+    assert isinstance(action, DeploymentAction)
+    return action.request
+
+
+def _run(action: Action) -> RunRequest:
+    assert isinstance(action, RunAction)
+    return action.request

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from app.accounts.schemas import Input, Line, Text, Timestamp
+from app.deployments.schemas import DeploymentRequest
 from app.schedules.models import FiringState, ScheduleState
 from app.tasks.schemas import Described, RunRequest
 
@@ -59,7 +60,14 @@ class RunAction(Input, Described):
     request: RunRequest
 
 
-Action = RunAction
+class DeploymentAction(Input, Described):
+    """Start a deployment. Its selector is evaluated each time; where a second person has to approve it, it waits."""
+
+    kind: Literal["deployment"]
+    request: DeploymentRequest
+
+
+Action = Annotated[RunAction | DeploymentAction, Field(discriminator="kind")]
 """What a schedule does, told apart by ``kind``."""
 
 

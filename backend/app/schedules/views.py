@@ -1,7 +1,7 @@
 """Schedules and firings as the API shows them. Values of the environment are for the owner's eyes alone."""
 
 from app.schedules.models import Firing, Schedule
-from app.schedules.schemas import Action, FiringView, ScheduleView
+from app.schedules.schemas import Action, FiringView, RunAction, ScheduleView
 
 _FIRING = ("id", "due_at", "claimed_at", "by_hand", "state", "reason", "missed", "run_id", "deployment_id")
 _SCHEDULE = (
@@ -46,5 +46,7 @@ def schedule_view(
 
 
 def _without_values(action: Action) -> Action:
+    if not isinstance(action, RunAction):
+        return action
     request = action.request.model_copy(update={"env": dict.fromkeys(action.request.env, "")})
     return action.model_copy(update={"request": request})

@@ -31,6 +31,7 @@ class Bench:
     """Schedules of one operator with one device, and what they started."""
 
     db: Database
+    uow: UnitOfWork
     clock: ManualClock
     runs: RunService
     firings: Firings
@@ -99,4 +100,4 @@ async def bench(times_pass: ManualClock, uow: UnitOfWork, db: Database, person: 
     firings = Firings(uow, db, starters, times_pass)
     service = ScheduleService(uow, db, starters, firings, changed=lambda: None, history_days=30, clock=times_pass)
     principal = Principal(bob.id, bob.email, Role.OPERATOR, token_id="t")
-    return Bench(db, times_pass, runs, firings, service, principal, device.id)
+    return Bench(db, uow, times_pass, runs, firings, service, principal, device.id)

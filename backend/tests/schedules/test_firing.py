@@ -10,11 +10,15 @@ import sqlalchemy as sa
 from app.accounts.models import User
 from app.accounts.permissions import Role
 from app.audit.models import AuditEntry
+from app.deployments.models import Deployment
+from app.deployments.starting import Starting
 from app.devices.models import Device
 from app.errors import Conflict, Unavailable
-from app.schedules.actions import RunStarter
+from app.schedules.actions import DeploymentStarter, RunStarter
 from app.schedules.models import FiringState, ScheduleState
 from app.tasks.models import Task
+from deployx_protocol.messages import TAKES_RELEASES
+from tests.support.rollouts import release_row
 
 from .conftest import DAY, Bench
 
@@ -311,3 +315,27 @@ async def test_history_is_kept_for_a_while(bench: Bench) -> None:
     kept, _ = await bench.service.history(bench.bob, made.id, limit=10, cursor=None)
     assert {one.due_at >= DAY + timedelta(days=1) for one in kept} == {True}
     assert len(kept) == 2
+
+
+async def test_a_deployment_is_started_as_a_run_is(bench: Bench) -> None:
+    starting = Starting(bench.uow, bench.db, lambda: (), clock=bench.clock)
+    release = release_row()
+    async with bench.db.write() as session:
+        session.add(release)
+        await session.execute(sa.update(Device).values(platform="linux", facts=dict(TAKES_RELEASES)))
+    for firings in (bench.firings, bench.service._firings):
+        firings._starters = {**firings._starters, "deployment": DeploymentStarter(starting)}
+    bench.service._starters = bench.firings._starters
+    request = {"release": "web@1.0", "targets": {"selector": "platform=linux"}}
+    made = await bench.make(action={"kind": "deployment", "request": request})
+    assert (made.what, made.action.kind) == ("web@1.0", "deployment")
+    for hour in (1, 2):
+        bench.clock.now = DAY + timedelta(hours=hour)
+        await bench.firings.turn()
+        await bench.firings.turn()
+    first, second = await bench.fired()
+    async with bench.db.read() as session:
+        [deployment] = await session.scalars(sa.select(Deployment))
+    assert (first.state, first.deployment_id, first.run_id) == (FiringState.STARTED, deployment.id, None)
+    assert (deployment.created_by, deployment.total) == ("bob@example.test", 1)
+    assert (second.state, second.deployment_id) == (FiringState.SKIPPED, None)

@@ -9,7 +9,7 @@ import { nextTimesQuery, scheduleQuery } from "../features/schedules/api";
 import { History } from "../features/schedules/History";
 import { NextTimes } from "../features/schedules/NextTimes";
 import { ScheduleActions } from "../features/schedules/ScheduleActions";
-import { whenWords } from "../features/schedules/words";
+import { whenWords, windowWords } from "../features/schedules/words";
 import own from "../features/schedules/Schedules.module.css";
 import { plural } from "../lib/text";
 import { duration } from "../lib/time";
@@ -47,7 +47,7 @@ function Known({ schedule }) {
       <ScheduleActions schedule={schedule} />
       <Section title="What it does">
         <dl className={own.facts}>
-          <dt>What</dt>
+          <dt>{schedule.action.kind === "deployment" ? "Deploys" : "What"}</dt>
           <dd className="mono">{what}</dd>
           <dt>Where</dt>
           <dd>
@@ -58,7 +58,7 @@ function Known({ schedule }) {
           {windows.length > 0 && (
             <>
               <dt>Only within</dt>
-              <dd>{windows.map(({ days, start, end }) => `${days.join(", ")} ${start}–${end}`).join("; ")}</dd>
+              <dd>{windows.map(windowWords).join("; ")}</dd>
             </>
           )}
           <dt>If missed</dt>

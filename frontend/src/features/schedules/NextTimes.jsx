@@ -2,7 +2,7 @@
 import { Time } from "../../components/Time";
 import classes from "./Schedules.module.css";
 
-const FORMAT = /** @type {const} */ ({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
+const FORMAT = /** @type {const} */ ({ weekday: "short", day: "numeric", month: "short" });
 
 /** @param {string} local such as 2026-12-24T02:30:00+01:00 */
 function shown(local) {

@@ -12,7 +12,7 @@ import { newKey } from "../runs/keys";
 import { deleteSchedule, pauseSchedule, resumeSchedule, startSchedule } from "./api";
 
 /** @param {{ schedule: import("./api").Schedule }} props */
-export function ScheduleActions({ schedule: { id, name, own, owner, state } }) {
+export function ScheduleActions({ schedule: { id, name, own, owner, state, action } }) {
   const navigate = useNavigate();
   const queryClient = useQueryClient();
   const off = useActOff();
@@ -38,6 +38,8 @@ export function ScheduleActions({ schedule: { id, name, own, owner, state } }) {
     onSettled: () => setAsking(false),
   });
   const ownerOff = off ?? (own ? null : `It acts in the name of ${owner}, who alone can do this.`);
+  const changeOff =
+    ownerOff ?? (action.kind === "run" ? null : "A scheduled deployment is changed over the API; or make it anew.");
   const error = start.error ?? toggle.error ?? remove.error;
   return (
     <>
@@ -57,7 +59,7 @@ export function ScheduleActions({ schedule: { id, name, own, owner, state } }) {
           </OffButton>
         )}
         <OffButton
-          off={ownerOff}
+          off={changeOff}
           variant="default"
           leftSection={<Icon name="pencil" />}
           onClick={() => navigate({ to: "/schedules/$scheduleId/edit", params: { scheduleId: id } })}

@@ -28,7 +28,9 @@ const TYPED_MS = 300;
 const selectorRefused = (error) => (error instanceof Problem && /selector|group/.test(error.code) ? error : null);
 
 /** @param {import("./api").Schedule} schedule @returns {import("../runs/compose/draft").Draft} */
-function workOf({ action: { request } }) {
+function workOf({ action }) {
+  if (action.kind !== "run") return EMPTY; // of deployments the form is not asked
+  const { request } = action;
   const { selector, device_ids } = request.targets;
   const where = selector
     ? /** @type {const} */ ({ by: "selector", selector })

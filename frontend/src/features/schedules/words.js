@@ -15,6 +15,10 @@ export const FIRINGS = {
 export const whenWords = ({ at, words, cron, timezone }) =>
   at ? `Once, ${exactTime(at)}` : `${words || cron}, ${timezone}`;
 
+/** @param {import("./api").Window} window */
+export const windowWords = ({ days, start, end }) =>
+  `${days.length === 7 ? "every day" : days.join(", ")} ${start}–${end}`;
+
 const LATE_MS = 60_000;
 
 /** @param {import("./api").Firing} firing */
