@@ -154,6 +154,8 @@ class Rounds:
                 waves.write(deployment, kept)
             case Move():
                 moves.move(unit, deployment, step.event, now, reason=step.reason, failures=step.failures)
+                if step.event is not DeploymentEvent.END:
+                    await tasks.withdraw(unit, deployment, now)
                 if step.event is DeploymentEvent.UNDO:
                     undone = await repository.undo_all(session, deployment.id, now)
                     moves.changed_targets(unit, deployment.id, undone)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from app.accounts.principal import Principal
 from app.clock import Clock, utcnow
-from app.deployments import moves, repository, seen, waves
+from app.deployments import moves, repository, seen, tasks, waves
 from app.deployments.models import Deployment
 from app.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, NotFound
 from app.groups.scopes import scope_of
@@ -29,6 +29,7 @@ class Steering:
         async with self._uow.begin() as unit:
             deployment = await _mine(unit, principal, deployment_id)
             self._move(unit, principal, deployment, DeploymentEvent.PAUSE, note)
+            await tasks.withdraw(unit, deployment, self._clock())
 
     async def resume(self, principal: Principal, deployment_id: str, note: str) -> None:
         """Go on. What failed until now was seen, and stops it no more."""
@@ -48,6 +49,7 @@ class Steering:
             deployment = await _mine(unit, principal, deployment_id)
             before = deployment.state
             self._move(unit, principal, deployment, DeploymentEvent.ABORT, note)
+            await tasks.withdraw(unit, deployment, self._clock())
             if before == DeploymentState.ROLLING_BACK:
                 kept = await repository.keep_what_is(unit.session, deployment_id, self._clock())
                 moves.changed_targets(unit, deployment_id, kept)
@@ -59,6 +61,7 @@ class Steering:
         async with self._uow.begin() as unit:
             deployment = await _mine(unit, principal, deployment_id)
             self._move(unit, principal, deployment, DeploymentEvent.ROLL_BACK, note)
+            await tasks.withdraw(unit, deployment, self._clock())
             undone = await repository.undo_all(unit.session, deployment_id, self._clock())
             moves.changed_targets(unit, deployment_id, undone)
 

@@ -16,16 +16,17 @@ from app.deployments.models import Deployment
 from app.deployments.planner import Start
 from app.hints import HintKind
 from app.ids import new_id
-from app.tasks import runs_repository
+from app.tasks import lifecycle, runs_repository, settling
+from app.tasks import repository as task_rows
 from app.tasks.lifecycle import START_WITHIN
-from app.tasks.models import Run, TaskRelease
+from app.tasks.models import Run, Task, TaskRelease
 from app.tasks.rows import RUNS
 from app.uow import Unit
 from deployx_protocol.deployments import TargetState
 from deployx_protocol.dsse import Signature
 from deployx_protocol.releases import Action
 from deployx_protocol.task_messages import ReleaseOrder
-from deployx_protocol.tasks import TaskState
+from deployx_protocol.tasks import TaskEvent, TaskState
 
 KIND = "deployment"
 _FOR_EVER = timedelta(days=3_650)
@@ -33,6 +34,7 @@ _T = repository.TARGETS.c
 _STARTING = sa.select(_T.id, _T.device_id, _T.device_name, _T.borrowed, _T.attempts, _T.started_at).where(
     among(_T.id, "ids")
 )
+_IF_QUEUED = task_rows.locking(task_rows.QUEUED)
 _MORE = (
     sa.update(RUNS)
     .where(RUNS.c.id == sa.bindparam("b_id"))
@@ -56,6 +58,21 @@ async def start(unit: Unit, deployment: Deployment, step: Start, quota_bytes: in
     unit.hint(HintKind.RUN, run_id=run_id)
     for row, _ in made:
         unit.hint(HintKind.TASKS_WAITING, row.device_id)
+
+
+async def withdraw(unit: Unit, deployment: Deployment, now: datetime) -> None:
+    """What no device has been sent yet is not to be started any more: its targets wait again."""
+    run_ids = [id for id in (deployment.install_run_id, deployment.revert_run_id) if id]
+    queued = sa.select(Task.id).where(Task.run_id.in_(run_ids), task_rows.QUEUED)
+    task_ids = list(await unit.session.scalars(queued)) if run_ids else []
+    if not task_ids:
+        return
+    runs = await task_rows.lock_runs(unit.session, run_ids)
+    ended = (await task_rows.lock_tasks(unit.session, task_ids, _IF_QUEUED)).values()
+    for task in ended:
+        lifecycle.end(task, TaskEvent.EXPIRE, now, message="It was withdrawn before it was sent.")
+    await task_rows.save_tasks(unit.session, ended)
+    await settling.settle(unit, list(ended), runs, now)
 
 
 def _task(run_id: str, row: Any, task_id: str, now: datetime) -> dict[str, Any]:

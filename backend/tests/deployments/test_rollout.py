@@ -409,3 +409,27 @@ async def test_its_runs_are_in_no_list_and_each_decision_is_on_record(
         "deployment.resumed",
         "deployment.ended",
     ]
+
+
+@pytest.mark.parametrize("action", ["pause", "abort"])
+async def test_what_was_not_sent_when_it_stops_is_not_started_by_a_device_that_comes_back(
+    rollout: Rollout, ada: Principal, ten: list[int], action: str
+) -> None:
+    id = await rollout.create(ada, ten[:2])
+    await rollout.turn(id)
+    await rollout.change(ten[:1], status="offline")
+    [sent] = await rollout.deliver()
+    await getattr(rollout.steering, action)(ada, id, "")
+    await rollout.change(ten[:1], status="online")
+    await rollout.turn(id)
+    assert await rollout.deliver() == []
+    await rollout.finish([sent])
+    await rollout.turn(id)
+    if action == "abort":
+        assert await rollout.state(id) is DeploymentState.ABORTED
+        assert await rollout.counts(id) == {"succeeded": 1, "skipped": 1}
+        return
+    assert await rollout.counts(id) == {"succeeded": 1, "pending": 1}
+    await rollout.steering.resume(ada, id, "")
+    assert await rollout.go_on(id) == 1
+    assert await rollout.state(id) is DeploymentState.SUCCEEDED
