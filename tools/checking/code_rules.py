@@ -27,7 +27,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _LOGS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log", "bind"})
-_EMITS = frozenset({"emit", "tell", "publish", "send_runs", "send_claims"})
+_EMITS = frozenset({"emit", "tell", "publish", "send_runs", "send_deployments", "send_claims"})
 _UNITS = frozenset({"begin", "write"})
 
 
