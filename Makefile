@@ -5,7 +5,7 @@ VENV_PYTHON := .venv/bin/python
 SETUP := @$(PYTHON) tools/setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo dev test check bench soak wheels lock screenshots clean
+.PHONY: help setup run demo cluster dev test check bench soak wheels lock screenshots clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,10 @@ run: ## set up, start the server and this machine's agent, and say how to sign i
 demo: ## a server with simulated devices (DEVICES=200) to look at, on data of its own; Ctrl-C ends and forgets it
 	$(SETUP)
 	@$(VENV_PYTHON) tools/demo.py $(DEVICES)
+
+cluster: ## PostgreSQL, two servers and nginx on this machine, on data of their own; by apt when root and missing
+	$(SETUP)
+	@$(VENV_PYTHON) tools/cluster.py
 
 dev: ## server and dashboard with reload on both sides, and this machine's agent
 	$(SETUP) --tests

@@ -14,7 +14,7 @@ from bootstrap.process import run
 
 DIST = ROOT / "dist"
 AGENT_FILES = (REQUIREMENTS / "agent.txt", ROOT / "deploy" / "install.sh")
-SERVER_FILES = (REQUIREMENTS / "run.txt", ROOT / "deploy" / "server.env", ROOT / "deploy" / "deployx-server.service")
+SERVER_FILES = (REQUIREMENTS / "run.txt", ROOT / "deploy" / "server.env", *sorted((ROOT / "deploy").glob("*.service")))
 KINDS = {"agent": (("protocol", "agent"), AGENT_FILES), "server": (("protocol", "backend", "cli"), SERVER_FILES)}
 
 

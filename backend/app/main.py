@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from app import __version__
 from app.accounts import routes as account_routes
 from app.accounts.auth import Auth
+from app.accounts.sealing import Sealer
 from app.accounts.service import AccountService
 from app.artifacts import access as artifact_access
 from app.artifacts import agent_routes as artifact_agent_routes
@@ -133,10 +134,11 @@ def create_app(settings: Settings) -> FastAPI:
         node_id=node_id,
         grace_s=settings.presence_grace_s,
         lease_s=settings.node_lease_s,
+        key_mark="" if settings.is_sqlite else Sealer(settings).mark(),
         went=counted.went_offline,
         shown=bus.publish_here,
     )
-    here = Here(live_nodes=lambda: presence.live_nodes, claim_connected=sessions.claim_connected)
+    here = Here(live_nodes=lambda: presence.live_nodes)
     devices = DeviceService(uow, db, here, confirm_above=settings.confirm_above)
     claims = ClaimService(uow, devices)
     enrollment = EnrollmentService(uow, db, settings)
@@ -230,7 +232,7 @@ def create_app(settings: Settings) -> FastAPI:
         counted,
         poll_s=settings.poll_interval_s,
     )
-    agents = AgentGateway(agent_links, sessions, notices, loop, work, settings, counted, bus.publish, probing=probing)
+    agents = AgentGateway(agent_links, sessions, notices, loop, work, settings, counted, probing=probing)
     agent_links.serve(agents)
 
     dashboard_server = LinkServer(

@@ -1,11 +1,15 @@
 """What comes before serving, and before a command that needs the database: its tables, its first administrator."""
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.accounts.sealing import Sealer
 from app.accounts.service import AccountService
 from app.db import Database
+from app.devices.models import Node
+from app.errors import Unavailable
 from app.migrate import NewerDatabase, migrate
 from app.settings import Settings
 from app.uow import UnitOfWork
@@ -28,6 +32,7 @@ async def prepare(settings: Settings) -> None:
     db = Database(settings.database_url)
     service = AccountService(UnitOfWork(db, lambda _: None), db, settings)
     try:
+        await _share_a_key(db, settings)
         if await service.has_users():
             return
         if settings.admin_email:
@@ -37,6 +42,24 @@ async def prepare(settings: Settings) -> None:
     finally:
         service.close()
         await db.close()
+
+
+async def _share_a_key(db: Database, settings: Settings) -> None:
+    """See to it that all servers on this database seal secrets with one key. Raises CannotServe."""
+    if settings.is_sqlite:
+        return
+    try:
+        mark = Sealer(settings).mark()
+    except Unavailable as error:
+        raise CannotServe(f"The secret key cannot be used: {error.__cause__}.", EXIT_CONFIG) from error
+    others = sa.select(Node.id).where(Node.lease_expires_at > sa.func.clock_timestamp(), Node.key_mark != mark)
+    async with db.read() as session:
+        if await session.scalar(others.limit(1)):
+            raise CannotServe(
+                "Another server on this database has another secret key, and could not read what this one seals: "
+                "set DEPLOYX_SECRET_KEY (or DEPLOYX_SECRET_KEY_FILE) to the same on all of them.",
+                EXIT_CONFIG,
+            )
 
 
 async def migrate_or_explain(settings: Settings) -> None:

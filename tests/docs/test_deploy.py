@@ -5,46 +5,55 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+import yaml
+
 from app.commands import commands
-from app.settings import Settings
+from app.serve import CLOSE_S, DRAIN_S
+from app.settings import Settings, known_variables
+from deployx_protocol import limits, software
 from deployx_protocol.variables import PREFIX
 from documents.source import ROOT
 
-UNIT = ROOT / "deploy" / "deployx-server.service"
+UNITS = [ROOT / "deploy" / name for name in ("deployx-server.service", "deployx-server@.service")]
+COMPOSE = ROOT / "deploy" / "compose.yaml"
+IMAGE = ROOT / "deploy" / "Dockerfile"
 ENVIRONMENT = ROOT / "deploy" / "server.env"
 NGINX = ROOT / "deploy" / "nginx.conf"
 
 
-def _unit() -> dict[str, list[str]]:
+def _unit(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text().splitlines():
+    for line in path.read_text().splitlines():
         if "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             found.setdefault(name, []).append(value)
     return found
 
 
-def test_the_unit_starts_the_server_and_leaves_it_time_to_say_goodbye(tmp_path: Path) -> None:
-    unit = _unit()
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_the_unit_starts_the_server_and_leaves_it_time_to_say_goodbye(path: Path, tmp_path: Path) -> None:
+    unit = _unit(path)
     program, command = unit["ExecStart"][0].rsplit("/", 1)[1].split()
     assert program == "deployx-server"
     assert command in {known.name for known in commands.registered_commands}
     assert unit["KillSignal"] == ["SIGTERM"]
-    assert int(unit["TimeoutStopSec"][0]) > 15  # it drains for 10 s at most, then closes for 5 s
-    assert unit["Environment"] == ["DEPLOYX_DATA_DIR=/var/lib/deployx"]
+    assert int(unit["TimeoutStopSec"][0]) > DRAIN_S + Settings().drain_s + CLOSE_S
+    port = ["DEPLOYX_PORT=%i"] if "@" in path.name else []
+    assert unit["Environment"] == ["DEPLOYX_DATA_DIR=/var/lib/deployx", *port]
     assert unit["StateDirectory"] == ["deployx"]
     assert unit["NoNewPrivileges"] == ["yes"]
     if shutil.which("systemd-analyze"):
-        _ask_systemd(tmp_path)
+        _ask_systemd(path, tmp_path)
 
 
-def _ask_systemd(tmp_path: Path) -> None:
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/deployx/bin/deployx-server", "/bin/true"))
+def _ask_systemd(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name.replace("@.", "@8000.")
+    copy.write_text(path.read_text().replace("/opt/deployx/bin/deployx-server", "/bin/true"))
     verified = subprocess.run(
         ["systemd-analyze", "verify", str(copy)], check=False, capture_output=True, text=True, timeout=60
     )
-    assert UNIT.name not in verified.stderr
+    assert copy.name not in verified.stderr
     rated = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(copy)],
         check=False,
@@ -64,6 +73,34 @@ def test_the_environment_file_has_settings_that_can_be_used() -> None:
     assert loaded.trusted_proxies == ["127.0.0.1/32"]
 
 
+def test_several_servers_differ_from_one_by_their_name_alone() -> None:
+    one, several = ({name: _unit(path)[name] for name in _unit(path)} for path in UNITS)
+    differing = {name for name in one.keys() | several.keys() if one.get(name) != several.get(name)}
+    assert differing == {"Description", "Environment"}
+
+
+def test_compose_starts_servers_with_settings_that_can_be_used() -> None:
+    found = yaml.safe_load(COMPOSE.read_text())
+    server = found["services"]["server"]
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in server["environment"].items()
+        if not name.endswith("_FILE")
+    }
+    loaded = Settings(**values, database_url="postgresql://deployx:secret@database/deployx")
+    assert loaded.allowed_origins() == ["https://deployx.example.com"]
+    grace_s = int(server["stop_grace_period"].removesuffix("s"))
+    assert grace_s > DRAIN_S + loaded.drain_s + CLOSE_S
+    files = {name.rpartition("/")[2] for name in server["environment"].values() if name.startswith("/run/secrets/")}
+    assert files == set(server["secrets"]) <= set(found["secrets"])
+    known = {f"{PREFIX}{name}" for name in known_variables()}
+    assert set(server["environment"]) <= known
+    assert set(found["volumes"]) == {"database", "data"}
+    image = IMAGE.read_text()
+    assert "dist/server/" in image
+    assert all(name in image for name in ("run.txt", "--require-hashes", "deployx-server"))
+
+
 def test_nginx_passes_on_what_the_server_needs(tmp_path: Path) -> None:
     text = NGINX.read_text()
     assert text.count("{") == text.count("}")
@@ -78,6 +115,11 @@ def test_nginx_passes_on_what_the_server_needs(tmp_path: Path) -> None:
     assert timeout_s is not None
     defaults = Settings()
     assert int(timeout_s[1]) > defaults.ping_interval + defaults.ping_timeout
+    size = re.search(r"^    client_max_body_size (\d+)m;", text, re.MULTILINE)
+    assert size is not None
+    assert int(size[1]) << 20 > max(limits.OUTPUT_POST_MAX_BYTES, software.POST_MAX_BYTES)
+    assert "proxy_next_upstream error timeout http_503;" in text
+    assert "non_idempotent" not in text, "what changes something is never asked twice"
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin")
     if nginx:
         _ask_nginx(nginx, tmp_path)

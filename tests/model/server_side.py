@@ -155,7 +155,6 @@ class ServerProcess(Process):
             self._work,
             settings,
             counted,
-            bus.publish,
             self._now,
         )
         bus.subscribe(notices.hinted)

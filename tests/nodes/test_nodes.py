@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app.realtime.notifications import CHANNEL
 from deployx_protocol import events
 from tests.conftest import WatchServer
-from tests.nodes.conftest import GRACE_S, LEASE_S, POLL_S, MakeCluster
+from tests.nodes.conftest import GRACE_S, POLL_S, SHORT, MakeCluster
 from tests.support.marked_runs import Figures, MarkedRuns
 from tests.support.node import eventually
 
@@ -27,7 +27,7 @@ async def assert_done(runs: MarkedRuns, count: int) -> None:
 async def test_fault_22_a_server_is_killed_while_a_run_goes_on(
     make_cluster: MakeCluster, watch_server: WatchServer, tmp_path: Path
 ) -> None:
-    cluster = await make_cluster((2, 2))
+    cluster = await make_cluster((2, 2), **SHORT)
     dying, left = cluster.servers
     runs = cluster.marked_runs(at=0)
     dashboard = await watch_server(left, cluster.operators[1].person.token, batch=True)
@@ -66,16 +66,16 @@ async def test_fault_22_a_server_is_killed_while_a_run_goes_on(
 async def test_fault_22_a_server_that_was_paused_past_its_lease_lets_go_of_what_others_have(
     make_cluster: MakeCluster,
 ) -> None:
-    cluster = await make_cluster((2, 1))
+    cluster = await make_cluster((2, 1), **SHORT)
     paused, left = cluster.servers
     operator = cluster.operators[1]
     cluster.only(1)
     os.kill(paused.pid, signal.SIGSTOP)
     try:
-        await operator.until(3, status="online", within_s=GRACE_S + 60)  # by hearing nothing, they find the other
+        [(ours, _)] = [(id, held) for id, held in (await cluster.held()).items() if len(held) == 1]
 
-        async def all_moved() -> bool:
-            return len(await cluster.held()) == 1
+        async def all_moved() -> bool:  # by hearing nothing they find the other one
+            return len((await cluster.held()).get(ours, [])) == 3
 
         await eventually(all_moved, within_s=GRACE_S + 60, what="all of them at the other server")
 
@@ -155,7 +155,7 @@ async def test_servers_are_replaced_one_after_the_other_and_no_device_goes_offli
     cluster = await make_cluster((2, 2))
     ids = [row.id for row in await cluster.servers[0].rows()]
     runs = cluster.marked_runs(at=0)
-    await runs.start(lasts_s=2 * LEASE_S)
+    await runs.start(lasts_s=3.0)
     for number, other in ((0, 1), (1, 0)):
         cluster.only(other)  # as a balancer that asks `/readyz` would, a moment later
         dashboard = await watch_server(cluster.servers[other], cluster.operators[other].person.token, batch=True)

@@ -7,6 +7,7 @@ sentence that names the packages.
 
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bootstrap.console import SetupError, step
@@ -17,12 +18,34 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chr
 
 def ensure() -> None:
     """Leave all installed, or raise SetupError with the packages' names."""
-    missing = _missing()
+    _install(_missing, "The tests need")
+
+
+def ensure_programs(programs: Mapping[str, Callable[[], Path | None]], who: str) -> None:
+    """Leave these packages installed, each of which has the program that is looked for, or raise SetupError."""
+    _install(lambda: [package for package, find in programs.items() if not find()], who)
+
+
+def postgres() -> Path | None:
+    """PostgreSQL's `initdb`, of the newest version; the other programs are beside it."""
+    found = shutil.which("initdb")
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return Path(found).resolve() if found else candidates[-1] if candidates else None
+
+
+def nginx() -> Path | None:
+    """nginx, which is not on everybody's path."""
+    found = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin")
+    return Path(found) if found else None
+
+
+def _install(look: Callable[[], list[str]], who: str) -> None:
+    missing = look()
     if not missing:
         return
     if not (os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get")):
         raise SetupError(
-            f"The tests need {' and '.join(missing)}, and only root can install them. "
+            f"{who} {' and '.join(missing)}, and only root can install them. "
             f"On Debian or Ubuntu: sudo apt-get install {' '.join(missing)}"
         )
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -31,14 +54,14 @@ def ensure() -> None:
         run(["apt-get", "update", "-q"], "read the lists of apt", env=env)
         command = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing]
         run(command, f"fetch {' and '.join(missing)} by apt", env=env)
-    still = _missing()
+    still = look()
     if still:
         raise SetupError(f"apt installed {' and '.join(still)}, but the programs are not where they should be.")
 
 
 def _missing() -> list[str]:
     missing = []
-    if not (shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
+    if not postgres():
         missing.append("postgresql")
     if not (os.environ.get("DEPLOYX_TEST_CHROMIUM") or any(map(shutil.which, _BROWSERS))):
         missing.append("chromium")

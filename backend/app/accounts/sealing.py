@@ -18,6 +18,7 @@ from app.settings import Settings
 
 KEY_FILE = "secret.key"
 _PURPOSE = b"deployx sealing v1"
+_MARK = b"deployx key mark v1"
 
 log = structlog.get_logger()
 
@@ -44,6 +45,11 @@ class Sealer:
             return self._opened(make=False).decrypt(sealed, purpose.encode())
         except CryptoError:
             raise Unreadable from None
+
+    def mark(self) -> str:
+        """What tells this key from another and does not tell it. Raises Unavailable when there is none to be had."""
+        key = self._given or self._read(make=True)
+        return hmac.digest(_MARK, key.encode(), "sha256").hex()[:16]
 
     def _opened(self, *, make: bool) -> Aead:
         if self._box is None:

@@ -100,6 +100,7 @@ async def foreign_ids(
     await rows.unit.session.flush()
     rows.unit.hint(HintKind.CLAIMS, holder.id)
     if message.keyed:
+        claim.node_id = rows.node_id
         return Held(claim.id, holder.id, message.agent_id, Trust.PENDING, message.generation)
     return Refused(
         Code.IDENTITY_CONFLICT,
@@ -149,7 +150,8 @@ def _repeated(rows: Rows, registration: Registration, device: Device, kind: Clai
         if claim.public_key != (message.public_key or None):
             continue
         if claim.boot_id != message.boot_id:
-            if registration.claim_connected(claim.id):
+            elsewhere = claim.node_id != rows.node_id and claim.node_id in rows.live_nodes
+            if elsewhere or registration.claim_connected(claim.id):
                 continue  # that claim is another copy's, which is connected as well
             if message.boot_id != claim.holder_boot_id:
                 claim.boot_id = message.boot_id

@@ -97,6 +97,8 @@ class Claim(Base):
     fingerprint: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     facts: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     detail: Mapped[str] = mapped_column(sa.Text, default="")
+    node_id: Mapped[str | None] = mapped_column(sa.Text)
+    """At which node the claimant waits for the answer."""
     trust_before: Mapped[str] = mapped_column(sa.Text, default="")
     """What the device's trust goes back to when the claim is answered in its favour."""
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
@@ -172,6 +174,8 @@ class Node(Base):
 
     id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     started_at: Mapped[datetime] = mapped_column(UtcTimestamp)
+    key_mark: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    """Of the key that it seals secrets with, which all of them share."""
     lease_expires_at: Mapped[datetime] = mapped_column(UtcTimestamp)
     found_dead_at: Mapped[datetime | None] = mapped_column(UtcTimestamp)
 

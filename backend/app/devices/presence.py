@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices.grace import Grace
-from app.devices.models import Device, Node, StatusEvent
+from app.devices.models import Claim, Device, Node, StatusEvent
 from app.hints import Hint, HintKind, Publish
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.states import CAUSE_TEXT, DeviceStatus, StatusCause
@@ -74,6 +74,7 @@ class PresenceService:
         node_id: str,
         grace_s: float,
         lease_s: float = LEASE_S,
+        key_mark: str = "",
         went: Callable[[StatusCause], None] = lambda _: None,
         shown: Publish = lambda _: None,
         clock: Clock = utcnow,
@@ -85,6 +86,7 @@ class PresenceService:
         self.node_id = node_id
         self._shown = shown
         self._lease = timedelta(seconds=lease_s)
+        self._key_mark = key_mark
         self._grace = Grace(grace_s, monotonic, lease_s=lease_s)
         self._clock = clock
         self._entered = False
@@ -140,6 +142,13 @@ class PresenceService:
         ]
         async with self._uow.begin() as unit:
             await (await unit.session.connection()).execute(statement, rows)
+
+    async def release_claims(self, claim_ids: Sequence[int]) -> None:
+        """Whoever waited here for the answer to these claims is gone. Raises Unavailable."""
+        ours = sa.update(Claim).where(Claim.id.in_(claim_ids), Claim.node_id == self.node_id).values(node_id=None)
+        async with self._uow.begin() as unit:
+            for device_id in await unit.session.scalars(ours.returning(Claim.device_id)):
+                unit.hint(HintKind.CLAIMS, device_id)
 
     async def online_here(self) -> dict[int, int]:
         """Device id → session epoch of all rows that this node calls online. Raises Unavailable."""
@@ -234,7 +243,7 @@ class PresenceService:
         ours = sa.update(Node).where(Node.id == self.node_id).values(lease_expires_at=until, found_dead_at=None)
         if await session.scalar(ours.returning(Node.id)):
             return False
-        session.add(Node(id=self.node_id, started_at=now, lease_expires_at=until))
+        session.add(Node(id=self.node_id, started_at=now, lease_expires_at=until, key_mark=self._key_mark))
         await session.flush()
         return self._entered
 

@@ -58,6 +58,7 @@ class RegistrationService:
         messages = [registration.message for registration in registrations]
         async with self._uow.begin() as unit:
             rows = await Rows.load(unit, messages, self._node_id, self._clock())
+            rows.live_nodes = self._live_nodes()
             outcomes = [await self._register(rows, registration) for registration in registrations]
             await forget_many(unit, rows.forgotten, rows.now)
         return outcomes
@@ -66,7 +67,7 @@ class RegistrationService:
         message = registration.message
         known = rows.by_key.get(message.public_key) if message.keyed else None
         if known:
-            return await _known_key(rows, registration, known, self._live_nodes())
+            return await _known_key(rows, registration, known)
         token = _usable_token(rows, message)
         refusal = None if token else self._refusal(rows, message)
         if refusal:
@@ -113,10 +114,10 @@ def _usable_token(rows: Rows, message: AgentRegister) -> EnrollmentToken | None:
     return token if token.uses < token.max_uses else None
 
 
-async def _known_key(rows: Rows, registration: Registration, device: Device, live_nodes: Collection[str]) -> Outcome:
+async def _known_key(rows: Rows, registration: Registration, device: Device) -> Outcome:
     message = registration.message
     live_boot = rows.boots.get(device.id) or registration.live_boot(device.id)
-    elsewhere = live_boot is None and _is_elsewhere(rows, device, live_nodes)
+    elsewhere = live_boot is None and _is_elsewhere(rows, device)
     if elsewhere:
         live_boot = device.boot_id
     splitting = _splitting(rows, device)
@@ -146,6 +147,7 @@ async def _known_key(rows: Rows, registration: Registration, device: Device, liv
         case Verdict.QUARANTINE:
             claim = await conflicts.quarantine(rows, registration, device, judgement, live_boot)
             if live_boot is not None and live_boot != message.boot_id:
+                claim.node_id = rows.node_id
                 return Held(claim.id, device.id, device.agent_id, Trust.QUARANTINED, message.generation)
         case _:
             await rows.follow_names(device, message)
@@ -156,9 +158,10 @@ async def _known_key(rows: Rows, registration: Registration, device: Device, liv
     return await _online(rows, registration, device)
 
 
-def _is_elsewhere(rows: Rows, device: Device, live_nodes: Collection[str]) -> bool:
+def _is_elsewhere(rows: Rows, device: Device) -> bool:
     """Whether another node has a connection of the device, as far as the rows tell."""
-    return device.status == DeviceStatus.ONLINE and device.node_id != rows.node_id and device.node_id in live_nodes
+    elsewhere = device.node_id != rows.node_id and device.node_id in rows.live_nodes
+    return elsewhere and device.status == DeviceStatus.ONLINE
 
 
 def _splitting(rows: Rows, device: Device) -> Claim | None:

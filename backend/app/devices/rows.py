@@ -1,6 +1,6 @@
 """The rows that one batch of registrations touches, loaded once and locked in the order of their ids."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ class Rows:
     def __init__(self, unit: Unit, node_id: str, now: datetime) -> None:
         self.unit = unit
         self.node_id = node_id
+        self.live_nodes: Collection[str] = ()
         self.now = now
         self.by_key: dict[str, Device] = {}
         self.by_machine: dict[str, Device] = {}

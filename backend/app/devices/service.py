@@ -62,10 +62,9 @@ Revision = tuple[int, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What only this node knows: which nodes live, and which claims have someone waiting."""
+    """What a node knows besides the rows: which nodes live."""
 
     live_nodes: Callable[[], Collection[str]]
-    claim_connected: Callable[[int], bool]
 
 
 class DeviceService:
@@ -177,7 +176,8 @@ class DeviceService:
         return OpenClaims(self._claim_views(rows), max(0, total - len(rows)))
 
     def _claim_views(self, rows: Sequence[tuple[Claim, Device]]) -> list[ClaimView]:
-        return [claim_view(claim, device, connected=self._here.claim_connected(claim.id)) for claim, device in rows]
+        live = self._here.live_nodes()
+        return [claim_view(claim, device, connected=claim.node_id in live) for claim, device in rows]
 
     async def status_events(
         self, principal: Principal, device_id: int, *, limit: int, before_id: int | None

@@ -11,7 +11,6 @@ import structlog
 
 from app.clock import Clock, iso, utcnow
 from app.complaints import Complaints
-from app.hints import Hint, HintKind, Publish
 from app.realtime.admission import Admission
 from app.realtime.answers import accepted, refusal
 from app.realtime.link import source_ip
@@ -46,7 +45,6 @@ class AgentGateway:
         work: TaskGateway,
         settings: Settings,
         metrics: Metrics,
-        publish: Publish,
         clock: Clock = utcnow,
         probing: Probing | None = None,
     ) -> None:
@@ -57,7 +55,6 @@ class AgentGateway:
         self._work = work
         self._settings = settings
         self._metrics = metrics
-        self._publish = publish
         self._clock = clock
         self.leaving = False
         """Whether new connections are refused, so that a balancer takes them elsewhere."""
@@ -100,7 +97,7 @@ class AgentGateway:
         session = self._sessions.by_sid.get(sid)
         if session is None:
             return
-        claimed_device_id = session.claimed_device_id
+        claim_id = session.claim_id
         self._sessions.remove(session)
         self._work.disconnected(session)
         self._metrics.agent_connections.labels("open").dec()
@@ -114,8 +111,10 @@ class AgentGateway:
         )
         if session.device_id and not session.handed_over:
             self._presence.depart(session, cause, detail)
-        elif claimed_device_id:  # whoever is to answer the claim sees that nobody waits for it any more
-            self._publish([Hint(HintKind.CLAIMS, claimed_device_id)])
+        elif claim_id and not self._sessions.claim_connected(
+            claim_id
+        ):  # whoever is to answer the claim sees that nobody waits for it any more
+            self._presence.release(claim_id)
 
     def closed(self, eio_sid: str) -> None:
         """Forget the transport."""

@@ -88,6 +88,7 @@ class PresenceLoop:
         self._arriving: list[Waiting] = []
         self._departing: list[Departure] = []
         self._confirming: list[Confirmation] = []
+        self._releasing: list[int] = []
         self._beating: dict[int, Heartbeat] = {}
         self._work = asyncio.Event()
         self._stale = False
@@ -109,6 +110,11 @@ class PresenceLoop:
         """The session ended; its row says so soon."""
         text = detail or CAUSE_TEXT[cause]
         self._departing.append(Departure(session.device_id, session.epoch, cause, text, self._clock()))
+        self._work.set()
+
+    def release(self, claim_id: int) -> None:
+        """Whoever waited for the answer to this claim is gone."""
+        self._releasing.append(claim_id)
         self._work.set()
 
     def superseded(self, device_id: int, epoch: int) -> None:
@@ -195,6 +201,7 @@ class PresenceLoop:
             await self._reconcile()
         await self._write_departures()
         await self._write_confirmations()
+        await self._write_releases()
         await self._write_arrivals()
 
     def _database_is_away(self, error: Unavailable) -> None:
@@ -220,6 +227,12 @@ class PresenceLoop:
             batch = self._confirming[:BATCH_MAX]
             await _save(batch, self._presence.confirm_many)
             del self._confirming[: len(batch)]
+
+    async def _write_releases(self) -> None:
+        while self._releasing:
+            batch = self._releasing[:BATCH_MAX]
+            await _save(batch, self._presence.release_claims)
+            del self._releasing[: len(batch)]
 
     async def _write_arrivals(self) -> None:
         while self._arriving:
@@ -302,6 +315,7 @@ class PresenceLoop:
             log.error("node.was_given_up", detail="it was paused, or cut off, for longer than its lease and a grace")
             self._given_up()
             await self._mark_stale()
+        self._metrics.nodes.set(len(self._presence.live_nodes))
 
     async def _mark_stale(self) -> None:
         self._stale = True

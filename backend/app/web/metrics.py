@@ -59,6 +59,7 @@ class Metrics:
         self.tasks_reaped = self._counter("tasks_reaped", "Tasks ended by their deadline", "state")
         self.deployments = self._gauge("deployments", "Deployments that are not over, where they are run", "state")
         self.link_refused = self._counter("link_refused", "Packets of agents that break the protocol", "why")
+        self.nodes = self._gauge("nodes", "Servers on this database whose lease is good, this one included")
         self.database_errors = self._counter("database_errors", "Times that the database did not answer")
 
     @contextlib.contextmanager

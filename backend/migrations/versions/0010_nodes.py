@@ -19,6 +19,8 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.TIMESTAMP(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
+    op.add_column("nodes", sa.Column("key_mark", sa.Text(), nullable=False, server_default=""))
+    op.add_column("claims", sa.Column("node_id", sa.Text(), nullable=True))
     op.create_table(
         "probes",
         sa.Column("id", sa.Text(), nullable=False),
@@ -35,5 +37,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Each server works by itself again."""
+    op.drop_column("claims", "node_id")
+    op.drop_column("nodes", "key_mark")
     op.drop_table("probes")
     op.drop_table("leases")

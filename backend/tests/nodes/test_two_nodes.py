@@ -64,12 +64,12 @@ async def test_who_comes_back_as_another_process_takes_over_from_a_server_that_d
     await first.close()
     row = await node.status(machine.agent_id, "offline")
     async with node.db.write() as session:
-        later = sa.func.clock_timestamp() + sa.text("interval '1 second'")
+        later = sa.func.clock_timestamp() + sa.text("interval '1 minute'")
         session.add(Node(id="silent", started_at=row.created_at, lease_expires_at=row.created_at))
         await session.flush()
         await session.execute(sa.update(Node).where(Node.id == "silent").values(lease_expires_at=later))
         await session.execute(sa.update(Device).values(status="online", node_id="silent"))
-    await eventually(lambda: "silent" in node.app.state.live_nodes())
+    await eventually(lambda: "silent" in node.app.state.live_nodes(), within_s=60)
     second = agent(node, machine)
     await second.start()
     assert await held_by(node, machine.agent_id) == node_id(node)
@@ -156,3 +156,41 @@ def heard_of(dashboard: Peer, device_id: int) -> bool:
     """By a change, or by a snapshot that was not asked for."""
     pieces = [payload for name, payload in dashboard.heard if name in (events.DEVICES_CHANGED, events.SNAPSHOT_DEVICES)]
     return any(device["id"] == device_id for piece in pieces for device in piece["devices"])
+
+
+async def test_who_waits_for_the_answer_to_a_claim_is_seen_at_every_server(
+    pair: Pair, agent: MakeAgent, watch: Watch, person: MakePerson, browse: Browse
+) -> None:
+    first, second = await pair()
+    ada = await person()
+    holder = agent(first)
+    await holder.start()
+    impostor = agent(second, Machine(hostname="impostor", machine_id=holder.machine.machine_id))
+    dashboard = await watch(first, ada, batch=True)
+    await impostor.start()
+    shown = await dashboard.payload(events.CLAIMS_CHANGED)
+    assert [claim["connected"] for claim in shown["claims"]] == [True]
+    other = agent(first, impostor.machine)  # another process with the same key, at the other server
+    await other.start()
+    assert len(await first.claims()) == 2
+    await other.close()
+    await impostor.close()
+    await dashboard.payload(
+        events.CLAIMS_CHANGED, where=lambda told: not any(claim["connected"] for claim in told["claims"])
+    )
+
+
+async def test_a_claim_that_is_answered_at_one_server_is_heard_at_the_other(
+    channels: Channels, pair: Pair, agent: MakeAgent, person: MakePerson, browse: Browse
+) -> None:
+    channels.is_cut = True
+    first, second = await pair()
+    holder = agent(first)
+    await holder.start()
+    claimant = agent(second, Machine(hostname="claimant", machine_id=holder.machine.machine_id))
+    await claimant.start()
+    [claim] = await first.claims()
+    answer = await browse(first, (await person()).bearer).post(f"/api/v1/claims/{claim.id}/accept", json={})
+    assert answer.is_success, answer.text
+    await claimant.payload(events.REGISTRATION_REQUIRED)
+    assert (await claimant.register())[1]["trust"] == Trust.TRUSTED

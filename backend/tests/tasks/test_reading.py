@@ -406,7 +406,7 @@ async def test_a_run_and_its_counts_are_of_one_moment(
     async with db.write() as session:
         session.add(rows.device(1))
     [task_id] = await work.queue(db, [1])
-    here = Here(live_nodes=lambda: (), claim_connected=lambda _: False)
+    here = Here(live_nodes=lambda: ())
     reader = WorkReader(db, DeviceService(uow, db, here), here.live_nodes)
     counts = runs_repository.counts
 
