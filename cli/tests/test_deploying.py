@@ -298,7 +298,7 @@ def test_each_way_to_steer(server: Any, monkeypatch: pytest.MonkeyPatch) -> None
         assert "shop@2.4: running" in done.output
 
 
-def test_lists(server: Any, deployx: Any) -> None:
+def test_lists(server: Any) -> None:
     running = view("running", wave(1, {"installing": 2}), counts={"installing": 2, "pending": 2})
     target = {
         "wave": 1,
@@ -319,14 +319,18 @@ def test_lists(server: Any, deployx: Any) -> None:
 
     server.answer = answer
     env = {"DEPLOYX_URL": server.url, **ENV}
-    listed = deployx("deployments", "--state", "running", **env)
+
+    def ask(*arguments: str) -> Any:
+        return CliRunner().invoke(app, arguments, env=env)
+
+    listed = ask("deployments", "--state", "running")
     assert listed.stdout.splitlines()[1].split("\t")[:6] == [
         ID, "2026-11-29T12:00:00.000Z", "shop@2.4", "running", "4", "2 installing, 2 pending",
     ]  # fmt: skip
-    shown = deployx("deployment", "show", ID, **env)
+    shown = ask("deployment", "show", ID)
     assert shown.stdout.splitlines()[1].split("\t")[:3] == ["1", "web-1\ufffd[2J", "installing"]
     assert "Wave 1 was opened. (ada@example.test)" in shown.stderr
-    both = json.loads(deployx("deployment", "show", ID, "--json", **env).stdout)
+    both = json.loads(ask("deployment", "show", ID, "--json").stdout)
     assert (both["deployment"]["id"], both["log"]) == (ID, [entry])
 
 
