@@ -29,6 +29,7 @@ TOO_EARLY = f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched
 POLICY = "agent/tests/policy/test_decide.py"
 RELEASES = "agent/tests/policy/test_releases.py"
 ACCOUNTS = "backend/tests/accounts/test_service.py"
+ARTIFACTS = "backend/tests/artifacts"
 
 MUTATIONS = (
     Mutation(
@@ -193,6 +194,13 @@ MUTATIONS = (
         f"{DEVICES}/test_routes.py::test_threat_12_what_is_somebody_elses_does_not_exist",
     ),
     Mutation(
+        "12 everyone goes on with everyone's uploads",
+        "backend/app/artifacts/repository.py",
+        ".where(ArtifactUpload.id == upload_id, ArtifactUpload.user_id == user_id)",
+        ".where(ArtifactUpload.id == upload_id)",
+        f"{ARTIFACTS}/test_uploads.py::test_threat_12_uploads_of_others_do_not_exist",
+    ),
+    Mutation(
         "12 whoever sees a shared device runs on it",
         "backend/app/devices/scope.py",
         "        shared = (share.condition for share in self.shares if share.role.right >= right)",
@@ -257,6 +265,13 @@ MUTATIONS = (
         f"{SECURITY}/test_paths.py::test_threat_17_no_name_is_a_file_outside_of_the_build",
     ),
     Mutation(
+        "17 any name is a place of an artifact",
+        "backend/app/artifacts/folder.py",
+        "        if not _PLACE.fullmatch(place):",
+        "        if False:",
+        f"{ARTIFACTS}/test_stores.py::test_threat_17_no_name_leads_out_of_the_folder",
+    ),
+    Mutation(
         "17 a device's name is a path",
         "backend/app/tasks/archive.py",
         'one in "._-" else "_"',
@@ -276,6 +291,13 @@ MUTATIONS = (
         "    return create_default_context(cafile=str(ca_file) if ca_file else None)",
         '    return __import__("ssl")._create_unverified_context()',
         "agent/tests/test_tls.py::test_threat_18_any_other_certificate_is_told_nothing",
+    ),
+    Mutation(
+        "18 whoever a download leads to gets the device's token",
+        "agent/deployx_agent/connection/downloads.py",
+        "            headers = {}\n",
+        "            pass\n",
+        f"{ARTIFACTS}/test_fetching.py::test_threat_18_a_redirect_gets_no_credentials_and_leads_to_https_alone",
     ),
     Mutation(
         "18 plain http to anywhere",
