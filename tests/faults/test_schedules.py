@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.ids import new_id
 from app.leading import Lease
-from app.schedules.models import Firing
+from app.schedules.models import Firing, Schedule
 from app.tasks.models import Run
 from tests.conftest import Operate
 from tests.support import rows
@@ -38,6 +39,29 @@ async def two(database_url: str, tmp_path: Path, zygotes: Zygotes) -> AsyncItera
             await server.tidy()
 
 
+def schedule(number: int, user_id: int) -> Schedule:
+    """A run at a time that is near, as the API saves it."""
+    now = datetime.now(UTC)
+    at = now + timedelta(seconds=3 + number * APART_S)
+    request = {"command": ["true"], "targets": {"selector": "*"}}
+    return Schedule(
+        id=new_id(),
+        user_id=user_id,
+        name=f"s{number}",
+        action={"kind": "run", "request": request},
+        at=at,
+        timezone="UTC",
+        windows=[],
+        missed="once",
+        grace_s=3600,
+        overlap="skip",
+        state="active",
+        next_due_at=at,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 async def leader(server: ServerProcess) -> str:
     """Which node fires schedules; empty while none does."""
     async with server.db.read() as session:
@@ -54,12 +78,8 @@ async def test_fault_22_each_time_is_fired_once_when_the_server_that_fires_is_ki
     async with first.db.write() as session:
         session.add(rows.device(1, user_id=operator.person.id))
     before = await eventually(lambda: leader(first), what="a server that fires")
-    begin = datetime.now(UTC) + timedelta(seconds=2)
-    request = {"command": ["true"], "targets": {"selector": "*"}}
-    for number in range(TIMES):
-        at = (begin + timedelta(seconds=number * APART_S)).isoformat()
-        wanted: Any = {"name": f"s{number}", "at": at, "action": {"kind": "run", "request": request}}
-        await operator.ask("POST", "/schedules", wanted)
+    async with first.db.write() as session:
+        session.add_all([schedule(number, operator.person.id) for number in range(TIMES)])
 
     async def runs() -> int:
         async with second.db.read() as session:

@@ -1735,8 +1735,7 @@ export interface paths {
         post?: never;
         delete?: never;
         options?: never;
-        /** How many bytes it has */
-        head: operations["head_artifact_content_api_v1_artifacts__sha256__content_head"];
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -2075,6 +2074,18 @@ export interface components {
             items: components["schemas"]["DecisionView"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * DeploymentAction
+         * @description Start a deployment. Its selector is evaluated each time; where a second person has to approve it, it waits.
+         */
+        DeploymentAction: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "deployment";
+            request: components["schemas"]["DeploymentRequest"];
         };
         /**
          * DeploymentCreated
@@ -3746,8 +3757,8 @@ export interface components {
          */
         RunAction: {
             /**
-             * Kind
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             kind: "run";
             request: components["schemas"]["RunRequest"];
@@ -4093,7 +4104,8 @@ export interface components {
             windows: components["schemas"]["ScheduleWindow"][];
             /** Name */
             name: string;
-            action: components["schemas"]["RunAction"];
+            /** Action */
+            action: components["schemas"]["RunAction"] | components["schemas"]["DeploymentAction"];
             /**
              * @description `once`: when a server is back within `grace_s`, the last of the missed times is made up for; `skip`: none is.
              * @default once
@@ -4142,7 +4154,8 @@ export interface components {
              * @description Whether it belongs to whoever asks. Values of the environment are shown to its owner alone.
              */
             own: boolean;
-            action: components["schemas"]["RunAction"];
+            /** Action */
+            action: components["schemas"]["RunAction"] | components["schemas"]["DeploymentAction"];
             /**
              * What
              * @description What it does, in a line.
@@ -9989,8 +10002,8 @@ export interface operations {
     send_piece_api_v1_artifacts_uploads__upload_id__patch: {
         parameters: {
             query?: never;
-            header: {
-                "Upload-Offset": number;
+            header?: {
+                "Upload-Offset"?: number;
             };
             path: {
                 upload_id: string;
@@ -10139,46 +10152,15 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description They are in the object store */
-            307: {
+            /** @description What `If-None-Match` names is what there is */
+            304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be answered */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The server cannot answer now */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    head_artifact_content_api_v1_artifacts__sha256__content_head: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                sha256: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description They are in the object store */
+            307: {
                 headers: {
                     [name: string]: unknown;
                 };
