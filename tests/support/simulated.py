@@ -1,8 +1,9 @@
 """`deployx-server sim` as the process that it is, and how it ended."""
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,21 @@ async def command(*arguments: str, **env: str) -> tuple[int, str, str]:
 
 
 Simulate = Callable[..., Awaitable[Simulated]]
+
+
+@contextlib.asynccontextmanager
+async def idle(url: str, enrollment_token: str, agents: int) -> AsyncIterator[None]:
+    """So many simulated devices that are there and do what others ask of them, until the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        *(COMMAND, "sim", "--url", url, "--agents", str(agents), "--idle", "--seconds", "0"),
+        env={"PATH": "/usr/bin:/bin", "DEPLOYX_ENROLLMENT_TOKEN": enrollment_token},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()

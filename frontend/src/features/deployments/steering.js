@@ -34,8 +34,10 @@ const SOON = {
  */
 export async function steer(deployment, action, { note = "", states = [] } = {}) {
   const soon = { ...SOON[action], next_event: "", actions: [] };
-  const view = await steering.during(deployment.id, soon, () => STEER[action](deployment, note, states));
-  store.dispatch(DEPLOYMENTS_CHANGED, { deployments: [view] });
-  store.flush(); // before what was shown meanwhile is forgotten, or the old state would flash
-  return view;
+  return steering.during(deployment.id, soon, async () => {
+    const view = await STEER[action](deployment, note, states);
+    store.dispatch(DEPLOYMENTS_CHANGED, { deployments: [view] });
+    store.flush(); // before what was shown meanwhile is forgotten, or the old state would flash
+    return view;
+  });
 }
