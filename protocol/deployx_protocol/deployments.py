@@ -215,14 +215,14 @@ class Offline(StrEnum):
 class OnFailure(StrEnum):
     """What a deployment does when more failed than its threshold allows."""
 
-    PAUSE = "pause"
-    ROLL_BACK = "roll_back"
+    PAUSE = "pause"  # nothing starts until somebody decides
+    ROLL_BACK = "roll_back"  # all that have it go back
 
 
 class Order(StrEnum):
     """Which devices come first."""
 
-    NAME = "name"
+    NAME = "name"  # by their names
     RANDOM = "random"  # by the seed, so that the same seed gives the same order
     TAG = "tag"  # by the value of a tag, then by name; those without it last
 

@@ -256,7 +256,16 @@ def _deployment_states() -> str:
     parts += ["### DeploymentState", _states(members(_DEPLOYMENTS, "DeploymentState"), deployment)]
     parts += [notes["TRANSITIONS"]]
     parts += ["### TargetState", _states(members(_DEPLOYMENTS, "TargetState"), target)]
+    words = [(_DEPLOYMENTS, name) for name in ("WaveState", "Order", "Offline", "OnFailure")]
+    words += [(PROTOCOL / "releases.py", name) for name in ("Action", "Phase", "Outcome")]
+    for file, name in words:
+        rows = [f"| `{m.value}` | {_sentence(m.doc or _plain(m.value))} |" for m in members(file, name) if m.value]
+        parts += [f"### {name}", classes(file)[name].doc, "| Value | Means |\n|---|---|\n" + "\n".join(rows)]
     return "\n\n".join(parts)
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", " ")
 
 
 def _as_state(event: str) -> str:
