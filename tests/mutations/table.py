@@ -314,6 +314,13 @@ MUTATIONS = (
         f"{REALTIME}/test_seed_client.py::test_threat_20_one_address_opens_so_many_anonymous_connections_and_no_more",
     ),
     Mutation(
+        "17 an archive of strangers leads out of its folder",
+        "agent/deployx_agent/releases/archive_entries.py",
+        "    if \"..\" in parts:",
+        "    if False:",
+        "agent/tests/releases/test_unpack.py::test_threat_17_what_is_refused",
+    ),
+    Mutation(
         "21 entries of the record do not hold the one before",
         "backend/app/audit/chain.py",
         '    del body["hash"]',

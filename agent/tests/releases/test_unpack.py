@@ -117,7 +117,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("members", BAD.values(), ids=BAD)
-def test_what_is_refused(tmp_path: Path, members: list[Add]) -> None:
+def test_threat_17_what_is_refused(tmp_path: Path, members: list[Add]) -> None:
     archive = tar(tmp_path / "a", *members)
     with pytest.raises(BadArchive, match=r"\.$"):
         tried(archive)
