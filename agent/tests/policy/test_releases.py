@@ -25,7 +25,7 @@ from tests.support.operators import Operator
 ADA, BOB, EVE = Operator("ada"), Operator("bob"), Operator("eve")
 NOW = datetime(2026, 11, 29, 4, 0, tzinfo=UTC)  # a Sunday
 MACHINE = Machine("11" * 32, "web-1", "root", NOW)
-LISTED = {"scripts": "listed", "script": [{"sha256": "a" * 64, "interpreter": ["bash"]}]}
+LISTED: dict[str, Any] = {"scripts": "listed", "script": [{"sha256": "a" * 64, "interpreter": ["bash"]}]}
 
 
 def release(**changes: Any) -> Manifest:
