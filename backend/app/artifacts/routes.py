@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
@@ -11,6 +12,7 @@ from app.artifacts.schemas import ArtifactPage, ArtifactView, UploadInput, Uploa
 from app.artifacts.sending import Sender
 from app.artifacts.service import ArtifactService
 from app.artifacts.uploads import Uploads
+from app.errors import InvalidInput
 
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 UploadId = Annotated[str, Path(pattern="^[0-9a-f-]{36}$")]
@@ -68,7 +70,10 @@ def router(auth: Auth, service: ArtifactService, uploads: Uploads, sender: Sende
     ) -> UploadView:
         declared = request.headers.get("content-length", "")
         length = int(declared) if declared.isdecimal() and len(declared) < 19 else None
-        return await uploads.receive(principal, upload_id, offset, length, request.stream())
+        try:
+            return await uploads.receive(principal, upload_id, offset, length, request.stream())
+        except ClientDisconnect:  # nobody hears this; what came is kept
+            raise InvalidInput("The connection ended before the piece did.", code="cut_off") from None
 
     @routes.delete("/uploads/{upload_id}", summary="Forget an upload", status_code=204)
     async def delete_upload(*, principal: Principal = writer, upload_id: UploadId) -> None:
