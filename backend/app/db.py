@@ -126,10 +126,15 @@ def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
     return f"{column} = ANY ({values})"
 
 
+def connections_of(node_id: str) -> str:
+    """What the connections of a node are called, so that others can end them when it is lost."""
+    return f"deployx {node_id}"
+
+
 class Database:
     """Engines for one database URL (``sqlite+aiosqlite://…`` or ``postgresql+asyncpg://…``)."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, name: str = "deployx") -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
@@ -148,7 +153,7 @@ class Database:
                 connect_args={
                     "timeout": CONNECT_TIMEOUT_S,
                     "command_timeout": COMMAND_TIMEOUT_S,
-                    "server_settings": _OF_EACH_CONNECTION,
+                    "server_settings": {**_OF_EACH_CONNECTION, "application_name": name},
                 },
             )
             event.listen(self._writer.sync_engine, "handle_error", _leave_a_standby)

@@ -27,7 +27,7 @@ from app.artifacts.stores import store_of
 from app.artifacts.uploads import Uploads
 from app.audit import routes as audit_routes
 from app.audit.service import AuditService
-from app.db import Database
+from app.db import Database, connections_of
 from app.deployments.controller import Controller
 from app.deployments.joining import Joining
 from app.deployments.retention import DeploymentRetention
@@ -110,7 +110,7 @@ log = structlog.get_logger()
 def create_app(settings: Settings) -> FastAPI:
     """The application for ``settings``. Its database must be migrated before it starts."""
     node_id = str(uuid4())
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, name=connections_of(node_id))
     bus: Bus = LocalBus()
     if not settings.is_sqlite:
         bus = NotificationBus(

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock, utcnow
-from app.db import Database
+from app.db import Database, connections_of
 from app.devices.grace import Grace
 from app.devices.models import Claim, Device, Node, StatusEvent
 from app.hints import Hint, HintKind, Publish
@@ -28,6 +29,13 @@ LEASE_S = 15.0
 LEASE = timedelta(seconds=LEASE_S)
 UNKNOWN_EVERY = 10
 """In how many sweeps one looks for devices of servers that nobody knows any more, which have no row to find."""
+
+
+_END_CONNECTIONS = sa.text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(:names)"
+).bindparams(sa.bindparam("names", type_=postgresql.ARRAY(sa.Text)))
+"""A node that is paused in the middle of a transaction holds rows, and PostgreSQL itself does not always end that: one
+that waits for the rest of a prepared statement is not idle to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +203,9 @@ class PresenceService:
             if too_long:  # the clock was set back
                 cut = sa.update(Node).where(Node.id.in_(too_long), Node.lease_expires_at > now + self._lease)
                 await unit.session.execute(cut.values(lease_expires_at=now + self._lease))
+            if not alone and len(alive) < len(others):
+                dead = {node.id for node in others} - {node.id for node in alive}
+                await unit.session.execute(_END_CONNECTIONS, {"names": [connections_of(name) for name in sorted(dead)]})
             lost = await self._sweep(unit, others, now, unknown=True) if alone else []
             live = frozenset({self.node_id, *(node.id for node in alive)})
             seen = frozenset(node.id for node in others)

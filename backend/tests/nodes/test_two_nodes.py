@@ -2,8 +2,12 @@
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import utcnow
+from app.db import Database, connections_of
 from app.devices.models import Device, Node, Probe
+from app.errors import Unavailable
 from deployx_protocol import events
 from deployx_protocol.states import Trust
 from tests.support.machines import AgentPeer, Machine, MakeAgent
@@ -194,3 +198,23 @@ async def test_a_claim_that_is_answered_at_one_server_is_heard_at_the_other(
     assert answer.is_success, answer.text
     await claimant.payload(events.REGISTRATION_REQUIRED)
     assert (await claimant.register())[1]["trust"] == Trust.TRUSTED
+
+
+async def test_fault_22_what_a_lost_server_has_locked_is_let_go(pair: Pair, postgres_url: str) -> None:
+    node, _ = await pair(node_lease_s=1.5)
+    lost = Database(postgres_url, pool_size=1, name=connections_of("lost"))
+    async with node.db.write() as session:
+        past = sa.func.clock_timestamp() - sa.text("interval '1 minute'")
+        session.add(Node(id="lost", started_at=utcnow(), lease_expires_at=utcnow()))
+        await session.flush()
+        await session.execute(sa.update(Node).where(Node.id == "lost").values(lease_expires_at=past))
+    with pytest.raises(Unavailable):
+        async with lost.write() as session:
+            await session.execute(sa.select(Node).where(Node.id == "lost").with_for_update())
+            await eventually(lambda: _was_cut(session), within_s=60, what="the end of its connection")
+    await lost.close()
+
+
+async def _was_cut(session: AsyncSession) -> bool:
+    await session.execute(sa.text("SELECT 1"))
+    return False
