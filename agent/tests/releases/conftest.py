@@ -1,14 +1,15 @@
 """Fixtures of the tests about releases: a server that has some, and an agent that is registered with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.agent_process import AgentProcess, StartAgent
+from tests.support.agent_process import AgentProcess, environment
 from tests.support.release_peer import ReleasePeer
 from tests.support.task_peer import Ready
+from tests.support.zygote import Zygotes
 
 
 @pytest.fixture
@@ -17,14 +18,27 @@ async def peer(state_dir: Path) -> AsyncIterator[ReleasePeer]:
         yield peer
 
 
+@pytest.fixture(scope="session")
+def zygotes() -> Iterator[Zygotes]:
+    """Agents that start in a moment."""
+    made = Zygotes()
+    yield made
+    made.end()
+
+
 @pytest.fixture
-async def ready(peer: ReleasePeer, start_agent: StartAgent, tmp_path: Path) -> Ready:
+async def ready(peer: ReleasePeer, zygotes: Zygotes, tmp_path: Path, state_dir: Path) -> AsyncIterator[Ready]:
     """``await ready(**settings)``: an agent that listens for tasks. Nothing restarts this machine."""
+    started: list[AgentProcess] = []
 
     async def start(**settings: Any) -> AgentProcess:
-        settings.setdefault("reboot_command", f"touch {tmp_path}/rebooted")
-        agent = await start_agent(server_url=peer.origin, **settings)
+        given = {"reboot_command": f"touch {tmp_path}/rebooted", "reconnect_delay": 0.05, **settings}
+        env = environment(state_dir, server_url=peer.origin, **given)
+        agent = AgentProcess(await zygotes.of("agent").start(env, "run"))
+        started.append(agent)
         await agent.logged("Agent ready - Listening for commands")
         return agent
 
-    return start
+    yield start
+    for agent in started:
+        await agent.tidy()

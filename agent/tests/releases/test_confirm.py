@@ -9,6 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deployx_protocol.releases import Manifest, Phase
 from tests.support.agent_process import StartAgent
 from tests.support.authority import Authority
@@ -116,6 +118,7 @@ async def test_a_server_that_is_down_behind_its_handshake_reverts_nothing(
         await peer.stop()
 
 
+@pytest.mark.soak
 async def test_authorities_that_a_release_has_spoilt_are_no_server(
     peer: ReleasePeer, start_agent: StartAgent, tmp_path: Path
 ) -> None:
