@@ -34,7 +34,7 @@ from .model import ENDS, START, UNDER_WAY, Bug, World, good, strategy
 _PEOPLE = tuple(DeploymentEvent)[2:8]
 _SLOW = hypothesis.HealthCheck.too_slow
 _QUICK = hypothesis.settings(
-    max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=[_SLOW]
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[_SLOW]
 )
 _LONG = hypothesis.settings(max_examples=3_000, deadline=None, suppress_health_check=[_SLOW])
 
