@@ -423,6 +423,28 @@ async def test_its_runs_are_in_no_list_and_each_decision_is_on_record(
     ]
 
 
+async def test_each_thing_that_a_person_does_is_on_record_under_their_name(
+    rollout: Rollout, ada: Principal, ten: list[int]
+) -> None:
+    id = await rollout.create(ada, ten[:3], strategy={"waves": ["1", "2", "100%"], "soak_s": 600})
+    await rollout.go_on(id)
+    steering = rollout.steering
+    await steering.promote(ada, id, 1, "")
+    await rollout.turn(id)
+    await rollout.finish(await rollout.deliver(), state="failed", exit_code=1, outcome="untouched")
+    await rollout.turn(id)
+    await steering.retry(ada, id, [TargetState.FAILED], "")
+    await steering.pause(ada, id, "")
+    await steering.roll_back(ada, id, "")
+    await steering.abort(ada, id, "")
+    async with rollout.db.read() as session:
+        query = sa.select(AuditEntry.action).where(AuditEntry.actor == ada.email, AuditEntry.object_id == id)
+        found = list(await session.scalars(query.order_by(AuditEntry.seq)))
+    assert found == [
+        f"deployment.{done}" for done in ("created", "promoted", "retried", "paused", "rolled_back", "aborted")
+    ]
+
+
 @BOTH
 @pytest.mark.parametrize("action", ["pause", "abort"])
 async def test_what_was_not_sent_when_it_stops_is_not_started_by_a_device_that_comes_back(
