@@ -58,6 +58,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory, zygotes: Zygotes) -> As
             ("slow", "sim:seconds=600"),
             ("sick", "sim:seconds=0.2 sim:unhealthy=1"),
             ("plain", "sim:seconds=0.2"),
+            ("steered", "sim:seconds=0.2"),
         ):
             await operator.ask("POST", "/releases", releases.envelope(releases.manifest(name, description=words)))
         token = await operator.enrollment_token(max_uses=AGENTS)
@@ -169,7 +170,7 @@ async def test_a_second_person_approves_exactly_that(shop: Shop, screen: Screen,
 async def test_it_is_paused_resumed_promoted_and_rolled_back(shop: Shop, screen: Screen) -> None:
     page = screen.page
     screen.forgiven.append("409")  # one that is refused on purpose
-    made = await shop.start("quick@1.1", waves=["2", "100%"], soak_s=3600)
+    made = await shop.start("steered@1.1", waves=["2", "100%"], soak_s=3600)
     await screen.goto(f"/deployments/{made['id']}")
     gate = page.get_by_test_id("gate")
     await expect(gate).to_contain_text("of soak left")

@@ -16,7 +16,6 @@ const WHICH = [
   { value: "active", label: "Active" },
   { value: "waiting", label: "To approve" },
   { value: "failed", label: "Went wrong" },
-  { value: "succeeded", label: "Succeeded" },
 ];
 
 /** @type {Record<string, readonly State[]>} */
@@ -24,7 +23,6 @@ const STATES = {
   active: ACTIVE,
   waiting: ["awaiting_approval"],
   failed: ["failed", "rolled_back", "aborted", "rejected"],
-  succeeded: ["succeeded"],
 };
 
 export function Deployments() {

@@ -2,7 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { Skeleton } from "@mantine/core";
 import { Icon } from "../../../components/Icon";
-import { formatCount, plural } from "../../../lib/text";
+import { formatCount } from "../../../lib/text";
 import { WaveMark } from "../Mark";
 import { TARGET_STATES, settledIn, statesOf } from "../states";
 import { TargetBar } from "../TargetBar";
@@ -29,11 +29,11 @@ export function Lane({ wave, targets, loading, small, openId, onOpen }) {
     >
       <div className={classes.head}>
         <h2 className={classes.name}>Wave {number}</h2>
-        <span className="muted">{upTo(label)}</span>
         <WaveMark state={state} />
       </div>
       <p className={classes.far}>
-        <b>{formatCount(settledIn(counts))}</b> of {plural(total, "device")} done
+        <b>{formatCount(settledIn(counts))}</b> of {formatCount(total)} done
+        {upTo(label) && <span className="muted"> · {upTo(label)}</span>}
       </p>
       {targets ? (
         <Cells targets={targets} small={small} openId={openId} onOpen={onOpen} />
