@@ -760,6 +760,8 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             /** @default  */
             digest: string;
+            /** @default [] */
+            output: components["schemas"]["OutputChunk"][];
         };
         /**
          * TaskUpdates
