@@ -316,7 +316,7 @@ MUTATIONS = (
     Mutation(
         "17 an archive of strangers leads out of its folder",
         "agent/deployx_agent/releases/archive_entries.py",
-        "    if \"..\" in parts:",
+        '    if ".." in parts:',
         "    if False:",
         "agent/tests/releases/test_unpack.py::test_threat_17_what_is_refused",
     ),

@@ -66,4 +66,4 @@ async def _artifact(client: httpx2.AsyncClient) -> str:
     begun = await client.post("/api/v1/artifacts/uploads", json=announced)
     if begun.is_success and not begun.json()["complete"]:
         await client.patch(f"/api/v1/artifacts/uploads/{begun.json()['id']}")
-    return announced["sha256"]
+    return str(announced["sha256"])

@@ -2,7 +2,8 @@
 
 import shutil
 import subprocess
-from functools import cmp_to_key
+from collections.abc import Callable
+from functools import cmp_to_key, partial
 from itertools import pairwise
 
 import pytest
@@ -49,9 +50,8 @@ def test_dpkg_agrees(one: str, other: str) -> None:
 
 
 def test_dpkg_sorts_the_same() -> None:
-    every = sorted(
-        {version for pair in DPKG for version in pair}, key=cmp_to_key(lambda a, b: compare(Source.DPKG, a, b))
-    )
+    by_dpkg: Callable[[str, str], int] = partial(compare, Source.DPKG)
+    every = sorted({version for pair in DPKG for version in pair}, key=cmp_to_key(by_dpkg))
     for one, other in pairwise(every):
         assert dpkg_says(one, "le", other), (one, other)
 
