@@ -61,10 +61,14 @@ class Members:
         self._not_through_a_link(parts, path, kind, shown)
         if kind is MemberKind.SYMLINK:
             self._stays(parts, target, shown)
-        elif kind is MemberKind.HARDLINK and not self._inside(target, shown)[self._strip :]:
+        elif kind is MemberKind.HARDLINK and not self.inside(target):
             raise InvalidPayload(f"{shown} in the archive is a link to what is not unpacked.")
         self.kept += 1
         return path
+
+    def inside(self, target: str) -> str:
+        """Where what a hard link names goes; empty: nowhere. Raises InvalidPayload."""
+        return "/".join(self._inside(target, ascii(target[:80]))[self._strip :])
 
     def _not_through_a_link(self, parts: list[str], path: str, kind: MemberKind, shown: str) -> None:
         above = ["/".join(parts[:count]) for count in range(1, len(parts))]

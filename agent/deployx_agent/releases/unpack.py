@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from deployx_agent.releases.archive_entries import READING, BadArchive, Entry, Kind, entries
+from deployx_agent.releases.archive_entries import READING, BadArchive, Entry, entries
+from deployx_protocol.archive_rules import MemberKind
 
-ENTRIES_MAX: Final = 200_000
 DISK_RESERVE_BYTES: Final = 64 << 20
 MEMORY_MAX_BYTES: Final = 1 << 29
 _BLOCK: Final = 1 << 20
@@ -25,17 +25,11 @@ _EACH_BYTES: Final = 4_096
 
 
 class _Limits:
-    """Counts what is taken, each pass anew."""
+    """Counts what is really there, each pass anew; what an archive says of itself has been counted by then."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self.bytes = 0
-        self.entries = 0
-
-    def entry(self) -> None:
-        self.entries += 1
-        if self.entries > ENTRIES_MAX:
-            raise BadArchive(f"The archive has more than {ENTRIES_MAX:,} entries.")
 
     def block(self, size: int) -> None:
         self.bytes += size
@@ -54,8 +48,7 @@ def unpack(archive: Path, folder: Path, strip: int, max_bytes: int, marker: str)
     folder.mkdir(mode=0o755)
     links: list[tuple[Path, str]] = []
     limits = _Limits(max_bytes)
-    for entry in entries(archive, strip):
-        limits.entry()
+    for entry in entries(archive, strip, max_bytes):
         _put(folder, entry, limits, links)
     for path, target in links:  # last: nothing is ever written through one
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,36 +62,35 @@ def unpack(archive: Path, folder: Path, strip: int, max_bytes: int, marker: str)
 
 def _judge(archive: Path, strip: int, max_bytes: int) -> int:
     """How much room it takes. Raises BadArchive."""
-    limits, kinds = _Limits(max_bytes), dict[str, Kind]()
-    for entry in entries(archive, strip):
-        limits.entry()
+    limits, kinds = _Limits(max_bytes), dict[str, MemberKind]()
+    for entry in entries(archive, strip, max_bytes):
         for _ in _blocks(entry, limits):
             pass
         key = "/".join(entry.parts)
         before = kinds.get(key)
-        if before is not None and not (before is entry.kind is Kind.FOLDER):
+        if before is not None and not (before is entry.kind is MemberKind.FOLDER):
             raise BadArchive(f"The archive has {key[:100]!r} twice.")
         kinds[key] = entry.kind
     for key in kinds:
         parent = key
         while (parent := parent.rpartition("/")[0]) != "":
-            if kinds.get(parent, Kind.FOLDER) is not Kind.FOLDER:
+            if kinds.get(parent, MemberKind.FOLDER) is not MemberKind.FOLDER:
                 raise BadArchive(f"In the archive {key[:100]!r} is below something that is no folder.")
     if not kinds:
         raise BadArchive("The archive is empty, or all of it was stripped.")
-    return limits.bytes + limits.entries * _EACH_BYTES
+    return limits.bytes + len(kinds) * _EACH_BYTES
 
 
 def _put(folder: Path, entry: Entry, limits: _Limits, links: list[tuple[Path, str]]) -> None:
     path = folder.joinpath(*entry.parts)
-    if entry.kind is Kind.FOLDER:
+    if entry.kind is MemberKind.FOLDER:
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(entry.mode | 0o700)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    if entry.kind is Kind.LINK:
+    if entry.kind is MemberKind.SYMLINK:
         links.append((path, entry.target))
-    elif entry.kind is Kind.HARD_LINK:
+    elif entry.kind is MemberKind.HARDLINK:
         source = folder.joinpath(*entry.target.split("/"))
         if source.is_symlink() or not source.is_file():
             raise BadArchive(f"In the archive {'/'.join(entry.parts)[:100]!r} is a link to what is no file before it.")
@@ -112,7 +104,7 @@ def _put(folder: Path, entry: Entry, limits: _Limits, links: list[tuple[Path, st
 
 
 def _blocks(entry: Entry, limits: _Limits) -> Iterator[bytes]:
-    source: BinaryIO | None = entry.content() if entry.kind is Kind.FILE else None
+    source: BinaryIO | None = entry.content() if entry.kind is MemberKind.FILE else None
     if source is None:
         return
     while block := _read(source):
