@@ -10,6 +10,7 @@ import { plural } from "../../lib/text";
 import { STATES, COUNTERS } from "../devices/states";
 import { findDevices } from "./findDevices";
 import { helpOpened, paletteOwed, paletteText } from "./paletteState";
+import { usePlaces } from "./places";
 import { THEMES } from "./ThemeMenu";
 import "@mantine/spotlight/styles.css";
 import classes from "./Palette.module.css";
@@ -19,13 +20,10 @@ const [opening, { open, close }] = createSpotlight();
 function useActions() {
   const navigate = useNavigate();
   const { setColorScheme } = useMantineColorScheme();
+  const places = usePlaces();
   return useMemo(
     () => [
-      { label: "Devices", group: "Pages", icon: "devices", run: () => navigate({ to: "/" }) },
-      { label: "Runs", group: "Pages", icon: "terminal", run: () => navigate({ to: "/runs" }) },
-      { label: "Deployments", group: "Pages", icon: "deploy", run: () => navigate({ to: "/deployments" }) },
-      { label: "Releases", group: "Pages", icon: "box", run: () => navigate({ to: "/releases" }) },
-      { label: "Settings", group: "Pages", icon: "settings", run: () => navigate({ to: "/settings" }) },
+      ...places.map(({ to, label, icon }) => ({ label, group: "Pages", icon, run: () => navigate({ to }) })),
       { label: "Run a command…", group: "Actions", icon: "play", run: () => navigate({ to: "/runs/new" }) },
       { label: "Deploy a release…", group: "Actions", icon: "deploy", run: () => navigate({ to: "/deployments/new" }) },
       { label: "Add device", group: "Actions", icon: "plus", run: () => navigate({ to: "/add-device" }) },
@@ -43,7 +41,7 @@ function useActions() {
       })),
       { label: "Keyboard shortcuts", group: "Actions", icon: "help", run: () => helpOpened.set(true) },
     ],
-    [navigate, setColorScheme],
+    [navigate, places, setColorScheme],
   );
 }
 

@@ -3,26 +3,14 @@ import { Menu, UnstyledButton } from "@mantine/core";
 import { Link, useRouterState } from "@tanstack/react-router";
 import { Icon } from "../../components/Icon";
 import { useLive } from "../../live";
-import { useMe } from "../auth/session";
 import { plural } from "../../lib/text";
+import { usePlaces } from "./places";
 import classes from "./Rail.module.css";
-
-const PLACES = [
-  { to: "/", label: "Devices", icon: "devices", holds: /^\/($|devices\/|add-device)/ },
-  { to: "/runs", label: "Runs", icon: "terminal", holds: /^\/runs/ },
-  { to: "/deployments", label: "Deployments", icon: "deploy", holds: /^\/deployments/ },
-  { to: "/releases", label: "Releases", icon: "box", holds: /^\/releases/ },
-  { to: "/schedules", label: "Schedules", icon: "clock", holds: /^\/schedules/, more: true },
-  { to: "/software", label: "Software", icon: "columns", holds: /^\/software/, more: true },
-  { to: "/audit", label: "Audit", icon: "record", holds: /^\/audit/, admin: true, more: true },
-  { to: "/settings", label: "Settings", icon: "settings", holds: /^\/settings/, more: true },
-];
 
 export function Rail() {
   const path = useRouterState({ select: ({ location }) => location.pathname });
   const waiting = useLive((state) => state.counts.pending + state.claims.length + state.moreClaims);
-  const isAdmin = useMe()?.role === "admin";
-  const places = PLACES.filter(({ admin }) => isAdmin || !admin);
+  const places = usePlaces();
   const more = places.filter((place) => place.more);
   return (
     <nav className={classes.rail} aria-label="Main">
