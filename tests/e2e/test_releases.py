@@ -46,8 +46,7 @@ async def test_a_file_arrives_over_a_line_that_breaks_and_becomes_a_release(plac
     await expect(upload).to_have_attribute("data-phase", "done")
     await expect(upload).to_contain_text(SHA256)
     assert pieces[0] == 0
-    assert len(pieces) > 3
-    assert pieces[1] > 0
+    assert min(pieces[1:]) > 0 and len(pieces) > 2, "the piece that was cut off is sent again, and none before it"
     await page.get_by_label("Becomes the folder").fill("/opt/shop")
     await page.get_by_label("Health", exact=True).fill("test -e /opt/shop/ready")
     await page.get_by_role("button", name="Make the release").click()

@@ -13,7 +13,7 @@ from deployx_protocol.variables import PREFIX
 from documents.source import ROOT, classes
 
 _SERVER = ROOT / "backend" / "app" / "settings.py"
-_SECRETS = ("database_url", "admin_password", "secret_key")
+_SECRETS = ("database_url", "admin_password", "secret_key", "artifacts_secret_key")
 _HEAD = """# Configuration
 
 <!-- Generated from the settings of agent and server. Change them, then run `.venv/bin/python tools/docs.py`. -->

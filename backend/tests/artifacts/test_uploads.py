@@ -127,7 +127,7 @@ async def test_what_is_announced_makes_sense(client: httpx2.AsyncClient, change:
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
 
 
-async def test_one_piece_at_a_time(client: httpx2.AsyncClient) -> None:
+async def test_one_piece_at_a_time(node: RunningNode, client: httpx2.AsyncClient) -> None:
     one = blob(60_000)
     begun = await begin(client, one)
     go_on = asyncio.Event()
@@ -140,12 +140,9 @@ async def test_one_piece_at_a_time(client: httpx2.AsyncClient) -> None:
     address, headers = f"{ARTIFACTS}/uploads/{begun['id']}", {"upload-offset": "0"}
     first = asyncio.create_task(client.patch(address, content=slowly(), headers=headers))
     try:
-
-        async def refused() -> bool:
-            answer = await send(client, begun["id"], 99, b"x")
-            return answer.json()["code"] == "upload_busy" and answer.status_code == 409
-
-        await eventually(refused, what="a second piece was not refused")
+        await eventually(lambda: any(path.stat().st_size for path in files(node)), what="the first half")
+        second = await send(client, begun["id"], 0, b"x")
+        assert (second.status_code, second.json()["code"]) == (409, "upload_busy")
     finally:
         go_on.set()
     assert (await first).json()["complete"]

@@ -43,6 +43,7 @@ async def enter(node: RunningNode, peers: list[Peer]) -> Enter:
         *,
         before: Callable[[int], Awaitable[Any]] | None = None,
         at: RunningNode | None = None,
+        boot_id: str = "",
         **changes: Any,
     ) -> tuple[WorkPeer, int]:
         url = (at or node).url
@@ -56,7 +57,7 @@ async def enter(node: RunningNode, peers: list[Peer]) -> Enter:
         device_id = (await node.device(machine.agent_id)).id
         if before:
             await before(device_id)
-        peer = WorkPeer(url, machine)
+        peer = WorkPeer(url, machine, boot_id=boot_id)
         peers.append(peer)
         await peer.start(**changes)
         return peer, device_id

@@ -163,7 +163,7 @@ async def test_an_agent_that_moves_takes_its_tasks_along(node: RunningNode, serv
     second = await serve(enrollment="approval")
     stays, device_id = await enter(before=lambda device_id: queue(node.db, [device_id]))
     (first,) = await stays.assigned()
-    moved, _ = await enter(stays.machine, at=second)
+    moved, _ = await enter(stays.machine, at=second, boot_id=stays.boot_id)
     (again,) = await moved.assigned()
     assert again["task_id"] == first["task_id"]
     (other,) = await queue(node.db, [device_id])
