@@ -59,6 +59,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory, zygotes: Zygotes) -> As
             ("sick", "sim:seconds=0.2 sim:unhealthy=1"),
             ("plain", "sim:seconds=0.2"),
             ("steered", "sim:seconds=0.2"),
+            ("looked-at", "sim:seconds=0.2 sim:unhealthy=1"),
         ):
             await operator.ask("POST", "/releases", releases.envelope(releases.manifest(name, description=words)))
         token = await operator.enrollment_token(max_uses=AGENTS)
@@ -277,8 +278,13 @@ async def test_more_than_five_hundred_are_bars_and_a_selection_is_deployed_to(sh
     await expect(page.get_by_test_id("preview")).to_contain_text("It reaches 1 device: 0 online, 1 offline.")
 
 
-async def test_axe_finds_nothing_and_nothing_scrolls_sideways(shop: Shop, open_screen: OpenScreen) -> None:
-    made = await shop.start("sick@1.1", waves=["2", "50%", "100%"])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("dark", 390), pytest.param("light", 1280, marks=pytest.mark.soak)], ids=["phone", "desk"]
+)
+async def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    shop: Shop, open_screen: OpenScreen, scheme: str, width: int
+) -> None:
+    made = await shop.start("looked-at@1.1", waves=["2", "50%", "100%"])
     one = f"/deployments/{made['id']}"
     chosen = "/deployments/new?release=quick@1.1&on=*"
     elsewhere = (
@@ -287,23 +293,22 @@ async def test_axe_finds_nothing_and_nothing_scrolls_sideways(shop: Shop, open_s
         (f"{one}?view=plan", "plan"),
         ("/deployments/00000000-0000-7000-8000-000000000000", "link-state"),
     )
-    for scheme, width in (("light", 1280), ("dark", 390)):
-        screen = await open_screen(
-            shop.server.url, color_scheme=scheme, viewport={"width": width, "height": 844}, is_mobile=width < 500
-        )
-        screen.forgiven.append("404")  # a deployment that is not there is asked for
-        page = screen.page
-        await screen.enter(shop.operator.person, "/deployments")
-        for path, shown in (
-            ("/deployments", "deployment-list"),
-            (f"{chosen}&step=waves", "planned-waves"),
-            (f"{chosen}&step=confirm", "sentence"),
-            (one, "target-row"),
-            (f"{one}?view=log", "decision-log"),
-            *(elsewhere if scheme == "light" else ()),
-        ):
-            await screen.goto(path)
-            await screen.live()
-            await expect(page.get_by_test_id(shown).first).to_be_visible()
-            assert await screen.axe() == [], (path, scheme, width)
-            assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, (path, width)
+    screen = await open_screen(
+        shop.server.url, color_scheme=scheme, viewport={"width": width, "height": 844}, is_mobile=width < 500
+    )
+    screen.forgiven.append("404")  # a deployment that is not there is asked for
+    page = screen.page
+    await screen.enter(shop.operator.person, "/deployments")
+    for path, shown in (
+        ("/deployments", "deployment-list"),
+        (f"{chosen}&step=waves", "planned-waves"),
+        (f"{chosen}&step=confirm", "sentence"),
+        (one, "target-row"),
+        (f"{one}?view=log", "decision-log"),
+        *(elsewhere if scheme == "light" else ()),
+    ):
+        await screen.goto(path)
+        await screen.live()
+        await expect(page.get_by_test_id(shown).first).to_be_visible()
+        assert await screen.axe() == [], (path, scheme, width)
+        assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, (path, width)

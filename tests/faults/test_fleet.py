@@ -24,14 +24,14 @@ async def assert_in_step(server: ServerProcess, operator: Operator, ids: list[in
     assert said == {row.id: (row.status, row.status_detail) for row in rows}
 
 
-@pytest.mark.timeout(600)
-async def test_fifty_agents_through_kill_of_either_side(
+async def through_kills(
     database_url: str,
     start_server: StartServer,
     make_fleet: MakeFleet,
     operate: Operate,
     watch_server: WatchServer,
 ) -> None:
+    """Of the agents, of the server, of both."""
     server = await start_server(database_url, presence_grace=GRACE_S)
     operator = await operate(server)
     dashboard = await watch_server(server, operator.person.token)
@@ -108,3 +108,28 @@ async def test_fifty_agents_through_kill_of_either_side(
     left = await operator.until(len(AGENTS), status="offline", status_cause="agent_leaving")
     assert {one["status_detail"] for one in left} == {"the agent stopped: SIGTERM"}
     await assert_in_step(server, operator, ids)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.timeout(600)
+async def test_fifty_agents_through_kill_of_either_side(
+    database_url: str,
+    start_server: StartServer,
+    make_fleet: MakeFleet,
+    operate: Operate,
+    watch_server: WatchServer,
+) -> None:
+    await through_kills(database_url, start_server, make_fleet, operate, watch_server)
+
+
+@pytest.mark.soak
+@pytest.mark.databases("postgresql")
+@pytest.mark.timeout(600)
+async def test_fifty_agents_through_kill_of_either_side_on_postgresql(
+    database_url: str,
+    start_server: StartServer,
+    make_fleet: MakeFleet,
+    operate: Operate,
+    watch_server: WatchServer,
+) -> None:
+    await through_kills(database_url, start_server, make_fleet, operate, watch_server)

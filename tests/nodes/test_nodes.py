@@ -63,6 +63,7 @@ async def test_fault_22_a_server_is_killed_while_a_run_goes_on(
     )
 
 
+@pytest.mark.soak
 async def test_fault_22_a_server_that_was_paused_past_its_lease_lets_go_of_what_others_have(
     make_cluster: MakeCluster,
 ) -> None:
@@ -149,6 +150,7 @@ async def test_threat_04_whoever_can_notify_starts_nothing(make_cluster: MakeClu
     assert "Traceback" not in cluster.servers[0].log
 
 
+@pytest.mark.soak
 async def test_servers_are_replaced_one_after_the_other_and_no_device_goes_offline(
     make_cluster: MakeCluster, watch_server: WatchServer
 ) -> None:

@@ -143,6 +143,7 @@ async def _everyone(every: int, serve: Serve, browse: Browse, person: MakePerson
     assert not [line for line in lines() if "Traceback" in line or "[ERROR]" in line]
 
 
+@pytest.mark.databases("postgresql")  # the one that takes less; `make soak` has both
 async def test_no_role_gets_a_server_error_or_an_answer_that_is_not_promised(
     serve: Serve, browse: Browse, person: MakePerson, lines: Lines
 ) -> None:
