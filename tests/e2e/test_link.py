@@ -13,6 +13,7 @@ async def test_the_page_says_that_it_is_stale_and_then_is_not(own_place: Place, 
     stays, goes = await own_place.device(1), await own_place.device(2)
     screen.forgiven += [r"WebSocket connection to", r"ERR_CONNECTION_REFUSED"]
     await screen.shows(goes, "online")
+    await page.wait_for_load_state("networkidle")  # with all of its parts, the plot being one that comes later
 
     await own_place.server.kill()
     banner = page.get_by_test_id("link-banner")

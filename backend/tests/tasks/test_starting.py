@@ -378,6 +378,7 @@ async def test_a_retry_repeats_what_failed_where_it_still_may(
 # ---------------------------------------------------------------- size
 
 
+@pytest.mark.serial
 async def test_a_run_on_ten_thousand_devices_is_answered_within_two_seconds(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
