@@ -6,20 +6,17 @@ reads a bounded number of rows; what is left over, newer by then, follows with t
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
-from typing import TypeVar
 
 from app.deployments.reading import DeploymentReader
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.realtime.dashboards import DashboardGateway
 from app.realtime.deployment_watching import DeploymentWatch
+from app.realtime.ticks import take, ticking
 
 TICK_S = 0.25
 DEPLOYMENTS_PER_TICK = 50
 TARGETS_PER_TICK = 1_000
-AGAIN_S = 1.0
-"""How long to wait when the database is away."""
 
 
 class DeploymentPublisher:
@@ -53,26 +50,20 @@ class DeploymentPublisher:
 
     async def run(self) -> None:
         """Tell, one tick after the other, until cancelled."""
-        while True:
-            await self._woken.wait()
-            await asyncio.sleep(TICK_S)
-            self._woken.clear()
-            try:
-                await self._tell()
-            except Unavailable:
-                await asyncio.sleep(AGAIN_S)
-            if self._deployments or self._targets:
-                self._woken.set()
+        await ticking(self._woken, TICK_S, self._tell, self._owed)
+
+    def _owed(self) -> bool:
+        return bool(self._deployments or self._targets or self._everything)
 
     async def _tell(self) -> None:
         if self._everything:
             self._deployments |= dict.fromkeys(await self._reader.unfinished())
             self._everything = False
-        deployments = _take(self._deployments, DEPLOYMENTS_PER_TICK)
+        deployments = take(self._deployments, DEPLOYMENTS_PER_TICK)
         targets: dict[str, str] = {}
         try:
             await self._tell_deployments(list(deployments))
-            targets = _take(self._targets, TARGETS_PER_TICK)
+            targets = take(self._targets, TARGETS_PER_TICK)
             await self._tell_targets(targets)
         except Unavailable:
             self._deployments = deployments | self._deployments
@@ -92,11 +83,3 @@ class DeploymentPublisher:
             if wanted:
                 for deployment_id, views in (await self._reader.targets_by_ids(wanted, user_id)).items():
                     await self._watch.tell(deployment_id, user_id, views)
-
-
-Value = TypeVar("Value")
-
-
-def _take(noted: dict[str, Value], most: int) -> dict[str, Value]:
-    """Remove the first of them: what is hinted at while they are read is noted anew."""
-    return {key: noted.pop(key) for key in list(islice(noted, most))}

@@ -8,8 +8,6 @@ cares for is dropped: whoever comes later reads the rows.
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import TypeVar
 
 import structlog
 
@@ -17,6 +15,7 @@ from app.clock import Clock, utcnow
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.realtime.dashboards import DashboardGateway
+from app.realtime.ticks import take, ticking
 from app.realtime.watching import RunWatch
 from app.tasks.reading import WorkReader
 
@@ -29,8 +28,6 @@ DEVICES_PER_TICK = 500
 FIRST_LOOK = timedelta(minutes=10)
 LOOK_MARGIN = timedelta(minutes=1)
 """What the clocks of two servers may differ by, and what a transaction takes."""
-AGAIN_S = 1.0
-"""How long to wait when the database is away."""
 
 
 class RunPublisher:
@@ -72,16 +69,10 @@ class RunPublisher:
 
     async def run(self) -> None:
         """Tell, one tick after the other, until cancelled."""
-        while True:
-            await self._woken.wait()
-            await asyncio.sleep(TICK_S)
-            self._woken.clear()
-            try:
-                await self._tell()
-            except Unavailable:
-                await asyncio.sleep(AGAIN_S)
-            if self._runs or self._tasks or self._devices or self._everything:
-                self._woken.set()
+        await ticking(self._woken, TICK_S, self._tell, self._owed)
+
+    def _owed(self) -> bool:
+        return bool(self._runs or self._tasks or self._devices or self._everything)
 
     async def _look_everywhere(self) -> None:
         """Hints were lost, nobody knows which: look at whatever may have changed since everything was looked at."""
@@ -94,14 +85,14 @@ class RunPublisher:
     async def _tell(self) -> None:
         if self._everything:
             await self._look_everywhere()
-        runs = _take(self._runs, RUNS_PER_TICK)
-        devices = _take(self._devices, DEVICES_PER_TICK)
+        runs = take(self._runs, RUNS_PER_TICK)
+        devices = take(self._devices, DEVICES_PER_TICK)
         tasks: dict[str, str] = {}
         try:
             await self._tell_runs(list(runs))
             if devices:
                 self._tasks |= await self._reader.unfinished_of(list(devices), self._watch.runs())
-            tasks = _take(self._tasks, TASKS_PER_TICK)
+            tasks = take(self._tasks, TASKS_PER_TICK)
             await self._tell_tasks(tasks)
         except Unavailable:
             self._runs = runs | self._runs
@@ -124,12 +115,3 @@ class RunPublisher:
             if wanted:
                 for run_id, views in (await self._reader.tasks_by_ids(wanted, user_id)).items():
                     await self._watch.tell(run_id, user_id, views)
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-def _take(noted: dict[Key, Value], most: int) -> dict[Key, Value]:
-    """Remove the first of them: what is hinted at while they are read is noted anew."""
-    return {key: noted.pop(key) for key in list(islice(noted, most))}
