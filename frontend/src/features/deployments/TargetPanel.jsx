@@ -12,7 +12,7 @@ import { useTask, useWatchedRun } from "../runs/useRuns";
 import { TargetMark } from "./Mark";
 import { IN_FLIGHT } from "./states";
 import { Progress } from "./TargetTable";
-import classes from "./TargetPanel.module.css";
+import classes from "../../components/SidePanel.module.css";
 
 /** @type {Record<import("./states").Target["outcome"], string>} */
 const OUTCOMES = {

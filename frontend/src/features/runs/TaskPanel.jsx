@@ -16,7 +16,7 @@ import { UNFINISHED } from "./states";
 import { TaskMark } from "./TaskMark";
 import { tookWords } from "./took";
 import { useTask } from "./useRuns";
-import classes from "./TaskPanel.module.css";
+import classes from "../../components/SidePanel.module.css";
 
 /** @param {{ runId: string, taskId: string, narrow: boolean, onClose: () => void }} props */
 export function TaskPanel({ runId, taskId, narrow, onClose }) {
