@@ -48,6 +48,8 @@ log = structlog.get_logger()
 _ATTEMPTS = 3
 """To commit beside someone who does the same; the second finds what the first committed."""
 _INSERTED = 1_000
+_KEYS_LOCK = 0x4458_6B65
+"""The first half of PostgreSQL's advisory locks on idempotency keys."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -190,8 +192,13 @@ class Starting:
         return _Intended(release, strategy, found, kept, sizes, _hash(release, request, strategy, found))
 
     async def _earlier(self, session: AsyncSession, principal: Principal, demand: Demand) -> str | None:
+        """What this key made already. A request that is still at it is waited for: its devices would be left out here,
+        as those of another deployment (SQLite has one writer at a time anyway)."""
         if demand.key is None:
             return None
+        if session.get_bind().dialect.name == "postgresql":
+            of = sa.func.hashtext(f"{principal.user_id} {demand.key}")
+            await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_KEYS_LOCK, of)))
         query = sa.select(Deployment.id, Deployment.request_sha256).where(
             Deployment.user_id == principal.user_id, Deployment.idempotency_key == demand.key
         )
