@@ -164,7 +164,7 @@ def create_app(settings: Settings) -> FastAPI:
     controller = Controller(
         db,
         rounds,
-        Leadership(db, "deployments", node_id=node_id),
+        Leadership(db, "deployments", node_id=node_id, lease_s=settings.node_lease_s),
         measured=lambda state, count: counted.deployments.labels(state).set(count),
     )
     intake = Intake(db)

@@ -2,7 +2,8 @@
 
 Invariants: only the target's last task counts; what comes again, late or in another order leads to the same end: it is
 the task's row that is looked at, not the report. What nobody can vouch for gets another task, which begins with detect,
-until its attempts are spent; what may have changed a device is remembered as *touched*, so that going back reaches it.
+until its attempts are spent, and so does what went back because its agent or machine went down in the middle; what may
+have changed a device is remembered as *touched*, so that going back reaches it.
 """
 
 from dataclasses import dataclass, replace
@@ -64,7 +65,10 @@ def observe(target: Target, task: Seen, *, stopping: bool, undoing: bool, attemp
         return target
     if task.state not in FINAL:
         return _under_way(target, task)
-    after = _reverted(target, task, attempts) if target.action is Action.REVERT else _installed(target, task, attempts)
+    if target.action is Action.REVERT:
+        after = _reverted(target, task, attempts)
+    else:
+        after = _installed(target, task, attempts, stopping=stopping)
     if after.state is TargetState.PENDING and stopping and after.todo == Action.INSTALL:
         after = replace(after, state=TargetState.FAILED, todo="") if after.touched else after  # or it is skipped
     if undoing and after.action is Action.INSTALL and after.touched and _may_have_it(after):
@@ -89,12 +93,14 @@ def _under_way(target: Target, task: Seen) -> Target:
     return replace(target, state=state, phase=task.phase, percent=task.percent, touched=touched)
 
 
-def _installed(target: Target, task: Seen, attempts: int) -> Target:
+def _installed(target: Target, task: Seen, attempts: int, *, stopping: bool) -> Target:
     ended = replace(
         target, phase="", percent=None, outcome=task.outcome, code=task.code, reason=task.message, attention=False
     )
     if task.outcome is Outcome.REVERTED:
-        return _to(ended, TargetEvent.WENT_BACK)
+        cut_short = task.state is TaskState.INTERRUPTED and not stopping  # which is no word about the release
+        again = _another(ended, task, attempts, Action.INSTALL) if cut_short else None
+        return again or _to(ended, TargetEvent.WENT_BACK)
     if task.outcome is Outcome.REVERT_FAILED:
         return replace(_to(ended, TargetEvent.FAIL), touched=True, attention=True)
     if task.code == TaskCode.DEVICE_DELETED:
@@ -122,12 +128,22 @@ def _reverted(target: Target, task: Seen, attempts: int) -> Target:
 
 
 def _again(target: Target, task: Seen, attempts: int, action: Action) -> Target:
-    """Another task, unless they are spent. One that was never sent does not count."""
-    used = target.attempts if task.sent else max(0, target.attempts - 1)
-    if used < attempts:
-        return replace(_to(target, TargetEvent.TRY_AGAIN), todo=action.value, attempts=used)
-    failed = _to(target, TargetEvent.FAIL)
-    return replace(failed, attempts=used, attention=action is Action.REVERT)
+    """Another task, or a failure where they are spent."""
+    failed = replace(_to(target, TargetEvent.FAIL), attempts=_used(target, task), attention=action is Action.REVERT)
+    return _another(target, task, attempts, action) or failed
+
+
+def _another(target: Target, task: Seen, attempts: int, action: Action) -> Target | None:
+    """Another task; None where they are spent."""
+    used = _used(target, task)
+    if used >= attempts:
+        return None
+    return replace(_to(target, TargetEvent.TRY_AGAIN), todo=action.value, attempts=used)
+
+
+def _used(target: Target, task: Seen) -> int:
+    """How many tasks it has had. One that was never sent does not count."""
+    return target.attempts if task.sent else max(0, target.attempts - 1)
 
 
 def _to(target: Target, event: TargetEvent) -> Target:

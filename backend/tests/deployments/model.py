@@ -425,6 +425,7 @@ ENDS: dict[str, Seen] = {
     ),
     "revert_failed": Seen(TaskState.FAILED, started=True, sent=True, outcome=Outcome.REVERT_FAILED),
     "interrupted": Seen(TaskState.INTERRUPTED, started=True, sent=True),
+    "cut_short": Seen(TaskState.INTERRUPTED, started=True, sent=True, outcome=Outcome.REVERTED),
     "lost": Seen(TaskState.LOST, code=TaskCode.SILENT, started=True, sent=True),
     "expired": Seen(TaskState.EXPIRED, sent=True),
     "cancelled": Seen(TaskState.CANCELLED, sent=True),

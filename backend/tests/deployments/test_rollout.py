@@ -147,6 +147,23 @@ async def test_what_nobody_can_vouch_for_is_tried_again_and_not_for_ever(
     assert (target.state, target.attempts, target.touched) == ("failed", 2, True)
 
 
+@pytest.mark.databases("sqlite")
+async def test_what_went_back_because_its_agent_was_killed_is_tried_again_and_not_for_ever(
+    rollout: Rollout, ada: Principal, ten: list[int]
+) -> None:
+    id = await rollout.create(ada, ten[:2], strategy={"attempts": 2})
+    killed = {"state": "interrupted", "exit_code": None, "outcome": "reverted", "code": "agent_killed"}
+    await rollout.turn(id)
+    await rollout.finish(await rollout.deliver(), **killed)
+    await rollout.turn(id)
+    once, twice = await rollout.deliver()
+    await rollout.finish([once])
+    await rollout.finish([twice], **killed)
+    await rollout.turn(id)
+    assert await rollout.deliver() == []
+    assert await rollout.counts(id) == {"succeeded": 1, "rolled_back": 1}
+
+
 async def test_a_second_try_that_finds_it_installed_is_undone_with_the_rest(
     rollout: Rollout, ada: Principal, ten: list[int]
 ) -> None:
