@@ -27,14 +27,57 @@ def decode(payload: Any, struct: type[T]) -> T:
     Raises InvalidPayload with the path of the first offending value. Unknown fields are ignored, so that a newer peer
     can talk to an older one.
     """
-    _check_tree(payload)
+    if not _is_sound(payload):
+        _check_tree(payload)
     try:
         return msgspec.convert(payload, struct, strict=True)
     except msgspec.ValidationError as error:
         raise InvalidPayload(f"{str(error).rstrip('.')}.") from None
 
 
+def _is_sound(payload: Any) -> bool:
+    """Whether ``_check_tree`` would find nothing. Level by level, since that costs a fifth of it; what it does not know
+    it does not call sound."""
+    level, nodes = [payload], 0
+    for _ in range(limits.PAYLOAD_DEPTH_MAX + 1):
+        nodes += len(level)
+        texts: list[Any] = []
+        inner: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is str:
+                texts.append(value)
+            elif kind is dict:
+                texts += value
+                inner += value.values()
+            elif kind is list:
+                inner += value
+            elif kind is int:
+                if not limits.INT64_MIN <= value <= limits.INT64_MAX:
+                    return False
+            elif kind is float:
+                if value - value != 0.0:  # it is not finite
+                    return False
+            elif value is not None and kind is not bool:
+                return False
+        if nodes > limits.PAYLOAD_NODES_MAX or not _are_sound(texts):
+            return False
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _are_sound(texts: list[Any]) -> bool:
+    try:
+        text = "\n".join(texts)
+        return "\x00" not in text and (text.isascii() or bool(text.encode()))
+    except (TypeError, UnicodeEncodeError):  # a key that is no text; half of a surrogate pair
+        return False
+
+
 def _check_tree(payload: Any) -> None:
+    """Raises InvalidPayload with the path of what is wrong."""
     nodes = 0
     stack: list[tuple[Any, str, int]] = [(payload, "$", 0)]
     while stack:
@@ -81,7 +124,9 @@ def printable(text: str, field: str, longest: int, *, empty: bool = False) -> st
 
     Control and format characters are refused: they can reorder or hide what an operator reads, in a page or a terminal.
     """
-    if not text and not empty:
+    if not text:
+        if empty:
+            return text
         raise InvalidPayload(f"`{field}` is empty.")
     if len(text) > longest:
         raise InvalidPayload(f"`{field}` has {len(text)} characters; at most {longest} are allowed.")
