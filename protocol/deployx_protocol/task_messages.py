@@ -4,7 +4,6 @@ Times travel between server and agent as seconds that remain or have passed, nev
 machines do not agree. ``docs/protocol.md`` is generated from this file too.
 """
 
-import base64
 import binascii
 from typing import Annotated
 
@@ -92,6 +91,9 @@ class TaskCancel(Message, frozen=True, kw_only=True):
     reported `cancelled` and refused from then on."""
 
     task_ids: list[str]
+    unstarted: list[str] = []
+    """End these only if they have not started, and report them `cancelled`, code `withdrawn`; what runs goes on, and is
+    reported again."""
 
 
 class UpdateSaved(Message, frozen=True, kw_only=True):
@@ -135,12 +137,12 @@ class OutputChunk(Message, frozen=True, kw_only=True):
     @classmethod
     def of(cls, seq: int, stream: int, data: bytes) -> "OutputChunk":
         """The chunk that carries ``data``."""
-        return cls(seq=seq, stream=stream, data=base64.b64encode(data).decode())
+        return cls(seq=seq, stream=stream, data=binascii.b2a_base64(data, newline=False).decode())
 
     def bytes(self) -> bytes:
         """What it carries. Raises InvalidPayload."""
         try:
-            return base64.b64decode(self.data, validate=True)
+            return binascii.a2b_base64(self.data, strict_mode=True)
         except (binascii.Error, ValueError):
             raise InvalidPayload("The `data` of a chunk is not base64.") from None
 

@@ -127,6 +127,8 @@ class TaskCode(StrEnum):
     JOURNAL_RESTORED = "journal_restored"  # lost: the agent's state was put back to an earlier time
     NOT_IN_JOURNAL = "not_in_journal"  # lost: the agent does not have what it had accepted
     DEVICE_DELETED = "device_deleted"  # lost, or cancelled before it was sent: someone deleted the device
+    # cancelled before it started; of a task in flight: it is to be, unless it has started
+    WITHDRAWN = "withdrawn"  # what it belongs to was stopped, and may ask for it again
     # failed before it started
     COMMAND_NOT_FOUND = "command_not_found"  # failed: there is no such program
     INTERPRETER_NOT_FOUND = "interpreter_not_found"  # failed: there is no such interpreter
@@ -142,6 +144,7 @@ class TaskCode(StrEnum):
     RELEASE_UNREADABLE = "release_unreadable"  # failed: its payload is damaged, or no release
     RELEASE_OLDER = "release_older"  # failed: the device has had a later one of this name
     RELEASE_UNAVAILABLE = "release_unavailable"  # failed: the release, or an artifact, could not be fetched
+    RELEASE_UNTRUSTED = "release_untrusted"  # failed: the update metadata does not vouch for this version of the agent
     RELEASE_UNFIT = "release_unfit"  # failed: not for this machine, or it could not be undone here
     # failed, timed out, cancelled or interrupted, with something changed: `outcome` says what is on the device now
     RELEASE_FAILED = "release_failed"  # failed: a step of it failed, or it is not there afterwards

@@ -92,6 +92,9 @@ class TaskPeer(Peer):
     async def cancel(self, *task_ids: str) -> None:
         await self.emit(self._sid, events.TASK_CANCEL, TaskCancel(task_ids=list(task_ids)))
 
+    async def withdraw(self, *task_ids: str) -> None:
+        await self.emit(self._sid, events.TASK_CANCEL, TaskCancel(task_ids=[], unstarted=list(task_ids)))
+
     async def say(self, message: TaskAcknowledged) -> None:
         await self.emit(self._sid, events.TASK_ACKNOWLEDGED, message)
 

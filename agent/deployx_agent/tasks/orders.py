@@ -11,6 +11,7 @@ from typing import Any
 
 from deployx_agent.logs import Log
 from deployx_agent.policy.guard import Guard
+from deployx_agent.tasks import steps
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.entry import Entry, clock, update_of
 from deployx_agent.tasks.journal import Row
@@ -29,6 +30,8 @@ from deployx_protocol.tasks import TaskCode, TaskState
 
 ENTRIES_MAX = 10_000
 """How many tasks are in memory, each with a few hundred bytes; beyond that none is taken, and the server repeats it."""
+_CANCELLED = Ending(TaskState.CANCELLED)
+_WITHDRAWN = Ending(TaskState.CANCELLED, TaskCode.WITHDRAWN)
 _ONLY_WATCHED = Ending(
     TaskState.FAILED,
     TaskCode.WATCH_ONLY,
@@ -174,16 +177,19 @@ class Orders:
         for entry in entries.values():
             entry.taken, entry.control.hurry = False, self._store.hurry
         self._entries |= entries
-        taken = self._store.see_through([*tasks.values()], quicks)
-        self._turns.see([*entries.values()], self._seen(tasks, quicks, taken))
+        over = self._turns.hold([*entries.values()])
 
-    async def _seen(self, tasks: dict[str, Task], quicks: Sequence[Quick], taken: "asyncio.Future[list[Row]]") -> None:
-        error: Exception | None = None
-        rows: list[Row] = []
-        try:
-            rows = await taken
-        except DiskError as why:
-            error = why
+        def seen(rows: list[Row], error: Exception | None) -> None:
+            with self._outbox.together:
+                if rest := steps.begin(self._seen(tasks, quicks, rows, error)):
+                    self._turns.see([*entries.values()], rest)
+                over()
+
+        self._store.see_through([*tasks.values()], quicks, seen)
+
+    async def _seen(
+        self, tasks: dict[str, Task], quicks: Sequence[Quick], rows: Sequence[Row], error: Exception | None
+    ) -> None:
         for quick in quicks:
             quick.entry.taken = True
         if error:
@@ -236,14 +242,20 @@ class Orders:
 
     async def cancelled(self, payload: Any) -> None:
         """Call these off; what was never heard of is refused from now on."""
+        message = checks.decode(payload, TaskCancel)
+        self._call_off(await self._heard_of(message.task_ids, _CANCELLED))
+        self._withdraw(await self._heard_of(message.unstarted, _WITHDRAWN))
+
+    async def _heard_of(self, task_ids: Iterable[str], ending: Ending) -> list[Entry]:
+        """Those that are known; the others end so."""
         known: list[Entry] = []
-        for task_id in filter(checks.is_uuid, checks.decode(payload, TaskCancel).task_ids):
+        for task_id in filter(checks.is_uuid, task_ids):
             entry = await self._known(task_id)
             if entry:
                 known.append(entry)
             elif len(self._entries) < ENTRIES_MAX:
-                await self._refuse(task_id, Ending(TaskState.CANCELLED))
-        self._call_off(known)
+                await self._refuse(task_id, ending)
+        return known
 
     def _call_off(self, entries: Sequence[Entry]) -> None:
         """Call off what is not over. In one step: while it is decided, nothing starts."""
@@ -252,11 +264,22 @@ class Orders:
                 self._outbox.report(entry)
             elif self._turns.runs(entry):
                 entry.control.end(TaskState.CANCELLED)
-        self._turns.end_unstarted(entries, TaskState.CANCELLED)
+        self._turns.end_unstarted(entries, _CANCELLED)
+
+    def _withdraw(self, entries: Sequence[Entry]) -> None:
+        """End what has not started, in one step; of all else say what it is. A release that waits for another one to
+        end has its turn, and has not started."""
+        for entry in entries:
+            waits = self._turns.runs(entry) and entry.state is TaskState.ACCEPTED
+            if waits and entry.task and entry.task.release:
+                entry.control.end(TaskState.CANCELLED, TaskCode.WITHDRAWN)
+            elif entry.over or self._turns.runs(entry):
+                self._outbox.report(entry)
+        self._turns.end_unstarted(entries, _WITHDRAWN)
 
     async def acknowledged(self, payload: Any) -> None:
         """The server has these; what it does not have any more need not start."""
         message = checks.decode(payload, TaskAcknowledged)
         self._outbox.acknowledged(message)
         unknown = [self._entries[task_id] for task_id in message.unknown if task_id in self._entries]
-        self._turns.end_unstarted(unknown, TaskState.CANCELLED)
+        self._turns.end_unstarted(unknown, _CANCELLED)

@@ -4,7 +4,8 @@ Invariant: a task is started once in its life, in the order of its receipt, and 
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from deployx_agent.logs import Log
@@ -18,6 +19,7 @@ from deployx_agent.tasks.work import Worker
 from deployx_protocol.task_messages import TaskUpdate
 from deployx_protocol.tasks import TaskState
 
+_EXPIRED = Ending(TaskState.EXPIRED)
 _RETRY_S = 5.0
 _REST_AFTER_S = 0.5
 """So long nothing runs before one makes ready for what may come: who asks for much does not wait for that."""
@@ -35,10 +37,12 @@ class Turns:
         self._worker = worker
         self._parallel = parallel
         self._log = log
-        self._waiting = Waiting(lambda late: self.end_unstarted(late, TaskState.EXPIRED))
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiting = Waiting(lambda late: self.end_unstarted(late, _EXPIRED))
+        self._running: dict[str, object] = {}
+        """Of each task that runs, who has it."""
         self._strays: dict[str, Entry] = {}
         self._resting: asyncio.TimerHandle | None = None
+        self._rest_at = 0.0
         self.group: asyncio.TaskGroup
         self.idle = asyncio.Event()
         """Set while nothing runs."""
@@ -80,8 +84,15 @@ class Turns:
         beside = self.running
         self._do([entry], self._work(entry, beside, child))
 
+    def hold(self, entries: Sequence[Entry]) -> Callable[[], None]:
+        """It is the turn of all of these, and somebody sees to them, until what this gives is called; those that they
+        gave to others by then, such as to ``start``, go on."""
+        whose = object()
+        self._have(entries, whose)
+        return partial(self._done, entries, whose)
+
     def see(self, entries: Sequence[Entry], work: Coroutine[Any, Any, None]) -> None:
-        """It is the turn of all of these, and ``work`` sees to them, or gives them to ``start``."""
+        """The same, until ``work`` is done."""
         self._do(entries, work)
 
     async def _work(self, entry: Entry, beside: Sequence[Entry], child: Child | None) -> None:
@@ -112,22 +123,38 @@ class Turns:
         self._log.info("Task started", task_id=entry.task_id, pgid=pgid)
 
     def _do(self, entries: Sequence[Entry], work: Coroutine[Any, Any, None]) -> None:
-        self.idle.clear()
-        if self._resting:
-            self._resting.cancel()
         task = self.group.create_task(work)
-        self._running |= dict.fromkeys((entry.task_id for entry in entries), task)
+        self._have(entries, task)
         task.add_done_callback(lambda _: self._done(entries, task))
 
-    def _done(self, entries: Sequence[Entry], task: "asyncio.Task[None]") -> None:
+    def _have(self, entries: Sequence[Entry], whose: object) -> None:
+        self.idle.clear()
         for entry in entries:
-            if self._running.get(entry.task_id) is task:  # else it was given on
+            self._running[entry.task_id] = whose
+
+    def _done(self, entries: Sequence[Entry], whose: object) -> None:
+        for entry in entries:
+            if self._running.get(entry.task_id) is whose:  # else it was given on
                 del self._running[entry.task_id]
             self._strays.pop(entry.task_id, None)
         self.start_more()
         self.look_idle()
         if not self._running and not self.stopping:
-            self._resting = asyncio.get_running_loop().call_later(_REST_AFTER_S, self._worker.rest)
+            loop = asyncio.get_running_loop()
+            self._rest_at = loop.time() + _REST_AFTER_S
+            if self._resting is None:
+                self._resting = loop.call_at(self._rest_at, self._rest)
+
+    def _rest(self) -> None:
+        """Nothing has run for long enough; or else look again, if nobody will because something runs."""
+        self._resting = None
+        if self._running or self.stopping:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._rest_at:
+            self._resting = loop.call_at(self._rest_at, self._rest)
+        else:
+            self._worker.rest()
 
     def look_idle(self) -> None:
         """Say so if nothing runs."""
@@ -148,13 +175,13 @@ class Turns:
 
         self._do([entry], work())
 
-    def end_unstarted(self, entries: Sequence[Entry], state: TaskState) -> None:
+    def end_unstarted(self, entries: Sequence[Entry], ending: Ending) -> None:
         """End those that have not started, all of them with one write to the journal."""
         unique = {entry.task_id: entry for entry in entries if not entry.over and not self.runs(entry)}
         for entry in unique.values():
             self._waiting.remove(entry)
         if unique:
-            self._do([*unique.values()], self._finish([*unique.values()], Ending(state)))
+            self._do([*unique.values()], self._finish([*unique.values()], ending))
 
     async def _finish(self, entries: Sequence[Entry], ending: Ending) -> None:
         """Journal their end, however long the disk takes to have room for it; then report it."""

@@ -121,12 +121,18 @@ async def test_a_release_that_waits_is_called_off(peer: ReleasePeer, ready: Read
     await ready()
     place = tmp_path / "app"
     first = peer.release_task(script(peer, place, 1, extra=f"until [ -e {tmp_path}/go ]; do sleep 0.05; done"))
-    second = peer.release_task(script(peer, tmp_path / "other", 2))
-    await peer.submit(first, second)
+    second, third, unheard = (peer.release_task(script(peer, tmp_path / name, 2)) for name in ("b", "c", "d"))
+    await peer.submit(first, second, third)
     await peer.reported(first.task_id, TaskState.RUNNING)
     await peer.cancel(second.task_id)
     assert told(await peer.ended(second.task_id)) == ("cancelled", "untouched")
-    (tmp_path / "go").touch()
+    await peer.withdraw(first.task_id, second.task_id, third.task_id, unheard.task_id)
+    for task in (third, unheard):
+        end = await peer.ended(task.task_id)
+        assert (end.state, end.code) == ("cancelled", "withdrawn")
+    await peer.assign(unheard)
+    await peer.reported(unheard.task_id, TaskState.CANCELLED, 2)
+    (tmp_path / "go").touch()  # what had started goes on
     assert told(await peer.ended(first.task_id)) == ("succeeded", "installed")
 
 

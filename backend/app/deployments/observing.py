@@ -21,6 +21,7 @@ _BEFORE_ANYTHING = REFUSED_BY_POLICY | {
     TaskCode.WRONG_DEVICE,
     TaskCode.NOT_PERMITTED,
 }
+_KEPT = "going back was called off before it began: it still has what was installed"
 _CHANGING = frozenset({Phase.INSTALLING, Phase.REBOOTING, Phase.CHECKING, Phase.CONFIRMING, Phase.REVERTING})
 _UNKNOWN = frozenset({TaskState.INTERRUPTED, TaskState.LOST, TaskState.EXPIRED})
 
@@ -65,12 +66,16 @@ def observe(target: Target, task: Seen, *, stopping: bool, undoing: bool, attemp
         return target
     if task.state not in FINAL:
         return _under_way(target, task)
-    if target.action is Action.REVERT:
+    if task.state is TaskState.CANCELLED and task.code == TaskCode.WITHDRAWN:
+        after = _withdrawn(target)
+    elif target.action is Action.REVERT:
         after = _reverted(target, task, attempts)
     else:
         after = _installed(target, task, attempts, stopping=stopping)
     if after.state is TargetState.PENDING and stopping and after.todo == Action.INSTALL:
         after = replace(after, state=TargetState.FAILED, todo="") if after.touched else after  # or it is skipped
+    if after.todo == Action.REVERT and stopping and not undoing:
+        after = replace(after, state=TargetState.FAILED, todo="", attention=True, reason=_KEPT)
     if undoing and after.action is Action.INSTALL and after.touched and _may_have_it(after):
         after = replace(after, todo=Action.REVERT.value, attempts=0)
     return after
@@ -125,6 +130,12 @@ def _reverted(target: Target, task: Seen, attempts: int) -> Target:
     if task.state in _UNKNOWN and task.outcome is not Outcome.REVERT_FAILED:
         return _again(ended, task, attempts, Action.REVERT)
     return replace(_to(ended, TargetEvent.FAIL), attention=True)
+
+
+def _withdrawn(target: Target) -> Target:
+    """Its task was called back before it started: nothing happened, and none of its attempts is spent."""
+    back = replace(target, phase="", percent=None, code="", reason="")
+    return replace(_to(back, TargetEvent.TRY_AGAIN), todo=target.action.value, attempts=max(0, target.attempts - 1))
 
 
 def _again(target: Target, task: Seen, attempts: int, action: Action) -> Target:

@@ -26,7 +26,7 @@ from deployx_protocol.deployments import TargetState
 from deployx_protocol.dsse import Signature
 from deployx_protocol.releases import Action
 from deployx_protocol.task_messages import ReleaseOrder
-from deployx_protocol.tasks import TaskEvent, TaskState
+from deployx_protocol.tasks import FINAL, TaskState
 
 KIND = "deployment"
 _FOR_EVER = timedelta(days=3_650)
@@ -34,7 +34,6 @@ _T = repository.TARGETS.c
 _STARTING = sa.select(_T.id, _T.device_id, _T.device_name, _T.borrowed, _T.attempts, _T.started_at).where(
     among(_T.id, "ids")
 )
-_IF_QUEUED = task_rows.locking(task_rows.QUEUED)
 _MORE = (
     sa.update(RUNS)
     .where(RUNS.c.id == sa.bindparam("b_id"))
@@ -61,18 +60,23 @@ async def start(unit: Unit, deployment: Deployment, step: Start, quota_bytes: in
 
 
 async def withdraw(unit: Unit, deployment: Deployment, now: datetime) -> None:
-    """What no device has been sent yet is not to be started any more: its targets wait again."""
+    """What has not started is not to be started any more: its targets wait again, once a device that was sent its task
+    says that it has not begun."""
     run_ids = [id for id in (deployment.install_run_id, deployment.revert_run_id) if id]
-    queued = sa.select(Task.id).where(Task.run_id.in_(run_ids), task_rows.QUEUED)
-    task_ids = list(await unit.session.scalars(queued)) if run_ids else []
+    unfinished = sa.select(Task.id).where(Task.run_id.in_(run_ids), task_rows.UNFINISHED)
+    task_ids = list(await unit.session.scalars(unfinished)) if run_ids else []
     if not task_ids:
         return
     runs = await task_rows.lock_runs(unit.session, run_ids)
-    ended = (await task_rows.lock_tasks(unit.session, task_ids, _IF_QUEUED)).values()
-    for task in ended:
-        lifecycle.end(task, TaskEvent.EXPIRE, now, message="It was withdrawn before it was sent.")
-    await task_rows.save_tasks(unit.session, ended)
-    await settling.settle(unit, list(ended), runs, now)
+    locked = (await task_rows.lock_tasks(unit.session, task_ids, task_rows.IF_UNFINISHED)).values()
+    withdrawn = [task for task in locked if lifecycle.withdraw(task, now)]
+    await task_rows.save_tasks(unit.session, withdrawn)
+    ended = [task for task in withdrawn if task.state in FINAL]
+    asked = [task for task in withdrawn if task.state not in FINAL]
+    await settling.settle(unit, ended, runs, now)
+    settling.hint_tasks(unit, asked)
+    for device_id in sorted({task.device_id for task in asked if task.device_id}):
+        unit.hint(HintKind.TASKS_CANCELLED, device_id)
 
 
 def _task(run_id: str, row: Any, task_id: str, now: datetime) -> dict[str, Any]:

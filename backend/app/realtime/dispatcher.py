@@ -146,7 +146,7 @@ class Dispatcher:
             await self._send(delivery)
         if deliveries:
             tasks = [task for delivery in deliveries for task in delivery.tasks]
-            cancelled = sum(len(delivery.cancelled) for delivery in deliveries)
+            cancelled = sum(len(delivery.ended) for delivery in deliveries)
             known = sum(task.known for task in tasks)
             log.info("tasks.sent", devices=len(deliveries), tasks=len(tasks), again=known, cancelled=cancelled)
 
@@ -160,7 +160,7 @@ class Dispatcher:
             await self._emit(session, events.TASK_ASSIGNED, batch)
         unheard = self._unheard.setdefault(delivery.device_id, {})
         unheard |= dict.fromkeys((task.task_id for task in delivery.tasks if not task.known), time.monotonic())
-        await self._emit_cancel(session, delivery.cancelled)
+        await self._emit_cancel(session, delivery.ended.cancelled, delivery.ended.withdrawn)
         self._sent(len(delivery.tasks))
         log.debug("agent.tasks_sent", agent_id=session.agent_id, tasks=len(delivery.tasks))
 
@@ -174,19 +174,23 @@ class Dispatcher:
 
     async def _end(self, device_ids: Collection[int], *, since: float = math.inf) -> None:
         """Tell these devices what was called off, but for what they were told ``since`` then."""
-        for device_id, task_ids in (await self._delivery.cancelled_many(device_ids)).items():
+        for device_id, ended in (await self._delivery.cancelled_many(device_ids)).items():
             session = self._session(device_id)
             if session:
-                untold = [task_id for task_id in task_ids if self._called_off.get(task_id, -math.inf) < since]
-                await self._emit_cancel(session, untold)
+                cancelled, withdrawn = self._untold(ended.cancelled, since), self._untold(ended.withdrawn, since)
+                await self._emit_cancel(session, cancelled, withdrawn)
 
-    async def _emit_cancel(self, session: AgentSession, task_ids: Sequence[str]) -> None:
+    def _untold(self, task_ids: Sequence[str], since: float) -> list[str]:
+        return [task_id for task_id in task_ids if self._called_off.get(task_id, -math.inf) < since]
+
+    async def _emit_cancel(self, session: AgentSession, cancelled: Sequence[str], withdrawn: Sequence[str]) -> None:
+        """End ``cancelled``, and of ``withdrawn`` what has not started."""
         now = time.monotonic()
-        self._called_off |= dict.fromkeys(task_ids, now)
-        for start in range(0, len(task_ids), CANCELS_MAX):
-            await self._emit(
-                session, events.TASK_CANCEL, TaskCancel(task_ids=list(task_ids[start : start + CANCELS_MAX]))
-            )
+        self._called_off |= dict.fromkeys([*cancelled, *withdrawn], now)
+        for start in range(0, max(len(cancelled), len(withdrawn)), CANCELS_MAX):
+            some = slice(start, start + CANCELS_MAX)
+            message = TaskCancel(task_ids=list(cancelled[some]), unstarted=list(withdrawn[some]))
+            await self._emit(session, events.TASK_CANCEL, message)
 
     # ------------------------------------------------------------ nets
 

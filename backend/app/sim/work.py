@@ -20,7 +20,7 @@ from app.sim.plants import Plant
 from app.sim.witness import Seen, Witness, mark
 from deployx_protocol import events
 from deployx_protocol.checks import decode
-from deployx_protocol.releases import Phase
+from deployx_protocol.releases import Outcome, Phase
 from deployx_protocol.task_messages import (
     STDOUT,
     ReleaseOrder,
@@ -67,7 +67,11 @@ class Work:
         self.outbox.clear()
         for entry in self.machine.journal.values():
             if entry.stage is Stage.STARTED:
-                self._finish(entry, TaskState.INTERRUPTED, code=TaskCode.AGENT_KILLED)
+                outcome, order = Outcome.NONE, entry.task and entry.task.release
+                if order:
+                    outcome = releases.cut_short(self.machine, order.action, order.sha256, entry.phase)
+                entry.phase = entry.percent = None
+                self._finish(entry, TaskState.INTERRUPTED, code=TaskCode.AGENT_KILLED, outcome=outcome)
 
     def lose_journal(self, journal_id: str) -> None:
         """The disk was replaced; a restart follows."""
@@ -91,8 +95,11 @@ class Work:
                     self._assigned(task)
                 self._start_more()
             case events.TASK_CANCEL:
-                for task_id in decode(payload, TaskCancel).task_ids:
+                message = decode(payload, TaskCancel)
+                for task_id in message.task_ids:
                     self._cancel(task_id)
+                for task_id in message.unstarted:
+                    self._withdraw(task_id)
             case events.TASK_ACKNOWLEDGED:
                 self.outbox.heard(decode(payload, TaskAcknowledged), self.machine.journal)
 
@@ -113,7 +120,7 @@ class Work:
             self._enqueue(entry, task)
         self.outbox.report(entry)
 
-    def _cancel(self, task_id: str) -> None:
+    def _cancel(self, task_id: str, code: str = "") -> None:
         entry = self.machine.journal.get(task_id)
         if entry is None:
             self.witness.received(self.machine.agent_id, task_id)
@@ -122,9 +129,16 @@ class Work:
             running = self._running.pop(task_id, None)
             if running:
                 running.cancel()
-            self._finish(entry, TaskState.CANCELLED)
+            self._finish(entry, TaskState.CANCELLED, code=code)
             self._start_more()
         self.outbox.report(entry)
+
+    def _withdraw(self, task_id: str) -> None:
+        entry = self.machine.journal.get(task_id)
+        if entry is None or entry.stage is Stage.RECEIVED:
+            self._cancel(task_id, TaskCode.WITHDRAWN)
+        else:
+            self.outbox.report(entry)
 
     def _settled(self, entry: Entry) -> None:
         if entry.final:

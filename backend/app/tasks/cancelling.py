@@ -15,7 +15,7 @@ from app.tasks import lifecycle, repository, runs_repository, settling
 from app.tasks.models import Run
 from app.tasks.rows import LockedTask
 from app.uow import Unit, UnitOfWork
-from deployx_protocol.tasks import FINAL, TaskEvent, TaskState
+from deployx_protocol.tasks import FINAL, TaskCode, TaskEvent, TaskState
 
 log = structlog.get_logger()
 
@@ -80,8 +80,8 @@ class Cancelling:
             if task.state == TaskState.QUEUED:
                 lifecycle.end(task, TaskEvent.CANCEL, now)
                 ended.append(task)
-            elif task.cancel_requested_at is None:
-                task.cancel_requested_at = now
+            elif task.cancel_requested_at is None or task.code == TaskCode.WITHDRAWN:
+                task.cancel_requested_at, task.code = now, TaskCode.NONE
                 asked.append(task)
         await repository.save_tasks(unit.session, [*ended, *asked])
         if ended:

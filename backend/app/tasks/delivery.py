@@ -25,7 +25,7 @@ from app.tasks.rows import TASKS, LockedTask
 from app.uow import UnitOfWork
 from deployx_protocol import task_messages
 from deployx_protocol.states import DeviceStatus
-from deployx_protocol.tasks import TaskEvent, TaskState
+from deployx_protocol.tasks import TaskCode, TaskEvent, TaskState
 
 log = structlog.get_logger()
 
@@ -45,13 +45,28 @@ class Claimant:
 
 
 @dataclass(slots=True)
+class Ended:
+    """Tasks in flight, by their ids, that a device is to end: in any case, or only if they have not started."""
+
+    cancelled: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+
+    def add(self, task_id: str, code: str) -> None:
+        """One that was called off; ``code`` is what its row has."""
+        (self.withdrawn if code == TaskCode.WITHDRAWN else self.cancelled).append(task_id)
+
+    def __len__(self) -> int:
+        return len(self.cancelled) + len(self.withdrawn)
+
+
+@dataclass(slots=True)
 class Delivery:
-    """What a session is sent: tasks, oldest first, and the ids of those to end. ``left`` says that more is queued."""
+    """What a session is sent: tasks, oldest first, and those to end. ``left`` says that more is queued."""
 
     device_id: int
     epoch: int
     tasks: list[task_messages.Task] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
+    ended: Ended = field(default_factory=Ended)
     left: bool = False
 
 
@@ -108,18 +123,18 @@ class DeliveryService:
             settling.hint_tasks(unit, repeated)
         for delivery in found.values():
             delivery.tasks.sort(key=lambda task: task.task_id)
-        return [one for one in found.values() if one.tasks or one.cancelled or one.left]
+        return [one for one in found.values() if one.tasks or one.ended or one.left]
 
-    async def cancelled_many(self, device_ids: Collection[int]) -> dict[int, list[str]]:
-        """Device id → ids of its tasks in flight that someone called off. Raises Unavailable."""
-        found: dict[int, list[str]] = defaultdict(list)
+    async def cancelled_many(self, device_ids: Collection[int]) -> dict[int, Ended]:
+        """Device id → its tasks in flight that someone called off. Raises Unavailable."""
+        found: dict[int, Ended] = defaultdict(Ended)
         async with self._db.read() as session:
             for ids in repository.chunks(device_ids):
-                query = sa.select(Task.device_id, Task.id).where(
+                query = sa.select(Task.device_id, Task.id, Task.code).where(
                     Task.device_id.in_(ids), repository.FLYING, Task.cancel_requested_at.is_not(None)
                 )
-                for device_id, task_id in await session.execute(query.order_by(Task.id)):
-                    found[device_id or 0].append(task_id)
+                for device_id, task_id, code in await session.execute(query.order_by(Task.id)):
+                    found[device_id or 0].add(task_id, code)
         return found
 
     async def ending_here(self, older_than_s: float) -> set[int]:
@@ -161,7 +176,7 @@ async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int
             assert task.device_id is not None
             delivery = found[task.device_id]
             if task.cancel_requested_at is not None:
-                delivery.cancelled.append(task.id)
+                delivery.ended.add(task.id, task.code)
             elif task.state == TaskState.ACCEPTED or (
                 task.state == TaskState.SENT and task.sent_epoch == delivery.epoch
             ):

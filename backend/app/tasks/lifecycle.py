@@ -51,6 +51,18 @@ def end(task: LockedTask, event: TaskEvent, now: datetime, code: TaskCode = Task
         task.output_chunks = 0
 
 
+def withdraw(task: LockedTask, now: datetime) -> bool:
+    """It is to be started no more; False if that is settled, or it has started. What was sent is its agent's to end:
+    it may have heard of it, and started it already."""
+    if task.state == TaskState.QUEUED:
+        end(task, TaskEvent.CANCEL, now, TaskCode.WITHDRAWN)
+        return True
+    if task.state not in (TaskState.SENT, TaskState.ACCEPTED) or task.cancel_requested_at is not None:
+        return False
+    task.cancel_requested_at, task.code = now, TaskCode.WITHDRAWN
+    return True
+
+
 def report(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> bool:
     """Apply what its agent says; False if that changes nothing.
 
@@ -67,7 +79,12 @@ def report(task: LockedTask, run: Run, update: TaskUpdate, now: datetime) -> boo
         return False
     earliest = task.sent_at or task.created_at
     at = max(now - timedelta(seconds=update.ago_s), earliest)
+    withdrawn = task.code == TaskCode.WITHDRAWN and task.cancel_requested_at is not None
     task.state, task.code, task.message = following, update.code, update.message
+    if withdrawn and following is TaskState.ACCEPTED:
+        task.code = TaskCode.WITHDRAWN
+    elif withdrawn and following is TaskState.RUNNING:
+        task.cancel_requested_at = None  # it had started: what runs goes on
     task.finished_at = None
     if following is TaskState.ACCEPTED:
         task.accepted_at = task.accepted_at or at

@@ -54,7 +54,8 @@ def explain(task: Task, at: Circumstances) -> tuple[str, str]:
         return _over(task, state, at), ""
     reason, following = _unfinished(task, state, at)
     if task.cancel_requested_at and state is not TaskState.QUEUED:
-        return f"called off at {_at(task.cancel_requested_at)}; {reason}", _until_it_confirms(task, at)
+        called = "withdrawn" if task.code == TaskCode.WITHDRAWN else "called off"
+        return f"{called} at {_at(task.cancel_requested_at)}; {reason}", _until_it_confirms(task, at)
     return reason, following
 
 
@@ -139,6 +140,8 @@ def _over(task: Task, state: TaskState, at: Circumstances) -> str:
             return f"ran longer than its time-out of {span(at.timeout_s)}, and was ended"
         case TaskState.CANCELLED if task.code == TaskCode.DEVICE_DELETED:
             return "the device was deleted before this was sent"
+        case TaskState.CANCELLED if task.code == TaskCode.WITHDRAWN:
+            return "withdrawn before it started: what it belongs to was stopped"
         case TaskState.CANCELLED:
             return "called off while it ran" if task.started_at else "called off before it started"
         case TaskState.INTERRUPTED:

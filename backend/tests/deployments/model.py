@@ -75,6 +75,8 @@ class Task:
 
     seen: Seen
     action: Action
+    withdrawn: bool = False
+    """Its device is asked to end it if it has not started."""
 
     @property
     def over(self) -> bool:
@@ -277,6 +279,8 @@ class World:
         self.state = advance(self.state, event, failures=failures)
         if self.state is not before:
             self.moved_at = self.now
+        if event in _WITHDRAWING:
+            self._withdraw()
         match event:
             case DeploymentEvent.RESUME:
                 for wave in self.counted():
@@ -308,6 +312,12 @@ class World:
             return False
         return True
 
+    def _withdraw(self) -> None:
+        for n, task in self.tasks.items():
+            if task.seen.state is TaskState.QUEUED:
+                self.report(n, Seen(TaskState.CANCELLED, code=TaskCode.WITHDRAWN))
+            task.withdrawn |= not task.over and not task.seen.started
+
     def _undo_all(self) -> None:
         for n, one in enumerate(self.targets):
             have = one.state in (TargetState.SUCCEEDED, TargetState.FAILED)
@@ -337,9 +347,10 @@ class World:
     def report(self, n: int, seen: Seen) -> None:
         """The task of target ``n`` is in another state now, in the database."""
         task = self.tasks.get(n)
-        if task is None or task.over:
+        if task is None or task.over or (seen == ENDS["withdrawn"] and not task.withdrawn):
             return
         task.seen = seen
+        task.withdrawn &= not seen.started
         if task.over:
             self._really(n, task)
 
@@ -378,6 +389,8 @@ class World:
             assert not any(one.todo for one in self.targets), "ended with something to go back"
             left = [n for n, one in enumerate(self.targets) if one.state is TargetState.SUCCEEDED and one.touched]
             assert not left, f"rolled back, and {left} have it"
+        if self.state is DeploymentState.ABORTED:
+            assert not any(one.todo for one in self.targets), "aborted with something to go back"
         if self.state is DeploymentState.SUCCEEDED:
             assert all(one.state in SETTLED for one in self.targets)
             assert not any(one.state is TargetState.FAILED for one in self.targets)
@@ -395,11 +408,20 @@ class World:
                 self.move(DeploymentEvent.RESUME)
             for n, task in self.tasks.items():
                 if not task.over:
-                    self.report(n, ends(n))
+                    self.report(n, ENDS["withdrawn"] if task.withdrawn else ends(n))
             self.now += timedelta(seconds=max(1.0, self.strategy.soak_s))
         raise AssertionError(f"it never ends: {self.state.value}, {[one.state.value for one in self.targets]}")
 
 
+_WITHDRAWING = frozenset(
+    {
+        DeploymentEvent.PAUSE,
+        DeploymentEvent.STOP,
+        DeploymentEvent.ABORT,
+        DeploymentEvent.ROLL_BACK,
+        DeploymentEvent.UNDO,
+    }
+)
 _RETRIED = (TargetState.FAILED, TargetState.ROLLED_BACK)
 
 
@@ -429,6 +451,7 @@ ENDS: dict[str, Seen] = {
     "lost": Seen(TaskState.LOST, code=TaskCode.SILENT, started=True, sent=True),
     "expired": Seen(TaskState.EXPIRED, sent=True),
     "cancelled": Seen(TaskState.CANCELLED, sent=True),
+    "withdrawn": Seen(TaskState.CANCELLED, code=TaskCode.WITHDRAWN, sent=True),
     "policy": Seen(TaskState.FAILED, code=TaskCode.POLICY_FORBIDS, sent=True),
 }
 UNDER_WAY: dict[str, Seen] = {

@@ -463,9 +463,9 @@ async def test_each_thing_that_a_person_does_is_on_record_under_their_name(
 
 
 @BOTH
-@pytest.mark.parametrize("action", ["pause", "abort"])
-async def test_what_was_not_sent_when_it_stops_is_not_started_by_a_device_that_comes_back(
-    rollout: Rollout, ada: Principal, ten: list[int], action: str
+@pytest.mark.parametrize(("action", "had_started"), [("pause", True), ("pause", False), ("abort", False)])
+async def test_what_has_not_started_when_it_stops_is_not_started_by_a_device_that_comes_back(
+    rollout: Rollout, ada: Principal, ten: list[int], action: str, had_started: bool
 ) -> None:
     id = await rollout.create(ada, ten[:2])
     await rollout.turn(id)
@@ -475,13 +475,19 @@ async def test_what_was_not_sent_when_it_stops_is_not_started_by_a_device_that_c
     await rollout.change(ten[:1], status="online")
     await rollout.turn(id)
     assert await rollout.deliver() == []
-    await rollout.finish([sent])
+    if had_started:
+        await rollout.finish([sent])
+    else:
+        [(device_id, ended)] = (await rollout.delivery.cancelled_many(ten[:2])).items()
+        assert (device_id, ended.withdrawn, ended.cancelled) == (sent[0], [sent[1].task_id], [])
+        await rollout.say([(device_id, sent[1].task_id, {"state": "cancelled", "code": "withdrawn"})])
     await rollout.turn(id)
     if action == "abort":
         assert await rollout.state(id) is DeploymentState.ABORTED
-        assert await rollout.counts(id) == {"succeeded": 1, "skipped": 1}
+        assert await rollout.counts(id) == ({"succeeded": 1, "skipped": 1} if had_started else {"skipped": 2})
         return
-    assert await rollout.counts(id) == {"succeeded": 1, "pending": 1}
+    assert await rollout.counts(id) == ({"succeeded": 1, "pending": 1} if had_started else {"pending": 2})
+    assert {one.attempts for one in await rollout.targets(id)} == {had_started, 0}
     await rollout.steering.resume(ada, id, "")
-    assert await rollout.go_on(id) == 1
+    assert await rollout.go_on(id) == (1 if had_started else 2)
     assert await rollout.state(id) is DeploymentState.SUCCEEDED

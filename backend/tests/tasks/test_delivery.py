@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from app.clock import utcnow
 from app.devices.models import Device
 from app.realtime import dispatcher
+from app.tasks import lifecycle
 from app.tasks.delivery import DEVICE_MAX, DeliveryService
 from app.tasks.models import Run, Task
+from app.tasks.repository import lock_tasks, save_tasks
 from deployx_protocol import events, limits
 from deployx_protocol.states import Trust
 from tests.support.machines import Machine
@@ -227,6 +229,34 @@ async def test_what_an_agent_has_is_called_off_by_the_agent(
     await peer.report(task_id, "cancelled")
     assert (await one_task(node.db, task_id)).state == "cancelled"
     assert (await run_of(node.db, task_id)).finished_at
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("state", ["sent", "accepted", "running"])
+async def test_what_is_withdrawn_is_ended_by_its_agent_unless_it_has_started(
+    node: RunningNode, enter: Enter, state: str
+) -> None:
+    peer, _ = await enter(before=lambda device_id: queue(node.db, [device_id]))
+    (told,) = await peer.assigned()
+    task_id = told["task_id"]
+    if state == "accepted":
+        await peer.report(task_id, state)
+    async with node.db.write() as session:
+        (task,) = (await lock_tasks(session, [task_id])).values()
+        assert lifecycle.withdraw(task, utcnow())
+        assert not lifecycle.withdraw(task, utcnow())
+        await save_tasks(session, [task])
+    peer = await again(enter, peer)
+    assert (await peer.payload(events.TASK_CANCEL, within_s=PROMPT_S))["unstarted"] == [task_id]
+    assert events.TASK_ASSIGNED not in [name for name, _ in peer.heard]
+    if state == "running":  # it had, and nobody knew
+        await peer.report(task_id, state)
+        row = await one_task(node.db, task_id)
+        assert (row.state, row.code, row.cancel_requested_at) == ("running", "", None)
+        return
+    await peer.report(task_id, "cancelled", code="withdrawn")
+    row = await one_task(node.db, task_id)
+    assert (row.state, row.code, row.deadline_at) == ("cancelled", "withdrawn", None)
 
 
 @pytest.mark.usefixtures("short_receipts")

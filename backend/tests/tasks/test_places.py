@@ -143,7 +143,7 @@ async def test_what_is_called_off_waits_for_no_place(delivery: DeliveryService, 
         await session.execute(sa.update(Task).where(Task.id == one).values(cancel_requested_at=utcnow()))
     await change(db, first, status=DeviceStatus.ONLINE, session_epoch=2)
     [told] = await delivery.deliver_many([Claimant(first, 2, again=True)])
-    assert (told.tasks, told.cancelled) == ([], [one])
+    assert (told.tasks, told.ended.cancelled) == ([], [one])
 
 
 @pytest.mark.databases("postgresql")

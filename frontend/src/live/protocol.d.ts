@@ -716,6 +716,8 @@ export interface components {
          */
         TaskCancel: {
             task_ids: string[];
+            /** @default [] */
+            unstarted: string[];
         };
         /**
          * TaskOutput
