@@ -22,6 +22,9 @@ LOCK_PATIENCE_S = 300
 _TIMEOUT_S = 3_600.0
 _MEND_TIMEOUT_S = 600.0
 _LOCK_RETRY_S = 2.0
+_WHEN_LOCKED = (2, 100)
+"""How dpkg and apt exit when somebody else holds a lock, among other things."""
+_LOCKED = re.compile(r"Could not get lock|Unable to lock|frontend lock|(is|was) locked")
 _ENV = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
@@ -134,20 +137,27 @@ class Apt:
                 argv = ("dpkg", "--force-remove-reinstreq", verb, *there)
                 await must(lambda argv=argv: self._patiently(argv, f"dpkg {verb}"), f"dpkg {verb}", self._programs)  # type: ignore[misc]  # noqa: B023
 
-    async def _patiently(self, argv: tuple[str, ...], name: str, timeout_s: float = _TIMEOUT_S) -> Ending:
-        """dpkg does not wait for a lock, as apt does."""
+    # ------------------------------------------------------------ programs
+
+    async def carry_out(self, argv: Sequence[str], name: str) -> Ending:
+        """Whoever holds a lock is waited for."""
+        return await self._patiently(argv, name)
+
+    async def _patiently(
+        self, argv: Sequence[str], name: str, timeout_s: float = _TIMEOUT_S, folder: Path | None = None
+    ) -> Ending:
+        """dpkg waits for no lock, and apt for one of its three."""
         give_up = clock() + LOCK_PATIENCE_S
         while True:
-            ending = await self._run(argv, name, timeout_s=timeout_s)
-            locked = ending.exit_code == 2 and "lock" in self._programs.said
+            ending = await self._programs.run(argv, None, folder or Path("/"), self.env, timeout_s, name)
+            locked = ending.exit_code in _WHEN_LOCKED and _LOCKED.search(self._programs.said)
             if ending.state is TaskState.SUCCEEDED or not locked or clock() > give_up:
                 return ending
             await self._programs.pause(_LOCK_RETRY_S)
 
-    async def _run(
-        self, argv: tuple[str, ...], name: str, folder: Path | None = None, timeout_s: float = _TIMEOUT_S
-    ) -> Ending:
+    async def _run(self, argv: tuple[str, ...], name: str, folder: Path | None = None) -> Ending:
+        """Before anything is changed."""
         try:
-            return await self._programs.run(argv, None, folder or Path("/"), self.env, timeout_s, name)
+            return await self._patiently(argv, name, folder=folder)
         except Failure as why:
             raise unfit(str(why)) from None

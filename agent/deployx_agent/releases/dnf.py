@@ -88,7 +88,11 @@ class Dnf:
         if there:
             await must(lambda: self._run(("rpm", "-e", *there), "rpm -e"), "rpm -e", self._programs)
 
-    async def _run(self, argv: tuple[str, ...], name: str) -> Ending:
+    async def carry_out(self, argv: Sequence[str], name: str) -> Ending:
+        """dnf waits by itself."""
+        return await self._run(argv, name)
+
+    async def _run(self, argv: Sequence[str], name: str) -> Ending:
         return await self._programs.run(argv, None, Path("/"), _ENV, _TIMEOUT_S, name)
 
 

@@ -58,6 +58,10 @@ class Manager(Protocol):
     async def plan(self, name: str, version: str) -> Plan:
         """To have this version; an empty one removes it. Raises Failure."""
 
+    async def carry_out(self, argv: Sequence[str], name: str) -> Ending:
+        """Run what a plan says, called ``name`` in the output, once nobody else holds its locks; how it ended. Raises
+        Called, Failure."""
+
     async def keep(self, name: str, version: str, folder: Path) -> list[Path]:
         """Have that version, which is installed, as files. Raises Failure."""
 

@@ -18,7 +18,6 @@ from deployx_protocol.tasks import TaskCode, TaskState
 
 _UNPACKED = 4
 """A package takes about so many times its size, unpacked and beside what is there."""
-_TIMEOUT_S = 3_600.0
 
 
 class PackageKind:
@@ -72,7 +71,7 @@ class PackageKind:
             await in_thread(lambda files=files: _sync(files), "package")  # type: ignore[misc]
             kept[one] = [str(file) for file in files]
         if plan.download:
-            ending = await self._site.programs.run(plan.download, None, Path("/"), manager.env, _TIMEOUT_S, "download")
+            ending = await manager.carry_out(plan.download, "download")
             if ending.state is not TaskState.SUCCEEDED:
                 said = f"The package cannot be fetched: {last_words(self._site.programs.said)}."
                 raise Failure(TaskCode.RELEASE_UNAVAILABLE, said)
@@ -101,7 +100,7 @@ class PackageKind:
 
     async def _follow(self, before: Before) -> None:
         argv = before["argv"]
-        ending = await self._site.programs.run(argv, None, Path("/"), self._manager.env, _TIMEOUT_S, argv[0])
+        ending = await self._manager.carry_out(argv, argv[0])
         if ending.state is not TaskState.SUCCEEDED:
             said = f"{argv[0]} failed: {last_words(self._site.programs.said)}."
             raise Failure(TaskCode.RELEASE_FAILED, said)

@@ -1,6 +1,7 @@
 """A package on a real agent, with the real apt and dpkg of this machine, from a repository that the test makes."""
 
 import asyncio
+import fcntl
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from deployx_protocol.releases import Action, Manifest
+from deployx_protocol.task_messages import STDERR
 from tests.support.apt_repository import PREFIX, AptRepository, installed, repository
 from tests.support.left_over import left_over
 from tests.support.release_peer import ReleasePeer, manifest, told
@@ -95,6 +97,18 @@ async def test_fault_02_killed_inside_dpkg(
     (tmp_path / "go").touch()
     assert told(await peer.follow(package(2, "latest"))) == ("succeeded", "installed")
     assert (installed("app"), installed("lib")) == ("ii 2.0", "ii 1.0")
+
+
+async def test_who_holds_a_lock_of_apt_is_waited_for(peer: ReleasePeer, ready: Ready, apt: AptRepository) -> None:
+    await ready()
+    apt.add("app", "1.0")
+    task = peer.release_task(package(1, "present"))
+    with (apt.folder / "lists" / "lock").open("w") as first, (apt.folder / "cache/archives/lock").open("w") as second:
+        fcntl.lockf(first, fcntl.LOCK_EX)
+        fcntl.lockf(second, fcntl.LOCK_EX)
+        await peer.submit(task)
+        await peer.told(lambda: b"Unable to lock" in peer.printed(task.task_id, STDERR))
+    assert told(await peer.ended(task.task_id)) == ("succeeded", "installed")
 
 
 async def test_what_no_repository_has_changes_nothing(peer: ReleasePeer, ready: Ready, apt: AptRepository) -> None:
