@@ -28,6 +28,7 @@ from app.accounts.service import AccountService
 from app.accounts.throttle import SignInThrottle
 from app.db import Database
 from app.hints import Hint
+from app.routing import attach
 from app.settings import Settings
 from app.uow import UnitOfWork
 from app.web import docs, health, metrics, problems, spa
@@ -135,19 +136,13 @@ def build_app(accounts: AccountService, db: Database, settings: Settings, dashbo
     auth = Auth(accounts, settings)
     problems.install(app)
     app.add_middleware(RequestFrame, metrics=counted)
-    for routes in (
-        account_routes(accounts, auth),
-        health.router(db),
-        metrics.router(counted, auth),
-        docs.router(),
-    ):
-        app.include_router(routes)
+    attach(app, account_routes(accounts, auth), health.router(db), metrics.router(counted, auth), docs.router())
 
     @app.get("/api/v1/crash")
     async def crash() -> None:
         raise RuntimeError("the secret of the house")
 
-    app.include_router(spa.router(dashboard))
+    attach(app, spa.router(dashboard))
     return app
 
 

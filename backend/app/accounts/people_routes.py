@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 
 from app.accounts.auth import Auth, address_of
 from app.accounts.invitations import Invitations
@@ -23,19 +23,19 @@ from app.accounts.schemas import (
     UserView,
 )
 from app.accounts.service import check_email
-from app.routing import joined
+from app.routing import Router, joined
 
 RowId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-def router(people: People, invitations: Invitations, auth: Auth) -> APIRouter:
+def router(people: People, invitations: Invitations, auth: Auth) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(_user_routes(people, auth), _invitation_routes(invitations, auth), _invited_routes(invitations, auth))
 
 
-def _user_routes(service: People, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/users", tags=["users"])
+def _user_routes(service: People, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/users", tags=["users"])
     manager = Depends(auth.requires(Permission.USERS_MANAGE))
 
     @routes.get("", summary="Everyone (administrators)", dependencies=[Depends(auth.requires(Permission.USERS_READ))])
@@ -49,8 +49,8 @@ def _user_routes(service: People, auth: Auth) -> APIRouter:
     return routes
 
 
-def _invitation_routes(service: Invitations, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/invitations", tags=["users"])
+def _invitation_routes(service: Invitations, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/invitations", tags=["users"])
     manager = Depends(auth.requires(Permission.USERS_MANAGE))
 
     @routes.post(
@@ -71,8 +71,8 @@ def _invitation_routes(service: Invitations, auth: Auth) -> APIRouter:
     return routes
 
 
-def _invited_routes(service: Invitations, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/auth/invitation", tags=["auth"])
+def _invited_routes(service: Invitations, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/auth/invitation", tags=["auth"])
 
     @routes.post("", summary="Whom an invitation is for")
     async def look_at_invitation(body: InvitationToken, request: Request) -> InvitedView:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 
 from app.accounts import people_routes
 from app.accounts.auth import COOKIE, Auth, address_of
@@ -31,12 +31,12 @@ from app.accounts.schemas import (
 from app.accounts.service import AccountService
 from app.accounts.sessions import Browser
 from app.accounts.two_factor import TwoFactor
-from app.routing import joined
+from app.routing import Router, joined
 
 RowId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 
-def router(service: AccountService, auth: Auth) -> APIRouter:
+def router(service: AccountService, auth: Auth) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(
         _session_routes(service, auth),
@@ -47,8 +47,8 @@ def router(service: AccountService, auth: Auth) -> APIRouter:
     )
 
 
-def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+def _session_routes(service: AccountService, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/auth", tags=["auth"])
     own = Depends(auth.requires(Permission.ACCOUNT_OWN))
 
     def signed_in(user: User, value: str, response: Response) -> UserView:
@@ -93,8 +93,8 @@ def _session_routes(service: AccountService, auth: Auth) -> APIRouter:
     return routes
 
 
-def _own_routes(service: OwnAccount, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+def _own_routes(service: OwnAccount, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/auth", tags=["auth"])
     owner = Depends(auth.requires(Permission.ACCOUNT_CHANGE))
 
     @routes.get("/sessions", summary="Where you are signed in, the latest used first")
@@ -117,8 +117,8 @@ def _own_routes(service: OwnAccount, auth: Auth) -> APIRouter:
     return routes
 
 
-def _two_factor_routes(own: OwnAccount, service: TwoFactor, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/auth/two-factor", tags=["auth"])
+def _two_factor_routes(own: OwnAccount, service: TwoFactor, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/auth/two-factor", tags=["auth"])
     owner = Depends(auth.requires(Permission.ACCOUNT_CHANGE))
 
     @routes.get("", summary="Whether you sign in with a second factor")
@@ -148,8 +148,8 @@ def _browser(request: Request) -> Browser:
     return Browser(address_of(request), request.headers.get("user-agent", ""), request.cookies.get(COOKIE, ""))
 
 
-def _token_routes(service: AccountService, auth: Auth) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/api-tokens", tags=["api tokens"])
+def _token_routes(service: AccountService, auth: Auth) -> Router:
+    routes = Router(prefix="/api/v1/api-tokens", tags=["api tokens"])
     own = Depends(auth.requires(Permission.TOKENS_OWN))
 
     @routes.post("", status_code=201, summary="Make an API token; it is shown this once")

@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.artifacts.access import ArtifactAccess
 from app.artifacts.sending import Sender
-from app.routing import Guard
+from app.routing import Guard, Router
 
 
-def router(agents: Guard, access: ArtifactAccess, sender: Sender) -> APIRouter:
+def router(agents: Guard, access: ArtifactAccess, sender: Sender) -> Router:
     """``/api/agent/v1/artifacts``. ``agents`` says which device asks."""
-    routes = APIRouter(prefix="/api/agent/v1", include_in_schema=False)
+    routes = Router(prefix="/api/agent/v1", include_in_schema=False)
 
     @routes.get("/artifacts/{sha256}", response_model=None)
     async def get_artifact(

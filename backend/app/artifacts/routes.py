@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from app.accounts.auth import Auth
@@ -13,6 +13,7 @@ from app.artifacts.sending import Sender
 from app.artifacts.service import ArtifactService
 from app.artifacts.uploads import Uploads
 from app.errors import InvalidInput
+from app.routing import Router
 
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 UploadId = Annotated[str, Path(pattern="^[0-9a-f-]{36}$")]
@@ -23,9 +24,9 @@ _ELSEWHERE = {"description": "They are in the object store"}
 _PIECE: dict[str, Any] = {"requestBody": {"required": True, **_BYTES}}
 
 
-def router(auth: Auth, service: ArtifactService, uploads: Uploads, sender: Sender) -> APIRouter:
+def router(auth: Auth, service: ArtifactService, uploads: Uploads, sender: Sender) -> Router:
     """All of them."""
-    routes = APIRouter(prefix="/api/v1/artifacts", tags=["artifacts"])
+    routes = Router(prefix="/api/v1/artifacts", tags=["artifacts"])
     reader = Depends(auth.requires(Permission.RELEASES_READ))
     writer = Depends(auth.requires(Permission.RELEASES_WRITE))
 

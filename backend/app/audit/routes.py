@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import AfterValidator, AwareDatetime
 from starlette.responses import StreamingResponse
 
@@ -13,6 +13,7 @@ from app.accounts.principal import Principal
 from app.audit.chain import exported
 from app.audit.schemas import AuditEntryView, AuditHeadView, AuditPage
 from app.audit.service import AuditService, Wanted
+from app.routing import Router
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -28,9 +29,9 @@ _Moment = Annotated[_UtcMoment | None, Query(description="ISO 8601 with an offse
 _LINES = {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
 
 
-def router(auth: Auth, service: AuditService) -> APIRouter:
+def router(auth: Auth, service: AuditService) -> Router:
     """All of them, under ``/api/v1``."""
-    routes = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+    routes = Router(prefix="/api/v1/audit", tags=["audit"])
     reader = Depends(auth.requires(Permission.AUDIT_READ))
 
     @routes.get("", summary="What was done, newest first")

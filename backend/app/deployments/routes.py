@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import Depends, Header, Path, Query
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
@@ -16,7 +16,7 @@ from app.deployments.schemas import (
     RetryTargets,
 )
 from app.deployments.services import Deployments
-from app.routing import joined
+from app.routing import Router, joined
 from app.tasks.schemas import LISTED_MAX, ExcludedDevice
 from app.wire import model_of, page_of, plain
 from deployx_protocol.deployments import (
@@ -50,7 +50,7 @@ class DeploymentCreated(VIEW):  # type: ignore[valid-type, misc]  # made at run 
     warnings: list[str]
 
 
-def router(auth: Auth, deployments: Deployments) -> APIRouter:
+def router(auth: Auth, deployments: Deployments) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(
         _reading(auth, deployments),
@@ -60,8 +60,8 @@ def router(auth: Auth, deployments: Deployments) -> APIRouter:
     )
 
 
-def _reading(auth: Auth, deployments: Deployments) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+def _reading(auth: Auth, deployments: Deployments) -> Router:
+    routes = Router(prefix="/api/v1/deployments", tags=["deployments"])
     reader = Depends(auth.requires(Permission.DEPLOYMENTS_READ))
 
     @routes.get("", summary="List deployments, newest first, a page at a time", response_model=page_of(DeploymentView))
@@ -120,8 +120,8 @@ def _reading(auth: Auth, deployments: Deployments) -> APIRouter:
     return routes
 
 
-def _starting(auth: Auth, deployments: Deployments) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+def _starting(auth: Auth, deployments: Deployments) -> Router:
+    routes = Router(prefix="/api/v1/deployments", tags=["deployments"])
     writer = Depends(auth.requires(Permission.DEPLOYMENTS_WRITE))
 
     @routes.post("/preview", summary="Whom a deployment would reach, in which wave, and whom not and why")
@@ -152,8 +152,8 @@ def _starting(auth: Auth, deployments: Deployments) -> APIRouter:
     return routes
 
 
-def _steering(auth: Auth, deployments: Deployments) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+def _steering(auth: Auth, deployments: Deployments) -> Router:
+    routes = Router(prefix="/api/v1/deployments", tags=["deployments"])
     writer = Depends(auth.requires(Permission.DEPLOYMENTS_WRITE))
     approver = Depends(auth.requires(Permission.DEPLOYMENTS_APPROVE))
     steering = deployments.steering
@@ -218,8 +218,8 @@ def _steering(auth: Auth, deployments: Deployments) -> APIRouter:
     return routes
 
 
-def _device(auth: Auth, deployments: Deployments) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/devices", tags=["deployments"])
+def _device(auth: Auth, deployments: Deployments) -> Router:
+    routes = Router(prefix="/api/v1/devices", tags=["deployments"])
     reader = Depends(auth.requires(Permission.DEPLOYMENTS_READ))
 
     @routes.get(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import Depends, Header, Path, Query, Response
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
@@ -28,7 +28,7 @@ from app.devices.service import Change, DeviceService
 from app.devices.statistics import StatisticsService, Window
 from app.errors import InvalidInput
 from app.groups.selectors import TEXT_MAX
-from app.routing import joined
+from app.routing import Router, joined
 from app.wire import model_of, page_of, plain
 from deployx_protocol.messages import ClaimView, DeviceView
 from deployx_protocol.states import Presence, Trust
@@ -51,7 +51,7 @@ def router(
     claims: ClaimService,
     enrollment: EnrollmentService,
     statistics: StatisticsService,
-) -> APIRouter:
+) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(
         _device_routes(auth, devices),
@@ -61,8 +61,8 @@ def router(
     )
 
 
-def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+def _device_routes(auth: Auth, service: DeviceService) -> Router:
+    routes = Router(prefix="/api/v1/devices", tags=["devices"])
     reader = Depends(auth.requires(Permission.DEVICES_READ))
     writer = Depends(auth.requires(Permission.DEVICES_WRITE))
 
@@ -130,8 +130,8 @@ def _device_routes(auth: Auth, service: DeviceService) -> APIRouter:
 _STATUS_EVENT = ("id", "status", "cause", "detail", "source_ip", "at")
 
 
-def _admission_routes(auth: Auth, devices: DeviceService, claims: ClaimService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1")
+def _admission_routes(auth: Auth, devices: DeviceService, claims: ClaimService) -> Router:
+    routes = Router(prefix="/api/v1")
     reader = Depends(auth.requires(Permission.DEVICES_READ))
     admitter = Depends(auth.requires(Permission.DEVICES_ENROLL))
     answered = dict[str, model_of(DeviceView) | None]  # type: ignore[misc,valid-type]  # made at run time
@@ -182,8 +182,8 @@ def _admission_routes(auth: Auth, devices: DeviceService, claims: ClaimService) 
     return routes
 
 
-def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/enrollment-tokens", tags=["enrollment"])
+def _enrollment_routes(auth: Auth, service: EnrollmentService) -> Router:
+    routes = Router(prefix="/api/v1/enrollment-tokens", tags=["enrollment"])
     admitter = Depends(auth.requires(Permission.DEVICES_ENROLL))
 
     @routes.post("", summary="Make an enrolment token; it is shown once", status_code=201)
@@ -222,8 +222,8 @@ def _enrollment_routes(auth: Auth, service: EnrollmentService) -> APIRouter:
     return routes
 
 
-def _count_routes(auth: Auth, service: StatisticsService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/stats", tags=["devices"])
+def _count_routes(auth: Auth, service: StatisticsService) -> Router:
+    routes = Router(prefix="/api/v1/stats", tags=["devices"])
     reader = Depends(auth.requires(Permission.DEVICES_READ))
 
     @routes.get("", summary="How many devices there are, by status and trust")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
@@ -25,7 +25,7 @@ from app.groups.schemas import (
 from app.groups.selectors import TEXT_MAX
 from app.groups.service import Change, GroupService
 from app.groups.sharing import SharingService
-from app.routing import joined
+from app.routing import Router, joined
 
 GroupId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
@@ -34,13 +34,13 @@ UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 DeviceId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-def router(auth: Auth, service: GroupService, sharing: SharingService) -> APIRouter:
+def router(auth: Auth, service: GroupService, sharing: SharingService) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(_group_routes(auth, service), _sharing_routes(auth, sharing))
 
 
-def _group_routes(auth: Auth, service: GroupService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["groups"])
+def _group_routes(auth: Auth, service: GroupService) -> Router:
+    routes = Router(prefix="/api/v1", tags=["groups"])
     owner = Depends(auth.requires(Permission.GROUPS_OWN))
     reader = Depends(auth.requires(Permission.DEVICES_READ))
 
@@ -77,8 +77,8 @@ def _group_routes(auth: Auth, service: GroupService) -> APIRouter:
     return routes
 
 
-def _sharing_routes(auth: Auth, service: SharingService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["sharing"])
+def _sharing_routes(auth: Auth, service: SharingService) -> Router:
+    routes = Router(prefix="/api/v1", tags=["sharing"])
     owner = Depends(auth.requires(Permission.GROUPS_OWN))
     sharer = Depends(auth.requires(Permission.GROUPS_SHARE))
     reader = Depends(auth.requires(Permission.DEVICES_READ))

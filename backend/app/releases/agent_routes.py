@@ -5,17 +5,18 @@ A payload is named by its hash, so that what an agent has once it need not ask f
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.releases.access import ReleaseAccess
+from app.routing import Router
 from app.tasks.agent_access import AgentAccess
 
 
-def router(speaker: AgentAccess, access: ReleaseAccess) -> APIRouter:
+def router(speaker: AgentAccess, access: ReleaseAccess) -> Router:
     """``/api/agent/v1/releases``."""
-    routes = APIRouter(prefix="/api/agent/v1", include_in_schema=False)
+    routes = Router(prefix="/api/agent/v1", include_in_schema=False)
 
     @routes.get("/releases/{sha256}", response_model=None)
     async def get_release(

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
 from app.releases.schemas import ReleaseCheck, ReleaseDetail, ReleaseInput, ReleaseList, SignaturesInput
 from app.releases.service import ReleaseService
+from app.routing import Router
 
 ReleaseId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 Text = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
@@ -16,9 +17,9 @@ LIMIT_MAX = 100
 """A release may have a quarter of a megabyte."""
 
 
-def router(auth: Auth, service: ReleaseService) -> APIRouter:
+def router(auth: Auth, service: ReleaseService) -> Router:
     """All of them, under ``/api/v1``."""
-    routes = APIRouter(prefix="/api/v1/releases", tags=["releases"])
+    routes = Router(prefix="/api/v1/releases", tags=["releases"])
     reader = Depends(auth.requires(Permission.RELEASES_READ))
     writer = Depends(auth.requires(Permission.RELEASES_WRITE))
 

@@ -3,13 +3,14 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import Depends, Header, Path, Query, Response
 from pydantic import AwareDatetime
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
 from app.errors import InvalidInput
+from app.routing import Router
 from app.schedules.schemas import (
     Calendar,
     FiringPage,
@@ -29,9 +30,9 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Count = Annotated[int, Query(ge=1, le=NEXT_MAX)]
 
 
-def router(auth: Auth, service: ScheduleService) -> APIRouter:
+def router(auth: Auth, service: ScheduleService) -> Router:
     """All of them."""
-    routes = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
+    routes = Router(prefix="/api/v1/schedules", tags=["schedules"])
     reader = Depends(auth.requires(Permission.SCHEDULES_READ))
     writer = Depends(auth.requires(Permission.SCHEDULES_WRITE))
 

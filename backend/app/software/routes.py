@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from starlette.requests import Request
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.routing import Router
 from app.software.intake import Intake
 from app.software.query import TEXT_MAX
 from app.software.schemas import DeviceSoftwarePage, DeviceWithSoftwarePage, SoftwarePage
@@ -24,9 +25,9 @@ _QUERY = (
 )
 
 
-def router(auth: Auth, service: SoftwareService) -> APIRouter:
+def router(auth: Auth, service: SoftwareService) -> Router:
     """For people."""
-    routes = APIRouter(prefix="/api/v1", tags=["software"])
+    routes = Router(prefix="/api/v1", tags=["software"])
     reader = Depends(auth.requires(Permission.SOFTWARE_READ))
 
     @routes.get(
@@ -65,9 +66,9 @@ def router(auth: Auth, service: SoftwareService) -> APIRouter:
     return routes
 
 
-def agent_router(access: AgentAccess, intake: Intake) -> APIRouter:
+def agent_router(access: AgentAccess, intake: Intake) -> Router:
     """For agents."""
-    routes = APIRouter(prefix="/api/agent/v1", include_in_schema=False)
+    routes = Router(prefix="/api/agent/v1", include_in_schema=False)
 
     @routes.post("/software")
     async def report_software(

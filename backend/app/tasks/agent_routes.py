@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import InvalidInput, TooManyAttempts
+from app.routing import Router
 from app.tasks.agent_access import AgentAccess
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.frames import Frame, decode
@@ -28,9 +29,9 @@ Store = Callable[[int, str, Sequence[Frame], str], Awaitable[int]]
 """Commits frames of (device, task), which came from an address; the seq that is wanted next."""
 
 
-def router(access: AgentAccess, store: Store) -> APIRouter:
+def router(access: AgentAccess, store: Store) -> Router:
     """``/api/agent/v1``."""
-    routes = APIRouter(prefix="/api/agent/v1", include_in_schema=False)
+    routes = Router(prefix="/api/agent/v1", include_in_schema=False)
     turn = asyncio.Semaphore(READING_MAX)
     posting: Counter[int] = Counter()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import Depends, Header, Path, Query
 from starlette.responses import StreamingResponse
 
 from app.accounts.auth import Auth
@@ -13,7 +13,7 @@ from app.audit.actions import Action
 from app.audit.service import AuditService
 from app.db import Database
 from app.devices.service import DeviceService
-from app.routing import joined
+from app.routing import Router, joined
 from app.tasks import saved_routes, task_routes
 from app.tasks.archive import Archive
 from app.tasks.cancelling import Cancelling
@@ -75,7 +75,7 @@ class Work:
         self.saved = SavedCommands(uow, db)
 
 
-def router(auth: Auth, work: Work) -> APIRouter:
+def router(auth: Auth, work: Work) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(
         _run_routes(auth, work),
@@ -85,8 +85,8 @@ def router(auth: Auth, work: Work) -> APIRouter:
     )
 
 
-def _run_routes(auth: Auth, work: Work) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+def _run_routes(auth: Auth, work: Work) -> Router:
+    routes = Router(prefix="/api/v1/runs", tags=["runs"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
 
     @routes.get("", summary="List runs, newest first, a page at a time", response_model=page_of(RunView))
@@ -156,8 +156,8 @@ def _run_routes(auth: Auth, work: Work) -> APIRouter:
     return routes
 
 
-def _repeat_routes(auth: Auth, work: Work) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+def _repeat_routes(auth: Auth, work: Work) -> Router:
+    routes = Router(prefix="/api/v1/runs", tags=["runs"])
     writer = Depends(auth.requires(Permission.RUNS_WRITE))
     started: dict[str, Any] = {"status_code": 202, "response_model": RUN_STARTED}
 

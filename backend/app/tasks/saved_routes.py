@@ -2,20 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
+from app.routing import Router
 from app.tasks.saved import SavedCommands
 from app.tasks.schemas import SavedCommandInput, SavedCommandList, SavedCommandView
 
 SavedId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 
-def router(auth: Auth, service: SavedCommands) -> APIRouter:
+def router(auth: Auth, service: SavedCommands) -> Router:
     """All of them."""
-    routes = APIRouter(prefix="/api/v1/saved-commands", tags=["saved commands"])
+    routes = Router(prefix="/api/v1/saved-commands", tags=["saved commands"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
     writer = Depends(auth.requires(Permission.RUNS_WRITE))
 

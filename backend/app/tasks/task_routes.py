@@ -3,14 +3,14 @@
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import Depends, Header, Path, Query, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
 from app.accounts.principal import Principal
-from app.routing import joined
+from app.routing import Router, joined
 from app.tasks import ranges
 from app.tasks.archive import file_name
 from app.tasks.cancelling import Cancelling
@@ -28,13 +28,13 @@ PAGE_MAX_BYTES = 1 << 20
 _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
-def router(auth: Auth, reader: WorkReader, cancelling: Cancelling, output: OutputReader) -> APIRouter:
+def router(auth: Auth, reader: WorkReader, cancelling: Cancelling, output: OutputReader) -> Router:
     """All of them, under ``/api/v1``."""
     return joined(_task_routes(auth, reader, cancelling), _output_routes(auth, output))
 
 
-def _task_routes(auth: Auth, service: WorkReader, cancelling: Cancelling) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["tasks"])
+def _task_routes(auth: Auth, service: WorkReader, cancelling: Cancelling) -> Router:
+    routes = Router(prefix="/api/v1", tags=["tasks"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
     writer = Depends(auth.requires(Permission.RUNS_WRITE))
 
@@ -77,8 +77,8 @@ def _device_task(row: TaskRow, principal: Principal) -> dict[str, Any]:
     return {**plain(task_view(row)), **shown, "created_by": row.created_by, "readable": readable}
 
 
-def _output_routes(auth: Auth, service: OutputReader) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/tasks/{task_id}/output", tags=["tasks"])
+def _output_routes(auth: Auth, service: OutputReader) -> Router:
+    routes = Router(prefix="/api/v1/tasks/{task_id}/output", tags=["tasks"])
     reader = Depends(auth.requires(Permission.RUNS_READ))
 
     @routes.get(

@@ -7,10 +7,10 @@ import json
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from app.routing import Router
 from app.web import policy
 
 _STYLE = """
@@ -25,9 +25,9 @@ th, td { text-align: left; padding: .25rem .5rem; vertical-align: top; border-bo
 """
 
 
-def router() -> APIRouter:
+def router() -> Router:
     """``/api/docs`` and ``/api/openapi.json``; give ``FastAPI`` no addresses of its own for them."""
-    routes = APIRouter(include_in_schema=False)
+    routes = Router(include_in_schema=False)
 
     @routes.get("/api/openapi.json")
     async def openapi(request: Request) -> Response:

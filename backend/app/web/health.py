@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 
 from app.db import Database
+from app.routing import Router
 
 
-def router(db: Database, leaving: Callable[[], bool] = lambda: False) -> APIRouter:
+def router(db: Database, leaving: Callable[[], bool] = lambda: False) -> Router:
     """``/healthz`` and ``/readyz``. Who is ``leaving`` is alive, and not to be sent anybody any more."""
-    routes = APIRouter(include_in_schema=False)
+    routes = Router(include_in_schema=False)
 
     @routes.get("/healthz")
     async def alive() -> PlainTextResponse:

@@ -9,7 +9,7 @@ import gc
 import time
 from collections.abc import Iterator
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -24,6 +24,7 @@ from starlette.responses import Response
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
+from app.routing import Router
 from deployx_protocol.packets import Why
 from deployx_protocol.states import StatusCause
 
@@ -99,9 +100,9 @@ class Metrics:
         return Gauge(f"deployx_{name}", text, labels, registry=self.registry)
 
 
-def router(metrics: Metrics, auth: Auth) -> APIRouter:
+def router(metrics: Metrics, auth: Auth) -> Router:
     """``/metrics``."""
-    routes = APIRouter()
+    routes = Router()
 
     @routes.get("/metrics", include_in_schema=False, dependencies=[Depends(auth.requires(Permission.METRICS_READ))])
     async def read_metrics() -> Response:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.routing import Router
 from app.web import policy
 
 NONCE_PLACEHOLDER = "__CSP_NONCE__"
@@ -102,9 +102,9 @@ def find() -> Dashboard:
     return Dashboard(_IN_WHEEL if (_IN_WHEEL / "index.html").exists() else _IN_CHECKOUT)
 
 
-def router(dashboard: Dashboard) -> APIRouter:
+def router(dashboard: Dashboard) -> Router:
     """Everything that no other route answers; include it last."""
-    routes = APIRouter(include_in_schema=False)
+    routes = Router(include_in_schema=False)
 
     @routes.api_route("/{path:path}", methods=["GET", "HEAD"])
     def serve(path: str, request: Request) -> Response:
