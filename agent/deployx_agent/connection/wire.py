@@ -32,7 +32,8 @@ class Wire(asyncio.BufferedProtocol):
         self._tcp: asyncio.Transport | None = None
         self._key = websocket.new_key()
         self._head = bytearray()
-        self._buffer = bytearray(_READ_BYTES)
+        # asyncio's TLS reads each record into a slice of it, which must be no copy
+        self._buffer = memoryview(bytearray(_READ_BYTES))
         self._frames = websocket.Frames(limits.AGENT_MESSAGE_MAX_BYTES)
         self._opened: asyncio.Future[None] | None = None
         self._said_goodbye = False
@@ -116,13 +117,13 @@ class Wire(asyncio.BufferedProtocol):
         """Nothing does."""
         self._written.set()
 
-    def get_buffer(self, _sizehint: int) -> bytearray:
+    def get_buffer(self, _sizehint: int) -> memoryview:
         """Where what comes is put."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
-        data = bytes(memoryview(self._buffer)[:nbytes])
+        data = bytes(self._buffer[:nbytes])
         try:
             if self._opened is not None and not self._opened.done():
                 data = self._open(data)

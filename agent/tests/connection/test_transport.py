@@ -6,19 +6,29 @@ import gc
 import hashlib
 import random
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployx_agent.connection.socketio_transport import SocketIOTransport, tls_context
 from deployx_agent.connection.transport import Closed, ConnectError, ConnectTimeout, Received
+from tests.support.authority import Authority
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 OPEN = b'0{"sid":"e","pingInterval":100,"pingTimeout":100}'
 DEADLINE_S = 30.0
 Says = Callable[[bytes], list[bytes]]
 """What a server writes, piece by piece, given the head that opens the websocket."""
+
+
+def opening(request: bytes) -> bytes:
+    """The head that opens the websocket which ``request`` asks for."""
+    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+    accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+    return b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
 
 
 def framed(payload: bytes) -> bytes:
@@ -45,12 +55,7 @@ async def told(says: Says, *, stays: bool = False) -> tuple[list[Received | Clos
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.add(asyncio.current_task())  # type: ignore[arg-type]
-        request = await reader.readuntil(b"\r\n\r\n")
-        key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-        accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-        head = (
-            b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
-        )
+        head = opening(await reader.readuntil(b"\r\n\r\n"))
         try:
             for piece in says(head):
                 writer.write(piece)
@@ -81,6 +86,62 @@ async def told(says: Says, *, stays: bool = False) -> tuple[list[Received | Clos
 
 
 WELCOME = (OPEN, b'40{"sid":"s"}')
+
+
+class Records:
+    """The server's end of TLS on a connection, which says when records leave."""
+
+    def __init__(self, context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._from, self._to = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._from, self._to, server_side=True)
+
+    async def _done(self, step: Callable[[], bytes | None]) -> bytes:
+        while True:
+            try:
+                return step() or b""
+            except ssl.SSLWantReadError:
+                self._writer.write(self._to.read())
+                self._from.write(await self._reader.read(65_536))
+
+    async def request(self) -> bytes:
+        """What is asked, after TLS's handshake."""
+        await self._done(self._tls.do_handshake)
+        return await self._done(lambda: self._tls.read(65_536))
+
+    def say(self, *pieces: bytes) -> None:
+        """A record for each piece, all of them at once."""
+        for piece in pieces:
+            self._tls.write(piece)
+        self._writer.write(self._to.read())
+
+
+async def test_records_of_tls_that_come_together_are_all_read(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority").make()
+    context = authority.issue("IP:127.0.0.1")
+    heard: asyncio.Queue[Received | Closed] = asyncio.Queue()
+    numbers = list(range(40))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        records = Records(context, reader, writer)
+        head = opening(await records.request())
+        long = b"x" * 1_000  # more than the client reads at a time
+        said = [framed(b'42["a",[%d,"%b"]]' % (number, long)) for number in numbers]
+        records.say(head, *map(framed, WELCOME), *said, framed(b"41"))
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        transport = SocketIOTransport(origin, tls_context(authority.certificate), heard.put_nowait)
+        await transport.open(DEADLINE_S)
+        async with asyncio.timeout(DEADLINE_S):
+            for number in numbers:
+                received = await heard.get()
+                assert isinstance(received, Received)
+                assert received.payload[0] == number
+            assert await heard.get() == Closed("the server ended the session")
+        await transport.close()
 
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
