@@ -17,10 +17,12 @@ from deployx_agent.exits import ConfigError
 from deployx_agent.logs import Log
 from deployx_agent.state.folder import StateFolder
 from deployx_agent.state.status import StatusFile
+from deployx_agent.update.here import Start
 
 
-def run(settings: Settings, log: Log) -> int:
-    """Run until the agent ends; the exit code. Raises Exit when it cannot even start."""
+def run(settings: Settings, log: Log, start: Start = Start.ELSEWHERE) -> int | None:
+    """Run until the agent ends; the exit code, or None if something else is to run now. Raises Exit when it cannot even
+    start."""
     gc.disable()  # modules are no garbage: looking for some in between takes a tenth of the start
     with StateFolder(settings.state_dir, log):
         server = _server(settings, log)
@@ -29,10 +31,12 @@ def run(settings: Settings, log: Log) -> int:
         from deployx_agent.policy.guard import Guard
         from deployx_agent.releases.surroundings import FOLDER, Surroundings
         from deployx_agent.tasks.engine import Engine
+        from deployx_agent.update.runtime import Update
 
         identity = Identity(settings.state_dir, settings.facts_root, settings.machine_id, log)
         guard = Guard(settings.policy, lambda: (identity.public_key, registrar.hostname), log)
         tasks = settings.state_dir / "tasks"
+        update = Update(settings.state_dir, settings.update_root, settings.update_patience_s, log, start)
         surroundings = Surroundings(
             settings.state_dir / FOLDER,
             server,
@@ -41,6 +45,7 @@ def run(settings: Settings, log: Log) -> int:
             settings.reboot_command,
             settings.downloads_parallel,
             settings.download_rate * 1024,
+            update,
         )
         engine = Engine(
             *(tasks, settings.tasks_parallel, log),
@@ -60,6 +65,7 @@ def run(settings: Settings, log: Log) -> int:
             settings.tags,
             settings.facts_root,
             guard=guard,
+            update=update,
             watch_only=settings.watch_only,
         )
         status = StatusFile(
@@ -71,7 +77,8 @@ def run(settings: Settings, log: Log) -> int:
             last_pong=None,
         )
         try:
-            return asyncio.run(_keep(settings, server, registrar, engine, status, log))
+            code = asyncio.run(_keep(settings, server, registrar, engine, update, status, log))
+            return None if update.gives_way else code
         finally:
             engine.close()
 
@@ -88,7 +95,9 @@ def _server(settings: Settings, log: Log) -> str:
     return resolve_server(settings, recorded=record.server, pending_token=pending, has_key=keyed)
 
 
-async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, status: StatusFile, log: Log) -> int:
+async def _keep(
+    settings: Settings, server: str, registrar: Any, engine: Any, update: Any, status: StatusFile, log: Log
+) -> int:
     from random import random
 
     from deployx_agent.connection.keeper import Keeper
@@ -113,12 +122,28 @@ async def _keep(settings: Settings, server: str, registrar: Any, engine: Any, st
         log,
     )
     beside = [engine.run]
+    links = [update.linked]
     if not settings.no_software:
         reporter = Reporter(settings.facts_root, log)
-        engine.on_link, engine.on_release = reporter.linked, reporter.changed
+        links.append(reporter.linked)
+        engine.on_release = reporter.changed
         beside.append(reporter.run)
+
+    def on_link(connection: Any) -> None:
+        for linked in links:
+            linked(connection)
+
+    engine.on_link = on_link
     stopping = _Stopping(engine, keeper)
-    _stop_on_signals(stopping.ask)
+    update.ask_to_stop = stopping.ask
+
+    def signalled(name: str) -> None:
+        update.gives_way = False  # somebody wants it to end, and nothing else to begin
+        stopping.ask(name)
+
+    _stop_on_signals(signalled)
+    if update.start is Start.WATCHED and sys.platform != "win32":
+        _stop_at_the_end_of(sys.stdin.fileno(), signalled)
     asyncio.get_running_loop().set_exception_handler(_unexpected(log))
     gc.freeze()
     gc.enable()
@@ -164,6 +189,17 @@ def _stop_on_signals(stop: Any) -> None:
             signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name))
         else:
             loop.add_signal_handler(number, stop, name)
+
+
+def _stop_at_the_end_of(descriptor: int, stop: Any) -> None:
+    """A pipe that the watchdog holds: an agent on trial does not outlive whoever could end it."""
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        loop.remove_reader(descriptor)
+        stop("the watchdog has ended")
+
+    loop.add_reader(descriptor, gone)
 
 
 def _unexpected(log: Log) -> Any:

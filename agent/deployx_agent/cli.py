@@ -14,22 +14,30 @@ from typing import Any
 from deployx_agent import VERSION, config, logs, settings_sources
 from deployx_agent.exits import ConfigError, Exit
 from deployx_agent.settings_sources import SETTINGS
+from deployx_agent.update.here import Start
 from deployx_protocol.codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE
 
 _NOT_RUNNING = 3  # what service managers and init scripts answer for "not running"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def options(arguments: Sequence[str]) -> dict[str, Any]:
+    """What ``arguments`` say. Raises SystemExit for what is no command line."""
+    return vars(_parser().parse_args(arguments))
+
+
+def main(arguments: Sequence[str] | None = None, start: Start = Start.BY_HAND) -> int:
     """The exit code of the command in ``arguments``."""
-    options = vars(_parser().parse_args(sys.argv[1:] if arguments is None else arguments))
-    command = options.pop("command") or "run"
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    said = options(words)
+    command = said.pop("command") or "run"
+    said["start"], said["words"] = start, words
     log = logs.set_up("INFO")
     try:
-        settings = config.load(options)
+        settings = config.load(said)
         log = logs.set_up(settings.log_level)
         for sentence in settings_sources.misspelt_variables(os.environ):
             log.warning(sentence)
-        code = _COMMANDS[command](settings, options, log)
+        code = _COMMANDS[command](settings, said, log)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read what we print has had enough
@@ -45,10 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_SOFTWARE
 
 
-def _run(settings: config.Settings, _options: dict[str, Any], log: logs.Log) -> int:
+def _run(settings: config.Settings, options: dict[str, Any], log: logs.Log) -> int:
+    start, words = options["start"], options["words"]
+    if start is Start.BY_HAND and (settings.state_dir / "update").is_dir():
+        from deployx_agent.update import launcher
+
+        if (code := launcher.give_way(settings.state_dir, words, log)) is not None:
+            return code
     from deployx_agent import agent
 
-    return agent.run(settings, log)
+    code = agent.run(settings, log, start)
+    if code is None and start is not Start.WATCHED:
+        from deployx_agent.update import launcher
+
+        return launcher.start_over(words)
+    return code or EXIT_OK
 
 
 def _enroll(settings: config.Settings, options: dict[str, Any], log: logs.Log) -> int:

@@ -24,6 +24,7 @@ RECONNECT_DELAY = 5  # seconds
 HEARTBEAT_INTERVAL = 30  # seconds
 TASKS_PARALLEL = 4
 DOWNLOADS_PARALLEL = 2
+UPDATE_PATIENCE = 120  # seconds
 
 HOW_TO_ENROL = (
     "In the dashboard choose Add device and run the line it shows, or run `deployx-agent enroll TOKEN`; where the "
@@ -57,6 +58,8 @@ class Settings:
     no_software: bool
     reboot_command: tuple[str, ...]
     """Empty: what the system has for that."""
+    update_root: Path
+    update_patience_s: float
     policy: Path | None
     """None: the machine's, which need not exist."""
     tags: Mapping[str, str]
@@ -94,6 +97,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         watch_only=values.get("watch_only", False),
         no_software=values.get("no_software", False),
         reboot_command=values.get("reboot_command", ()),
+        update_root=values.get("update_root") or settings_sources.default_file().with_name("update-root.json"),
+        update_patience_s=values.get("update_patience", float(UPDATE_PATIENCE)),
         policy=values.get("policy"),
         tags=values.get("tags", {}),
         ca_file=_readable(values.get("ca_file")),

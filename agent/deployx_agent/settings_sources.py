@@ -140,6 +140,8 @@ SETTINGS = (
     Setting("watch_only", _switch, "run no tasks: this machine is only to be seen"),
     Setting("reboot_command", _words, "what restarts this machine, when a release asks for it"),
     Setting("no_software", _switch, "do not tell the server what is installed here"),
+    Setting("update_root", _path, "the root of the keys that vouch for new versions of the agent"),
+    Setting("update_patience", _seconds, "seconds that a new version of the agent has to register, or the old is back"),
     Setting("policy", _path, "the file that says what the server may do here, instead of the one of the machine"),
     Setting("tags", _tags, "what selectors find this machine by, such as role=web,env=prod"),
     Setting("ca_file", _path, "trust this private certificate authority (PEM), and no other"),

@@ -85,6 +85,8 @@ def test_precedence_file_environment_flag(tmp_path: Path) -> None:
 
 
 EACH = {
+    "update_root": ("/srv/root.json", "update_root", Path("/srv/root.json")),
+    "update_patience": ("9", "update_patience_s", 9.0),
     "server_url": ("https://a.example", "server_url", "https://a.example"),
     "agent_id": ("till-7", "agent_id", "till-7"),
     "machine_id": ("m-7", "machine_id", "m-7"),

@@ -25,6 +25,7 @@ from deployx_cli import (
     schedule_commands,
     sim,
     software_commands,
+    update_commands,
 )
 from deployx_cli.connection import InsecureHttp, connected
 from deployx_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
@@ -167,6 +168,7 @@ app.add_typer(schedule_commands.app, name="schedules")
 app.add_typer(software_commands.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(key_commands.app, name="key")
+app.add_typer(update_commands.app, name="agent-update")
 app.add_typer(artifact_commands.app, name="artifact")
 
 

@@ -46,6 +46,8 @@ def _content(manifest: Manifest) -> Iterator[str]:
     if manifest.package:
         wanted = manifest.package.version or manifest.package.state.value
         yield f"  package {manifest.package.name}: {wanted}"
+    if manifest.agent:
+        yield f"  becomes the agent itself, version {manifest.agent.version}, once that has registered"
 
 
 def _does(step: Step) -> str:

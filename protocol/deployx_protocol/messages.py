@@ -18,6 +18,9 @@ WATCHES_ONLY = {"tasks": "refused: it only watches"}
 TAKES_RELEASES = {"releases": "1"}
 """The fact by which an agent says that it takes tasks with a release; one that only watches, or is older, lacks it."""
 
+TAKES_UPDATES = {"updates": "1"}
+"""The fact by which an agent says that it trusts keys for its own updates, and takes releases of that kind."""
+
 
 class Message(Struct, frozen=True, kw_only=True):
     """What all messages share: they are values, and they know how to become JSON."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from deployx_protocol import checks, limits, release_rules
 from deployx_protocol.checks import InvalidPayload
@@ -18,6 +18,8 @@ from deployx_protocol.release_rules import InvalidField
 
 PAYLOAD_TYPE: Final = "application/vnd.deployx.release.v1+json"
 
+AGENT_NAME: Final = "deployx-agent"
+"""What every update of the agent is called: a machine has one agent, and its updates have one row of numbers."""
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~:_-]{0,63}")
 
@@ -32,6 +34,7 @@ class Kind(StrEnum):
     ARCHIVE = "archive"  # an archive is unpacked beside the version that runs, then takes its place at once
     FILE = "file"  # one file, put in its place at once
     PACKAGE = "package"  # a package of the machine's own package manager
+    AGENT = "agent"  # the agent itself, in a slot beside the one that runs
 
 
 class PackageState(StrEnum):
@@ -162,6 +165,17 @@ class Package(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InvalidField("version", f"{self.version[:40]!r} is no version of a package.")
 
 
+class AgentBundle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A version of the agent. What vouches for it is the metadata, whose keys no server has."""
+
+    version: Annotated[str, Meta(pattern=f"^{VERSION.pattern}$")]
+    """What the agent says that it is. A release of it with newer metadata has another `version` of its own."""
+    bundle: str
+    """The artifact with its wheels, a tar."""
+    metadata: str
+    """The artifact with the TUF metadata that names the bundle, see ``updates``."""
+
+
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the release counts as healthy: `check` succeeds `successes` times in a row, within `within_s`."""
 
@@ -196,6 +210,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     archive: Archive | None = None
     file: File | None = None
     package: Package | None = None
+    agent: AgentBundle | UnsetType = UNSET
+    """Left out of every other kind, so that agents that do not know it take these."""
     install: Step | None = None
     """Of a script all of it; of the other kinds what follows when the files are in their place."""
     detect: Step | None = None
@@ -226,15 +242,16 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self._check_artifacts()
 
     def _check_kind(self) -> None:
-        wanted = {Kind.ARCHIVE: "archive", Kind.FILE: "file", Kind.PACKAGE: "package"}
+        wanted = {Kind.ARCHIVE: "archive", Kind.FILE: "file", Kind.PACKAGE: "package", Kind.AGENT: "agent"}
         for kind, field in wanted.items():
-            if (getattr(self, field) is not None) != (self.kind is kind):
+            if bool(getattr(self, field)) != (self.kind is kind):
                 raise InvalidField(field, f"`{field}` goes with `kind: {kind.value}`, and is needed there.")
         if self.kind is Kind.SCRIPT and (self.install is None or self.detect is None):
             missing = "install" if self.install is None else "detect"
             raise InvalidField(
                 missing, "A script needs `install`, and `detect`, which says whether it is there already."
             )
+        self._check_agent()
         if self.package and any(not name.startswith("linux") for name in self.platforms):
             raise InvalidField("platforms", "A package is for `linux` alone so far, where apt or dnf installs it.")
         if self.archive:
@@ -243,6 +260,17 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             release_rules.place(self.file.path, "path", self.platforms, folder=False)
         if self.previous and self.previous.version == self.version:
             raise InvalidField("previous", f"The previous version cannot be {self.version} itself.")
+
+    def _check_agent(self) -> None:
+        if self.kind is not Kind.AGENT:
+            return
+        if self.name != AGENT_NAME:
+            raise InvalidField("name", f"An update of the agent is named {AGENT_NAME}.")
+        for field in ("install", "detect", "health", "uninstall", "previous", "confirm_s"):
+            if getattr(self, field) is not None:
+                raise InvalidField(field, f"An update of the agent has no `{field}`: the agent sees to all of it.")
+        if self.reboot is not Reboot.NEVER:
+            raise InvalidField("reboot", "An update of the agent restarts no machine.")
 
     def _check_artifacts(self) -> None:
         names = [one.name for one in self.artifacts]
@@ -266,6 +294,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _referred(self) -> set[str]:
         named = {step.artifact for step in self.steps().values() if step.artifact}
+        if self.agent:
+            named |= {self.agent.bundle, self.agent.metadata}
         return named | {part.artifact for part in (self.archive, self.file) if part is not None}
 
 

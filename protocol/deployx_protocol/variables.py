@@ -97,6 +97,8 @@ AGENT = frozenset(
         "STATE_DIR",
         "TAGS",
         "TASKS_PARALLEL",
+        "UPDATE_PATIENCE",
+        "UPDATE_ROOT",
         "WATCH_ONLY",
     }
 )

@@ -56,7 +56,7 @@ class Keeper:
         self._progress.advance(Event.LAUNCHED)
         while True:
             ending = await self._attempt()
-            self._progress.advance(ending.event, detail=ending.reason)
+            self._progress.advance(ending.event, detail=ending.reason, code=ending.code)
             if ending.retry is None:
                 return ending.exit_code
             again = await self._wait(ending, ending.retry)

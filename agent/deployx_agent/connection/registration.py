@@ -9,8 +9,9 @@ from deployx_agent.facts import fingerprint, system
 from deployx_agent.identity import UNSIGNED, Identity
 from deployx_agent.policy.guard import Guard, told
 from deployx_agent.tasks.store import Store
+from deployx_agent.update.runtime import Update
 from deployx_protocol import PROTOCOL_VERSION
-from deployx_protocol.messages import TAKES_RELEASES, WATCHES_ONLY, AgentRegister
+from deployx_protocol.messages import TAKES_RELEASES, TAKES_UPDATES, WATCHES_ONLY, AgentRegister
 
 
 class Registrar:
@@ -27,11 +28,13 @@ class Registrar:
         facts_root: Path,
         *,
         guard: Guard | None = None,
+        update: Update | None = None,
         watch_only: bool,
     ) -> None:
         self.identity = identity
         self._store = store
         self._guard = guard
+        self._update = None if watch_only else update
         self._policy_told = ""
         self._tags = dict(tags)
         self.enrollment = enrollment
@@ -74,7 +77,7 @@ class Registrar:
                 journal_id=self._store.journal_id,
                 journal_high_water=self._store.high_water,
                 fingerprint=self._fingerprint,
-                facts=self._facts | about_policy,
+                facts=self._facts | about_policy | (TAKES_UPDATES if self._update and self._update.takes else {}),
                 tags=self._tags,
                 policy=self._policy_told,
                 enrollment_token=self.enrollment.token(machine.generation),

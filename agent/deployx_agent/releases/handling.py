@@ -7,6 +7,7 @@ these tasks, or when an earlier process has left one unfinished: most agents nev
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -32,6 +33,9 @@ from deployx_protocol.releases import Action, Manifest, Outcome, Phase, parse
 from deployx_protocol.releases import Kind as KindName
 from deployx_protocol.task_messages import ReleaseOrder, Task
 from deployx_protocol.tasks import TaskCode, TaskState
+
+if TYPE_CHECKING:  # imported with the first of them
+    from deployx_agent.update.flow import AgentUpdate
 
 _ALONE_MAX_BYTES = 1 << 20
 
@@ -127,6 +131,8 @@ class Releases:
     async def _follow(
         self, entry: Entry, action: Action, sha256: str, manifest: Manifest, timer: Timer
     ) -> Ending | None:
+        if manifest.kind is KindName.AGENT:
+            return await self._agent_update(entry, sha256, manifest).follow(action, timer)
         release = self._tools.release(manifest, entry)
         installed = self._memory.installed(manifest.name)
         ours = installed if installed and installed.sha256 == sha256 else None
@@ -153,6 +159,11 @@ class Releases:
             raise unfit("It has `confirm_s`, and nothing to go back by: it needs `previous` or `uninstall`.")
         self._memory.take(manifest.name, manifest.number)
         return await self._begin(entry, _begun(entry, action, sha256, release, back_to), release, before, timer)
+
+    def _agent_update(self, entry: Entry, sha256: str, manifest: Manifest) -> "AgentUpdate":
+        from deployx_agent.update.flow import AgentUpdate
+
+        return AgentUpdate(self._tools, self._acceptance, entry, sha256, manifest)
 
     @staticmethod
     def _goes_back_anyway(manifest: Manifest, installed: Installed | None) -> bool:
@@ -244,6 +255,8 @@ class Releases:
             self._memory.write(replace(current, stage=Stage.REVERTING))
             self._memory.write(replace(current, stage=Stage.OVER, ending=verdict))
             return ending_of(verdict)
+        if release.manifest.kind is KindName.AGENT:
+            return await self._agent_update(entry, current.sha256, release.manifest).resume(current)
         timer = Timer(entry, release.manifest.timeout_s)
         before = self._stored(current.back_to, entry)
         self._tools.log.info("Going on with a release", release=current.name, stage=current.stage)

@@ -7,7 +7,6 @@ Invariant: whatever is to end a step also ends what the step has started.
 import asyncio
 import math
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from deployx_agent.tasks.command import CannotStart
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.runner import Control, Ending
 from deployx_agent.tasks.store import DiskError, Store
+from deployx_agent.update import here
 from deployx_protocol.limits import CHUNK_MAX_BYTES
 from deployx_protocol.releases import Step
 from deployx_protocol.task_messages import STDERR, Task
@@ -154,7 +154,7 @@ class Programs:
 
 def python(module: str, *arguments: str) -> list[str]:
     """A program of the agent's own, in a process that it does not share its memory with."""
-    return [sys.executable, "-I", "-m", module, *arguments]
+    return here.module(module, *arguments)
 
 
 def _query(argv: Sequence[str]) -> Task:

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     REBOOTING = "rebooting"  # changed; the machine goes down, or will
     CHECKING = "checking"  # changed; detect and health
     CONFIRMING = "confirming"  # healthy; a server has to be reached
+    HANDING_OVER = "handing_over"  # of the agent's own update: the record of updates says which version is tried
     REVERTING = "reverting"  # what was there before is being put back
     OVER = "over"  # its ending is in the record
 
@@ -30,12 +31,14 @@ class Course(StrEnum):
     UNDO = "undo"  # put back what was there
     CHECK = "check"  # the machine has restarted, as it should: detect, health
     REBOOT = "reboot"  # it has not: restart it
+    LOOK = "look"  # the record of updates says whether this is the version that was to come
     CONFIRM = "confirm"  # go on trying to reach a server, with the time that is left
 
 
 TRANSITIONS: Final[dict[Stage, frozenset[Stage]]] = {
-    Stage.PREPARING: frozenset({Stage.CHANGING, Stage.REVERTING, Stage.OVER}),
+    Stage.PREPARING: frozenset({Stage.CHANGING, Stage.HANDING_OVER, Stage.REVERTING, Stage.OVER}),
     Stage.CHANGING: frozenset({Stage.REBOOTING, Stage.CHECKING, Stage.REVERTING}),
+    Stage.HANDING_OVER: frozenset({Stage.OVER}),
     Stage.REBOOTING: frozenset({Stage.REBOOTING, Stage.CHECKING, Stage.REVERTING}),
     Stage.CHECKING: frozenset({Stage.CONFIRMING, Stage.REVERTING, Stage.OVER}),
     Stage.CONFIRMING: frozenset({Stage.CONFIRMING, Stage.REVERTING, Stage.OVER}),
@@ -49,6 +52,7 @@ _FOUND: Final = {
     Stage.CHANGING: Course.UNDO,
     Stage.CHECKING: Course.UNDO,
     Stage.CONFIRMING: Course.CONFIRM,
+    Stage.HANDING_OVER: Course.LOOK,
     Stage.REVERTING: Course.UNDO,
     Stage.OVER: Course.REST,
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deployx_agent.policy.guard import Guard
+    from deployx_agent.update.runtime import Update
 
 FOLDER = "releases"
 CURRENT = "current.json"
@@ -26,6 +27,8 @@ class Surroundings:
     downloads_parallel: int
     download_rate: int
     """Bytes a second; 0 means without limit."""
+    update: "Update | None" = None
+    """How this agent gives way to another version of itself; None: it cannot."""
 
     @property
     def has_history(self) -> bool:

@@ -8,7 +8,6 @@ what fails is tried again later.
 import asyncio
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from deployx_agent.connection.background import in_thread
 from deployx_agent.connection.transport import RequestError
 from deployx_agent.logs import Log
 from deployx_agent.tasks.outbox import Connection
+from deployx_agent.update import here
 
 PATH = "/api/agent/v1/software"
 DAY_S = 86_400.0
@@ -97,7 +97,7 @@ class Reporter:
         return "wanted" in asked
 
     def _collect(self) -> bytes:
-        words = [sys.executable, "-m", "deployx_agent.software.collect", str(self._root)]
+        words = here.module("deployx_agent.software.collect", str(self._root), isolated=False)
         options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": COLLECT_S}
         done = subprocess.run(words, check=False, **options)  # noqa: S603 - this program, and a folder of the settings
         if done.returncode or len(done.stdout) <= _HASH:

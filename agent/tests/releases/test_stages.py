@@ -38,6 +38,8 @@ def test_the_next_agent_knows_what_to_do(stage: Stage, committed: bool, rebooted
     elif stage in changed:
         assert found in {Course.UNDO, Course.CHECK, Course.REBOOT, Course.CONFIRM}
         assert (found is Course.CHECK) == (stage is Stage.REBOOTING and rebooted)
+    elif stage is Stage.HANDING_OVER:
+        assert found is Course.LOOK
     else:
         assert found is Course.CLEAN
 
