@@ -32,7 +32,7 @@ WatchServer = Callable[..., Awaitable[DashboardPeer]]
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Attach the logs of what the test started, once it failed."""
     report = yield
-    if report.when == "call" and report.failed:
+    if report.when != "teardown" and report.failed:
         for name, read in item.stash.get(_LOGS, []):
             report.sections.append((f"log of {name}", "\n".join(read().splitlines()[-LOG_LINES:])))
     return report

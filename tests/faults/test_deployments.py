@@ -1,163 +1,127 @@
 """A deployment whose server is killed again and again, and some of its agents with it: it ends as one that nobody
 disturbed, every device has what the server shows, and no task was begun twice.
 
-The devices are simulated ones, in this process: what is in place on each is known, whatever the server thinks.
+Most devices are simulated ones, in this process; the long tests have twenty real agents among two hundred.
 """
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from app.sim.agent import Agent
-from app.sim.http import AgentHttp
-from app.sim.machine import Machine
-from app.sim.witness import Witness
-from deployx_protocol.tasks import FINAL
-from tests.conftest import Operate, StartServer
+from tests.conftest import MakeFleet, Operate, StartServer
+from tests.support.crew import Crew, software
+from tests.support.fleet import Fleet
+from tests.support.marked_runs import Figures
 from tests.support.node import eventually
-from tests.support.releases import envelope, manifest
+from tests.support.releases import envelope
 from tests.support.server_process import Operator, ServerProcess
 
 DEVICES = 30
 MANY = 200
-OVER_S = 240.0
+REAL = 20
+SICK = (3, 11)
+OVER_S = 600.0
 WORDS = "sim:seconds=0.6 sim:unhealthy=0.1 sim:failed=0.05"
-STRATEGY = {
+STRATEGY: dict[str, Any] = {
     "waves": ["10%", "50%", "100%"],
     "max_parallel": 12,
     "failure_threshold": "100",
     "attempts": 10,
+    "order": "random",
+    "order_seed": 7,
 }
 
 
-class Crew:
-    """Simulated agents of this process."""
+class Story:
+    """One deployment to ``count`` devices, ``real`` of them real agents."""
 
-    def __init__(self, server: ServerProcess, token: str, count: int, dice: random.Random) -> None:
-        self.witness = Witness()
-        self._http = AgentHttp(server.url)
-        turn = asyncio.Semaphore(10)
-        machines = (Machine.make("deployments", number) for number in range(4 * count))
-        self.agents = [
-            Agent(
-                machine,
-                server.url,
-                token,
-                http=self._http,
-                witness=self.witness,
-                turn=turn,
-                dice=random.Random(dice.random()),
-            )
-            for machine in machines
-            if machine.platform == "linux"
-        ][:count]
+    def __init__(self, server: ServerProcess, operator: Operator, crew: Crew) -> None:
+        self.server = server
+        self.operator = operator
+        self.crew = crew
+        self.kills = 0
 
-    @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """They are there."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(agent.run()) for agent in self.agents]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-        await self._http.close()
+    async def now(self, id: str) -> dict[str, Any]:
+        """The deployment."""
+        found: dict[str, Any] = await self.operator.ask("GET", f"/deployments/{id}")
+        return found
 
-    def has(self, name: str, sha256: str) -> set[str]:
-        """The agents of the machines on which this version is in place."""
-        return {
-            agent.machine.agent_id for agent in self.agents if agent.machine.installed.get(name, [""])[-1:] == [sha256]
-        }
+    async def disturbed(self, id: str, kills: int, states: set[str], settled: set[str]) -> None:
+        """Kill the server so often while the deployment is in one of ``states``, each time some agents with it, at
+        random moments all along its way: each when as many more of its targets are in one of ``settled``."""
+        for kill in range(kills):
+            least = (len(self.crew) - STRATEGY["max_parallel"]) * kill // kills
 
+            async def far_enough(least: int = least) -> bool:
+                view = await self.now(id)
+                done = sum(count for state, count in view["counts"].items() if state in settled)
+                return done >= least or view["state"] not in states
 
-async def disturbed(server: ServerProcess, crew: Crew, dice: random.Random, kills: int) -> None:
-    """Kill the server so often, at random moments, and let agents restart meanwhile."""
-    for _ in range(kills):
-        await asyncio.sleep(dice.uniform(0.05, 1.5))  # a moment, not a wait for anything
-        for agent in dice.sample(crew.agents, 2):
-            agent.restart()
-        await server.kill()
-        await server.start()
+            await eventually(far_enough, within_s=OVER_S, what=f"{least} devices done")
+            await asyncio.sleep(self.crew.dice.uniform(0.0, 0.7))  # a moment, not a wait for anything
+            self.kills += (await self.now(id))["state"] in states
+            await self.server.kill()
+            await self.crew.restart_some(2, 1)
+            await self.server.start()
 
+    async def ended(self, id: str, *states: str) -> dict[str, Any]:
+        """The deployment, when it is in one of these states."""
 
-async def deployed(
-    server: ServerProcess, operator: Operator, crew: Crew, dice: random.Random, kills: int, **changes: Any
-) -> dict[str, Any]:
-    """The deployment, when it is over."""
-    step = {"command": ["true"], "timeout_s": 5}
-    said = envelope(manifest("web", 1, description=WORDS, timeout_s=60.0, install=step, detect=step))
-    release = await operator.ask("POST", "/releases", said)
-    body = {"release": release["sha256"], "targets": {"selector": "*"}, "strategy": STRATEGY | changes}
-    made = await operator.ask("POST", "/deployments", body)
-    assert made["total"] == len(crew.agents)
-    await disturbed(server, crew, dice, kills)
+        async def over() -> bool:
+            return (await self.now(id))["state"] in states
 
-    async def over() -> bool:
-        return bool((await operator.ask("GET", f"/deployments/{made['id']}"))["finished_at"])
+        await eventually(over, within_s=OVER_S, what=f"the deployment {' or '.join(states)}")
+        return await self.now(id)
 
-    await eventually(over, within_s=OVER_S, what="the deployment's end")
-    found: dict[str, Any] = await operator.ask("GET", f"/deployments/{made['id']}")
-    return found
-
-
-async def assert_as_it_is(operator: Operator, crew: Crew, view: dict[str, Any]) -> None:
-    """What the server shows of each device is so, each task was begun once at most, and none is left."""
-    targets = (await operator.ask("GET", f"/deployments/{view['id']}/targets", params={"limit": 500}))["items"]
-    agents = {one["id"]: one["agent_id"] for one in await operator.devices()}
-    shown = {agents[one["device_id"]] for one in targets if one["state"] == "succeeded"}
-    assert shown == crew.has("web", view["release_sha256"])
-    assert [id for id, seen in crew.witness.tasks.items() if seen.starts > 1] == []
-    for run_id in filter(None, (view["run_id"], view["revert_run_id"])):
-        tasks = (await operator.ask("GET", f"/runs/{run_id}/tasks", params={"limit": 500}))["items"]
-        assert [task["id"] for task in tasks if task["state"] not in FINAL] == []
-        assert {task["id"] for task in tasks if task["started_at"]} <= set(crew.witness.tasks)
-    versions = [agent.machine.installed.get("web", []) for agent in crew.agents]
-    assert all(len(set(version)) == len(version) for version in versions), "a version was put in place twice"
-
-
-def sick(crew: Crew, words: str, sha256: str) -> set[str]:
-    """The machines that the words of the release hit: what an undisturbed run leaves without it."""
-    from app.sim.releases import _WORD, _Luck
-
-    shares = {name: float(value) for name, value in _WORD.findall(words)}
-    return {
-        agent.machine.agent_id
-        for agent in crew.agents
-        if any(_Luck(agent.machine, sha256, shares).hits(word) for word in ("failed", "unhealthy", "unconfirmed"))
-    }
+    async def told(self, kills: int) -> None:
+        """From its start through so many kills to its end, and back."""
+        operator, crew = self.operator, self.crew
+        release = await operator.ask("POST", "/releases", envelope(software(1, WORDS, lasts_s=0.6)))
+        body = {"release": release["sha256"], "targets": {"selector": "*"}, "strategy": STRATEGY}
+        made = await operator.ask("POST", "/deployments", body)
+        assert made["total"] == len(crew)
+        await self.disturbed(made["id"], kills, {"running"}, {"succeeded", "failed", "rolled_back"})
+        view = await self.ended(made["id"], "succeeded", "failed")
+        left = crew.sick(WORDS, release["sha256"])
+        figures = await crew.figures(operator, view, 1)
+        print(f"{len(crew)} devices, {len(crew.real)} real, {self.kills} kills on the way: {figures}, {view['counts']}")
+        assert figures == Figures()
+        assert crew.has(1, release["sha256"]) == crew.everyone() - left, "not as an undisturbed run ends"
+        assert view["state"] == ("failed" if left else "succeeded")
+        await operator.ask("POST", f"/deployments/{view['id']}/rollback", {"note": "all of it"})
+        forth = self.kills
+        await self.disturbed(view["id"], max(1, kills // 4), {"rolling_back"}, {"rolled_back"})
+        view = await self.ended(view["id"], "rolled_back")
+        assert crew.has(1, release["sha256"]) == set()
+        figures = await crew.figures(operator, view, 1)
+        print(f"{self.kills - forth} kills on the way back: {figures}, {view['counts']}")
+        assert figures == Figures()
 
 
 async def story(
-    database_url: str, start_server: StartServer, operate: Operate, *, count: int, kills: int, seed: str
+    database_url: str,
+    start_server: StartServer,
+    operate: Operate,
+    *,
+    simulated: int,
+    kills: int,
+    seed: str,
+    make_fleet: MakeFleet | None = None,
 ) -> None:
-    """One deployment to ``count`` devices through so many kills."""
+    """With real agents if ``make_fleet`` is given."""
     dice = random.Random(seed)
     server = await start_server(database_url, presence_grace=5)
     operator = await operate(server)
-    crew = Crew(server, await operator.enrollment_token(max_uses=count), count, dice)
+    token = await operator.enrollment_token(max_uses=MANY)
+    fleet: Fleet | None = make_fleet(server.url, enrollment_token=token) if make_fleet else None
+    crew = Crew(server.url, token, simulated, dice, fleet)
     async with crew.at_work():
-        await operator.until(count, status="online", trust="trusted")
-        view = await deployed(server, operator, crew, dice, kills)
-        await assert_as_it_is(operator, crew, view)
-        left = sick(crew, WORDS, view["release_sha256"])
-        everyone = {agent.machine.agent_id for agent in crew.agents}
-        assert crew.has("web", view["release_sha256"]) == everyone - left, "not as an undisturbed run ends"
-        assert view["state"] == ("failed" if left else "succeeded")
-        await operator.ask("POST", f"/deployments/{view['id']}/rollback", {"note": "all of it"})
-        await disturbed(server, crew, dice, max(1, kills // 4))
-
-        async def back() -> bool:
-            now = await operator.ask("GET", f"/deployments/{view['id']}")
-            return bool(now["state"] == "rolled_back")
-
-        await eventually(back, within_s=OVER_S, what="the end of the rollback")
-        assert crew.has("web", view["release_sha256"]) == set()
-        await assert_as_it_is(operator, crew, await operator.ask("GET", f"/deployments/{view['id']}"))
+        if fleet:
+            await crew.hire(operator, REAL, SICK)
+        await operator.until(len(crew), status="online", trust="trusted")
+        await Story(server, operator, crew).told(kills)
 
 
 @pytest.mark.timeout(600)
@@ -165,12 +129,14 @@ async def story(
 async def test_fault_01_a_deployment_through_kills_of_its_server_ends_as_an_undisturbed_one(
     database_url: str, start_server: StartServer, operate: Operate
 ) -> None:
-    await story(database_url, start_server, operate, count=DEVICES, kills=3, seed="short")
+    await story(database_url, start_server, operate, simulated=DEVICES, kills=3, seed="short")
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
 async def test_fault_01_a_deployment_through_a_hundred_kills(
-    database_url: str, start_server: StartServer, operate: Operate
+    database_url: str, start_server: StartServer, make_fleet: MakeFleet, operate: Operate
 ) -> None:
-    await story(database_url, start_server, operate, count=MANY, kills=100, seed="long")
+    await story(
+        *(database_url, start_server, operate), simulated=MANY - REAL, kills=100, seed="long", make_fleet=make_fleet
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deployx_protocol.releases import Manifest
-from tests.conftest import Operate, StartServer
+from tests.conftest import Operate, StartServer, keep_log
 from tests.support.agent_process import AgentProcess, environment
 from tests.support.apt_repository import PREFIX, AptRepository
 from tests.support.node import eventually
@@ -25,7 +25,7 @@ from tests.support.server_process import Operator
 INTO = "/opt/deployx-test/app"
 SICK = "/etc/deployx-test-sick"
 OVER_S = 300.0
-HEALTH = {"check": {"shell": f"test ! -e {SICK}"}, "within_s": 0.5, "interval_s": 0.1}
+HEALTH = {"check": {"shell": f"test ! -e {SICK}"}, "within_s": 10.0, "interval_s": 0.5}
 
 
 class Fleet:
@@ -35,9 +35,9 @@ class Fleet:
         self.operator = operator
         self.machines = [OwnRoot(folder / f"machine-{number}", folder) for number in range(count)]
         self._folder = folder
-        self._agents: list[AgentProcess] = []
+        self.agents: list[AgentProcess] = []
 
-    async def start(self, server_url: str, settings: Path) -> None:
+    async def start(self, server_url: str, apt: AptRepository) -> None:
         token = await self.operator.enrollment_token(max_uses=len(self.machines))
         for number, machine in enumerate(self.machines):
             state = self._folder / f"agent-{number}"
@@ -50,14 +50,14 @@ class Fleet:
                 tags=f"place={number:02}",
                 reconnect_delay=0.2,
             )
-            env["APT_CONFIG"] = str(settings)
-            agent = await AgentProcess.start(env, "run", under=machine.under)
-            self._agents.append(agent)
+            env["APT_CONFIG"] = str(apt.settings_in(self._folder / f"apt-{number}"))
+            self.agents.append(await AgentProcess.start(env, "run", under=machine.under))
+        for agent in self.agents:
             await agent.logged("Agent ready - Listening for commands")
         await self.operator.until(len(self.machines), status="online", trust="trusted")
 
     async def end(self) -> None:
-        await asyncio.gather(*(agent.tidy() for agent in self._agents))
+        await asyncio.gather(*(agent.tidy() for agent in self.agents))
 
     async def deploy(self, release: Manifest, waves: list[str], ends: str) -> dict[str, Any]:
         """To all of them; the deployment, once it is in the state ``ends``."""
@@ -92,10 +92,11 @@ async def fleet(
 ) -> AsyncIterator[Fleet]:
     server = await start_server(sqlite_url)
     made = Fleet(await operate(server), tmp_path, request.param)
+    keep_log(request.node, "the agents", lambda: "\n".join(agent.log[-1_500:] for agent in made.agents))
     (made.machines[-1].layer / "etc").mkdir()
     (made.machines[-1].layer / SICK.removeprefix("/")).touch()
     try:
-        await made.start(server.url, apt.settings)
+        await made.start(server.url, apt)
         yield made
     finally:
         await made.end()
@@ -133,7 +134,10 @@ async def packages(fleet: Fleet, apt: AptRepository, waves: list[str]) -> None:
     await fleet.deploy(package(1, "1.0"), waves, "succeeded")
     assert fleet.all(lambda one: one.package(f"{PREFIX}app")) == {"ii 1.0"}
     apt.add("app", "2.0")
-    await fleet.deploy(package(2, "2.0", health=HEALTH), waves, "rolled_back")
+    view = await fleet.deploy(package(2, "2.0", health=HEALTH), waves, "rolled_back")
+    log = [one["text"] for one in (await fleet.operator.ask("GET", f"/deployments/{view['id']}/log"))["items"]]
+    assert any(f"wave {len(waves)}" in text for text in log) and any("1 device failed" in text for text in log), log
+    assert view["counts"] == {"rolled_back": len(fleet.machines)}
     assert fleet.all(lambda one: one.package(f"{PREFIX}app")) == {"ii 1.0"}
 
 

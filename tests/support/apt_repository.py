@@ -17,8 +17,8 @@ _ALL = "deployx-test-"
 PREFIX = f"{_ALL}{os.getpid()}-"
 """Of this process: others have their own, and dpkg makes all of them wait for each other."""
 _SETTINGS = """
-Dir::Etc::SourceList "{folder}/sources.list";
-Dir::Etc::SourceParts "{folder}/none";
+Dir::Etc::SourceList "{sources}/sources.list";
+Dir::Etc::SourceParts "{sources}/none";
 Dir::State::Lists "{folder}/lists";
 Dir::Cache "{folder}/cache";
 APT::Sandbox::User "root";
@@ -34,11 +34,18 @@ class AptRepository:
         self.settings = folder / "apt.conf"
         self._pool = folder / "pool"
         self._pool.mkdir(parents=True)
-        for name in ("none", "lists/partial", "cache/archives/partial"):
-            (folder / name).mkdir(parents=True)
+        (folder / "none").mkdir()
         (folder / "sources.list").write_text(f"deb [trusted=yes] file:{self._pool} ./\n")
-        self.settings.write_text(_SETTINGS.format(folder=folder))
+        self.settings_in(folder)
         self._index()
+
+    def settings_in(self, folder: Path) -> Path:
+        """Settings of an apt that has lists and a cache of its own, in ``folder``."""
+        for name in ("lists/partial", "cache/archives/partial"):
+            (folder / name).mkdir(parents=True)
+        settings = folder / self.settings.name
+        settings.write_text(_SETTINGS.format(folder=folder, sources=self.folder))
+        return settings
 
     def add(self, name: str, version: str, *, depends: str = "", **scripts: str) -> Path:
         """A package with one file that has its version, and maintainer scripts such as ``postinst``."""

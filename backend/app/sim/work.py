@@ -204,7 +204,8 @@ class Work:
             ended = await releases.handle(self.machine, order.action, order.sha256, payload, at)
         del self._running[entry.task_id]
         entry.phase = entry.percent = None
-        self._finish(entry, ended.state, exit_code=ended.exit_code, code=ended.code, outcome=ended.outcome)
+        said = {"exit_code": ended.exit_code, "code": ended.code, "outcome": ended.outcome, "message": ended.message}
+        self._finish(entry, ended.state, **said)
 
     async def _payload(self, order: ReleaseOrder) -> bytes | None:
         """What the order names; None if the server does not have it."""
