@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -42,6 +43,7 @@ from app.tasks.schemas import LISTED_MAX
 from app.tasks.targets import Excluded
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.deployments import DeploymentState
+from deployx_protocol.releases import Kind
 
 log = structlog.get_logger()
 
@@ -185,6 +187,7 @@ class Starting:
         lock: bool = False,
     ) -> _Intended:
         release = await _release(session, request.release, hold=lock)
+        strategy = _as_usual(strategy, request, release)
         scope = await scope_of(session, principal, lock=lock)
         asking = Asking(scope, principal.user_id, release, strategy, self._live_nodes(), self._clock())
         found = await targets.reach(session, asking, request.targets, lock=lock)
@@ -284,6 +287,15 @@ def _checked(request: DeploymentRequest) -> Strategy:
             "`following` goes with a `selector`: nobody joins a list.", code="following_without_selector"
         )
     return strategy_of(request.strategy)
+
+
+def _as_usual(strategy: Strategy, request: DeploymentRequest, release: Found) -> Strategy:
+    """What is not said for a new version of the agent: a canary, and no next wave before all of one have it."""
+    said = request.strategy.model_fields_set
+    if release.manifest.kind is not Kind.AGENT:
+        return strategy
+    usual = {"waves": ["1", "10%", "100%"], "healthy_percent": 100.0}
+    return msgspec.structs.replace(strategy, **{name: value for name, value in usual.items() if name not in said})
 
 
 async def _release(session: AsyncSession, called: str, *, hold: bool) -> Found:

@@ -25,7 +25,8 @@ const PACKAGE_STATES = {
 };
 
 /** @param {Manifest} manifest @returns {[string, string][]} */
-function kindFacts({ archive, file, package: wanted }) {
+function kindFacts({ agent, archive, file, package: wanted }) {
+  if (agent) return [["Version", agent.version]];
   if (archive)
     return [
       ["Archive", archive.artifact],

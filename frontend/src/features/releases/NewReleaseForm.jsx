@@ -16,7 +16,8 @@ import { RELEASES, useNewest } from "./useReleases";
 import classes from "./Release.module.css";
 
 const TYPED_MS = 300;
-const KIND_CHOICES = Object.entries(KINDS).map(([value, { word }]) => ({ value, label: word }));
+const { agent: _agent, ...OFFERED } = KINDS; // that one is made with its own command, where its keys are
+const KIND_CHOICES = Object.entries(OFFERED).map(([value, { word }]) => ({ value, label: word }));
 const PLATFORMS = [
   { value: "linux", label: "Linux" },
   { value: "darwin", label: "macOS" },
