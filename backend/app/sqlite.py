@@ -7,11 +7,13 @@ Invariant: a transaction begins with its first statement, in the same trip, as t
 none in which nothing was asked.
 """
 
+import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import aiosqlite
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -39,14 +41,43 @@ def engine(url: str, *, begin: str, pool_size: int, pool_timeout_s: float) -> As
     )
 
     def connect(dialect: Any, _record: Any, args: Any, options: Any) -> "_Connection":
-        plain = dialect.connect(*args, **options)
-        connection = _Connection(plain.dbapi, plain._connection)
-        connection.on_thread(_prepare)
+        connection = _Connection(dialect.loaded_dbapi, await_(_opened(aiosqlite.connect(*args, **options))))
         connection.begin_with(begin)
         return connection
 
     event.listen(made.sync_engine, "do_connect", connect)
     return made
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    """The connection, open and prepared. One that nobody will get, because of an error or because whoever asked for it
+    was cancelled, is closed again by the time that this ends, and so is its thread."""
+    connection._thread.daemon = True
+    try:
+        await _to_its_end(_open(connection))
+    except BaseException:
+        await _to_its_end(connection.close())
+        raise
+    return connection
+
+
+async def _open(connection: aiosqlite.Connection) -> None:
+    await connection
+    await connection._execute(_prepare, connection._conn)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work also while this is cancelled, which is raised afterwards."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled and not task.cancelled():
+        task.exception()  # whoever was cancelled does not ask for it
+        raise cancelled
+    await task
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -1,6 +1,11 @@
 """SQLite below SQLAlchemy: how often its thread is asked, and that transactions are what they were."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import gc
+import threading
+import types
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +89,53 @@ async def test_a_writer_takes_the_lock_with_its_first_statement_even_if_that_rea
                 await second.execute(sa.text("SELECT 1"))
         assert await names(other) == []  # readers do not wait
     await other.close()
+
+
+@types.coroutine
+def cancelled_at(step: int, work: Coroutine[Any, Any, None]) -> Generator[Any, None, None]:
+    """``work`` in a task that is cancelled when it waits for the time that has this number, from 0."""
+    waits, raised = work.__await__(), None
+    while True:
+        try:
+            waited_for = waits.throw(raised) if raised else waits.send(None)
+        except StopIteration:
+            return
+        task = asyncio.current_task()
+        if step == 0 and task:
+            task.cancel()
+        step, raised = step - 1, None
+        try:
+            yield waited_for
+        except BaseException as error:
+            raised = error
+
+
+async def test_whoever_is_cancelled_wherever_leaves_no_connection_and_no_thread_behind(tmp_path: Path) -> None:
+    async def use(database: Database) -> None:
+        async with database.write() as session:
+            await session.execute(sa.text("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT)"))
+        async with database.read() as session:
+            await session.execute(sa.text("SELECT * FROM things"))
+
+    async def leaves(step: int) -> bool:
+        database = Database(f"sqlite+aiosqlite:///{tmp_path}/{step}.db")
+        try:
+            await cancelled_at(step, use(database))
+        except asyncio.CancelledError:
+            return True
+        finally:
+            await database.close()
+        return False
+
+    before = set(threading.enumerate())
+    step = 0
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        while await asyncio.create_task(leaves(step)):
+            gc.collect()
+            assert [str(warning.message) for warning in said] == [], f"at step {step}"
+            for thread in set(threading.enumerate()) - before:
+                thread.join(5)
+                assert not thread.is_alive(), f"at step {step}"
+            step += 1
+    assert step > 10
