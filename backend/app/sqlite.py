@@ -41,7 +41,8 @@ def engine(url: str, *, begin: str, pool_size: int, pool_timeout_s: float) -> As
     )
 
     def connect(dialect: Any, _record: Any, args: Any, options: Any) -> "_Connection":
-        connection = _Connection(dialect.loaded_dbapi, await_(_opened(aiosqlite.connect(*args, **options))))
+        opened: Any = await_(_opened(aiosqlite.connect(*args, **options)))
+        connection = _Connection(dialect.loaded_dbapi, opened)
         connection.begin_with(begin)
         return connection
 
@@ -63,7 +64,7 @@ async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
 
 async def _open(connection: aiosqlite.Connection) -> None:
     await connection
-    await connection._execute(_prepare, connection._conn)
+    await connection._execute(_prepare, connection._conn)  # type: ignore[no-untyped-call]
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
