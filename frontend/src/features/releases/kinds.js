@@ -3,7 +3,10 @@ import { formatCount, plural } from "../../lib/text";
 
 /** @type {Record<import("./api").Release["kind"], { word: string, meaning: string }>} */
 export const KINDS = {
-  agent: { word: "Agent", meaning: "The agent itself becomes this version, and is the old one again unless it registers." },
+  agent: {
+    word: "Agent",
+    meaning: "The agent itself becomes this version, and is the old one again unless it registers.",
+  },
   archive: { word: "Archive", meaning: "It is unpacked beside the version that runs, then takes its place at once." },
   file: { word: "File", meaning: "One file, put in its place at once." },
   package: { word: "Package", meaning: "A package of the machine's own package manager." },
