@@ -18,7 +18,7 @@ from deployx_agent.connection.transport import Closed, ConnectError, ConnectTime
 from tests.support.authority import Authority
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-OPEN = b'0{"sid":"e","pingInterval":100,"pingTimeout":100}'
+OPEN = b'0{"sid":"e","pingInterval":30000,"pingTimeout":30000}'
 DEADLINE_S = 30.0
 Says = Callable[[bytes], list[bytes]]
 """What a server writes, piece by piece, given the head that opens the websocket."""
