@@ -108,6 +108,9 @@ PONG: Final = b"3"
 _FIXED: Final[dict[bytes, Packet]] = {b"1": Close(), PING: Ping(), PONG: Pong(), b"41": Disconnect()}
 _FIXED_BYTES: Final[dict[type, bytes]] = {type(packet): raw for raw, packet in _FIXED.items()}
 _FIXED_LENGTH_MAX: Final = max(map(len, _FIXED))
+_LIST_STARTS_BY: Final = 2 + _ACK_ID_DIGITS_MAX + 1
+"""In a packet that carries a list: behind its type and the longest acknowledgement id."""
+_RESERVED: Final = events.RESERVED
 _dumps = msgspec.json.Encoder().encode
 _loads = msgspec.json.Decoder().decode
 _loads_open = msgspec.json.Decoder(Open, strict=True).decode
@@ -120,7 +123,8 @@ def encode(packet: Packet, max_bytes: int = limits.AGENT_MESSAGE_MAX_BYTES) -> b
     """The message that carries ``packet``. Raises PacketError for what the other end would refuse."""
     match packet:
         case Event(name, args, ack_id):
-            _check_name(name)
+            if name in _RESERVED:
+                raise _reserved()
             raw = b"42%b%b" % (_ack_id_bytes(ack_id), _dump([name, *args]))
         case Ack(ack_id, args):
             raw = b"43%b%b" % (_ack_id_bytes(ack_id), _dump(args))
@@ -132,8 +136,10 @@ def encode(packet: Packet, max_bytes: int = limits.AGENT_MESSAGE_MAX_BYTES) -> b
             raw = b"0" + _dump(packet)
         case _:
             raw = _FIXED_BYTES[type(packet)]
-    _check_length(raw, max_bytes)
-    _check_nesting(raw, packet)
+    if len(raw) > max_bytes:
+        raise _too_long(raw, max_bytes)
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX:
+        _check_nesting(packet)
     return raw
 
 
@@ -161,10 +167,18 @@ def decode(raw: bytes, max_bytes: int = limits.AGENT_MESSAGE_MAX_BYTES) -> Packe
     """The packet in the text message ``raw``. Raises PacketError."""
     if len(raw) <= _FIXED_LENGTH_MAX and (fixed := _FIXED.get(raw)) is not None:
         return fixed
-    _check_length(raw, max_bytes)
+    if len(raw) > max_bytes:
+        raise _too_long(raw, max_bytes)
+    at = raw.find(b"[", 2, _LIST_STARTS_BY)
+    if at != -1:  # nearly all packets: they are not taken to pieces first
+        kind, digits = raw[:2], raw[2:at]
+        if kind == b"42" and (not digits or digits.isdigit()):
+            return _event(raw, digits, at)
+        if kind == b"43" and digits.isdigit():
+            return _ack(raw, digits, at)
     match raw[:1]:
         case b"4":
-            return _message(raw)
+            return _other_message(raw)
         case b"0":
             return _open(raw)
         case b"1" | b"2" | b"3":
@@ -173,35 +187,50 @@ def decode(raw: bytes, max_bytes: int = limits.AGENT_MESSAGE_MAX_BYTES) -> Packe
             raise PacketError(Why.TYPE, "This is no packet that Engine.IO sends over a websocket.")
 
 
-def _message(raw: bytes) -> Packet:
+def _event(raw: bytes, digits: bytes, at: int) -> Event:
+    """The event whose list starts at ``at``, behind its acknowledgement id."""
+    ack_id = _ack_id(digits) if digits else None
+    args = _load(raw[at:])
+    if not args or not isinstance(args[0], str):
+        raise PacketError(Why.MALFORMED, "The event has no name.")
+    name = args.pop(0)
+    if name in _RESERVED:
+        raise _reserved()
+    event = Event(name, args, ack_id)
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX:
+        _check_nesting(event)
+    return event
+
+
+def _ack(raw: bytes, digits: bytes, at: int) -> Ack:
+    """The acknowledgement whose list starts at ``at``."""
+    ack = Ack(_ack_id(digits), _load(raw[at:]))
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX:
+        _check_nesting(ack)
+    return ack
+
+
+def _other_message(raw: bytes) -> Packet:
+    """A message that is no event and no acknowledgement of the form that they have."""
     kind, rest = raw[1:2], raw[2:]
     if rest[:1] == b"/":
         raise PacketError(Why.NAMESPACE, "There is one namespace, and the packet names another.")
     packet: Packet
     match kind:
-        case b"2":
-            ack_id, at = _ack_id(rest)
-            args = _list(rest[at:])
-            if not args or not isinstance(args[0], str):
-                raise PacketError(Why.MALFORMED, "The event has no name.")
-            _check_name(args[0])
-            packet = Event(args[0], args[1:], ack_id)
-        case b"3":
-            ack_id, at = _ack_id(rest)
-            if ack_id is None:
-                raise PacketError(Why.MALFORMED, "The acknowledgement says of nothing.")
-            packet = Ack(ack_id, _list(rest[at:]))
         case b"0":
-            packet = Connect(_object(rest) if rest else None)
+            packet = Connect(_load_one_of(b"{", rest) if rest else None)
         case b"4":
-            packet = ConnectError(_load(rest, b'{"') if rest else None)
+            packet = ConnectError(_load_one_of(b'{"', rest) if rest else None)
+        case b"2" | b"3":
+            raise PacketError(Why.MALFORMED, "The packet is not made of an acknowledgement id and a list.")
         case b"5" | b"6":
             raise PacketError(Why.BINARY, "Binary attachments are not accepted.")
         case b"1":
             raise PacketError(Why.MALFORMED, "A packet that carries nothing carries something.")
         case _:
             raise PacketError(Why.TYPE, "This is no packet of Socket.IO.")
-    _check_nesting(raw, packet)
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX:
+        _check_nesting(packet)
     return packet
 
 
@@ -220,33 +249,21 @@ def _open(raw: bytes) -> Open:
     return found
 
 
-def _ack_id(rest: bytes) -> tuple[int | None, int]:
-    """The acknowledgement id at the start of ``rest``, and where it ends."""
-    end = 0
-    while end <= _ACK_ID_DIGITS_MAX and rest[end : end + 1].isdigit():
-        end += 1
-    if end == 0:
-        return None, 0
-    ack_id = int(rest[:end])
-    if ack_id > ACK_ID_MAX or (rest[:1] == b"0" and end > 1):
+def _ack_id(digits: bytes) -> int:
+    ack_id = int(digits)
+    if ack_id > ACK_ID_MAX or (digits[:1] == b"0" and len(digits) > 1):
         raise PacketError(Why.MALFORMED, "The packet's acknowledgement id is out of range.")
-    return ack_id, end
+    return ack_id
 
 
-def _list(raw: bytes) -> list[Any]:
-    found: list[Any] = _load(raw, b"[")
-    return found
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = _load(raw, b"{")
-    return found
-
-
-def _load(raw: bytes, starts: bytes) -> Any:
+def _load_one_of(starts: bytes, raw: bytes) -> Any:
     """The JSON in ``raw``, of the kind that begins with one of the bytes of ``starts``."""
-    if raw[:1] not in starts or not raw:
+    if raw[:1] not in starts:
         raise PacketError(Why.MALFORMED, "The packet's content is not of the kind that belongs there.")
+    return _load(raw)
+
+
+def _load(raw: bytes) -> Any:
     try:
         return _loads(raw)
     except RecursionError:
@@ -258,20 +275,16 @@ def _load(raw: bytes, starts: bytes) -> Any:
 # ---------------------------------------------------------------- what holds both ways
 
 
-def _check_name(name: str) -> None:
-    if name in events.RESERVED:
-        raise PacketError(Why.RESERVED, "The event has a name that is reserved.")
+def _reserved() -> PacketError:
+    return PacketError(Why.RESERVED, "The event has a name that is reserved.")
 
 
-def _check_length(raw: bytes, max_bytes: int) -> None:
-    if len(raw) > max_bytes:
-        raise PacketError(Why.TOO_LONG, f"The packet has {len(raw)} bytes; at most {max_bytes} are allowed.")
+def _too_long(raw: bytes, max_bytes: int) -> PacketError:
+    return PacketError(Why.TOO_LONG, f"The packet has {len(raw)} bytes; at most {max_bytes} are allowed.")
 
 
-def _check_nesting(raw: bytes, packet: Packet) -> None:
-    """There cannot be more levels than opening brackets, so few packets have to be walked."""
-    if raw.count(b"[") + raw.count(b"{") <= NESTING_MAX:
-        return
+def _check_nesting(packet: Packet) -> None:
+    """There cannot be more levels than opening brackets, so few packets come here to be walked."""
     level: list[Any] = [packet.args if isinstance(packet, Event | Ack) else getattr(packet, "data", None)]
     for _ in range(NESTING_MAX):
         inner: list[Any] = []

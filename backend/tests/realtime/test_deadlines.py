@@ -134,17 +134,19 @@ async def test_what_waits_for_nothing_is_done_at_once() -> None:
     assert begin(_says("a", told)) is None
     assert told == ["a begins", "a ends"]
     assert at_once(_says("b", told)) == "b"
+    assert begin(_says("c", told), lambda given, word: told.append(f"{given} {word}"), "then") is None
+    assert told[-1] == "then c"
 
 
 async def test_what_waits_goes_on_as_a_task() -> None:
     told: list[str] = []
     door = asyncio.get_running_loop().create_future()
-    task = begin(_says("a", told, door))
+    task = begin(_says("a", told, door), lambda given, word: told.append(f"{given} {word}"), "then")
     assert task is not None
     assert told == ["a begins"]
     door.set_result(None)
     assert await task == "a"
-    assert told == ["a begins", "a ends"]
+    assert told == ["a begins", "a ends", "then a"]
 
 
 async def test_what_fails_is_heard_of() -> None:

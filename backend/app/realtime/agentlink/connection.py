@@ -7,7 +7,7 @@ is what waits to be handled: a peer that does not read is cut, one that talks fa
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +30,7 @@ WAITING_MAX = 32
 MESSAGE_WALL_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
 """Of one frame. A message above the limit is refused with a reason; this is the wall behind it."""
 
+_TEXT = WSMsgType.TEXT
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
 
@@ -89,13 +90,13 @@ class AgentConnection(WSListener):
         if self.closed:
             return
         kind = frame.msg_type
-        if kind is WSMsgType.TEXT and frame.fin and self._parts is None:
+        if kind is _TEXT and self._parts is None and frame.fin:
             self._message(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
             self.end(Reason.TRANSPORT_CLOSE)
-        elif kind is WSMsgType.TEXT or (kind is WSMsgType.CONTINUATION and self._parts is not None):
+        elif kind is _TEXT or (kind is WSMsgType.CONTINUATION and self._parts is not None):
             self._piece(frame)
         elif kind is WSMsgType.BINARY:
             self.refuse(packets.Why.BINARY, "binary message")
@@ -124,7 +125,7 @@ class AgentConnection(WSListener):
         if self._paused and self.ws.underlying_transport.get_write_buffer_size() > OUTGOING_MAX_BYTES:
             self.cut(Reason.TOO_SLOW, graceful=False)
             return
-        self.ws.send(WSMsgType.TEXT, raw)
+        self.ws.send(_TEXT, raw)
 
     def tell(self, event: str, payload: Any) -> None:
         """Send an event."""
@@ -200,14 +201,17 @@ class AgentConnection(WSListener):
                 return
             self._link.complain(self, error.why, str(error))
             packet = error.event  # the handler judges payloads, and answers them
-        if isinstance(packet, packets.Pong):
-            self._link.deadlines.answered(self)
-            if self._answered:
-                self._answered.set()
-        elif self._work is not None:
-            self._wait(packet)
-        else:
+        if self._work is None:
             self._take(packet)
+        elif isinstance(packet, packets.Pong):
+            self._pong()
+        else:
+            self._wait(packet)
+
+    def _pong(self) -> None:
+        self._link.deadlines.answered(self)
+        if self._answered:
+            self._answered.set()
 
     def _wait(self, packet: packets.Packet) -> None:
         if self._waiting is None:
@@ -218,13 +222,12 @@ class AgentConnection(WSListener):
 
     def _take(self, packet: packets.Packet) -> None:
         """Handle a packet now; what has to wait for something goes on as a task, and the next ones wait for it."""
+        if isinstance(packet, packets.Event) and self.entered:
+            self._event(packet.name, packet.args, packet.ack_id)
+            return
         match packet:
-            case packets.Event(name, args, ack_id) if self.entered:
-                step = self._event(name, args, ack_id)
-                if name == events.AGENT_REGISTER:  # it has deadlines of its own, which need a task
-                    self._work = asyncio.get_running_loop().create_task(step)
-                else:
-                    self._begin(step)
+            case packets.Pong():
+                self._pong()
             case packets.Connect(data) if not self.sid:
                 self.sid = self._link.new_id()
                 self._begin(self._link.enter(self, data))
@@ -240,14 +243,40 @@ class AgentConnection(WSListener):
                 self.refuse(packets.Why.MALFORMED, "a packet before CONNECT")
             case _:
                 self.refuse(packets.Why.TYPE, "a packet that only servers send")
-        if self._work is not None:
-            self._work.add_done_callback(self._done)
 
-    def _begin(self, step: Coroutine[Any, Any, None]) -> None:
+    def _event(self, name: str, args: list[Any], ack_id: int | None) -> None:
+        link = self._link
+        if name not in link.allowed:
+            link.complain(self, None, "an unknown event")
+            self._acknowledge(ack_id, UNKNOWN_EVENT)
+            return
+        step = link.handler.received(self.sid, name, args)
+        if name == events.AGENT_REGISTER:  # it has deadlines of its own, which need a task
+            self._go_on(asyncio.get_running_loop().create_task(self._registering(step, ack_id)))
+        else:
+            self._begin(step, self._acknowledge, ack_id)
+
+    async def _registering(self, step: Coroutine[Any, Any, Any], ack_id: int | None) -> None:
+        self._acknowledge(ack_id, await step)
+
+    def _acknowledge(self, ack_id: int | None, answer: Any) -> None:
+        if ack_id is not None:
+            self.say(b"43%d%b" % (ack_id, _encode((answer,))))
+
+    def _begin(
+        self, step: Coroutine[Any, Any, Any], then: Callable[[Any, Any], None] | None = None, ack_id: int | None = None
+    ) -> None:
         try:
-            self._work = begin(step)
+            work = begin(step, then, ack_id)
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error)
+        else:
+            if work is not None:
+                self._go_on(work)
+
+    def _go_on(self, work: asyncio.Task[Any]) -> None:
+        self._work = work
+        work.add_done_callback(self._done)
 
     def _done(self, work: asyncio.Task[Any]) -> None:
         """What was waited for is over: take what has come meanwhile."""
@@ -264,12 +293,3 @@ class AgentConnection(WSListener):
         """What should have handled a packet did not."""
         log.error("link.failed", source_ip=self.source_ip, exc_info=error)
         self.cut(Reason.SERVER_DISCONNECT)
-
-    async def _event(self, name: str, args: list[Any], ack_id: int | None) -> None:
-        if name in self._link.allowed:
-            answer = await self._link.handler.received(self.sid, name, args)
-        else:
-            self._link.complain(self, None, "an unknown event")
-            answer = UNKNOWN_EVENT
-        if ack_id is not None:
-            self.say(b"43%d" % ack_id + _encode((answer,)))
