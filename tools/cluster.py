@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import secrets
 import shutil
 import socket
@@ -30,6 +31,7 @@ from local.stopping import until_asked
 NODES = 2
 START_S = 120.0
 PATIENCE_S = 60.0
+OPEN_FILES = 65_536
 NGINX = ROOT / "deploy" / "nginx.conf"
 _SERVER = str(BIN / "deployx-server")
 
@@ -205,15 +207,22 @@ def nginx_conf(folder: Path, shipped: str, port: int, node_ports: list[int]) -> 
     text = text.replace("    least_conn;\n", f"    least_conn;\n{servers}")
     text = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", text, count=1, flags=re.DOTALL)
     text = re.sub(r" *(listen|ssl_\w+|server_name) .*;\n", "", text)
-    text = text.replace("server {\n", f"server {{\n    listen 127.0.0.1:{port};\n")
+    text = text.replace("server {\n", f"server {{\n    listen 127.0.0.1:{port} reuseport;\n")
     who = "user root;\n" if os.geteuid() == 0 else ""
     places = "".join(
         f"    {name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return (
-        f"{who}worker_processes 1;\nworker_rlimit_nofile 65536;\npid {folder}/pid;\nerror_log stderr;\n"
-        f"events {{ worker_connections 32768; }}\nhttp {{\n    access_log off;\n{places}\n{text}}}\n"
+        f"{who}worker_processes {len(node_ports)};\nworker_rlimit_nofile {_open_files()};\npid {folder}/pid;\n"
+        f"error_log stderr;\nevents {{ worker_connections 32768; }}\n"
+        f"http {{\n    access_log off;\n{places}\n{text}}}\n"
     )
+
+
+def _open_files() -> int:
+    """How many files a worker of nginx may have open, within what this machine grants: two for each agent."""
+    _, granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES if granted == resource.RLIM_INFINITY else min(granted, OPEN_FILES)
 
 
 async def _answers(cluster: Cluster, nginx: Service) -> None:
