@@ -18,10 +18,14 @@ _FIELDS = "deployx_fields"
 
 
 class Log:
-    """Writes events of the agent. ``words`` are for people, ``fields`` for machines."""
+    """Writes events of the agent. ``words`` are for people, ``fields`` for machines.
 
-    def __init__(self, logger: logging.Logger) -> None:
+    ``handler``: where its lines go, past the logger, whose records and filters cost as much as the work that they tell
+    of."""
+
+    def __init__(self, logger: logging.Logger, handler: "LineHandler | None" = None) -> None:
         self._logger = logger
+        self._handler = handler
 
     def debug(self, words: str, **fields: Any) -> None:
         """What only someone who looks for a fault wants to see."""
@@ -44,7 +48,10 @@ class Log:
         self._logger.error(words, extra={_FIELDS: fields}, exc_info=error)
 
     def _write(self, level: int, words: str, fields: dict[str, Any]) -> None:
-        self._logger.log(level, words, extra={_FIELDS: fields})
+        if self._handler is None:
+            self._logger.log(level, words, extra={_FIELDS: fields})
+        elif self._logger.isEnabledFor(level):
+            self._handler.write(_line(time.time(), logging.getLevelName(level), words, fields))
 
 
 class LineFormatter(logging.Formatter):
@@ -52,15 +59,33 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback under it when there is one."""
-        moment = f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
-        line = f"{moment} [{record.levelname}] {_one_line(record.getMessage())}"
-        fields: dict[str, Any] = getattr(record, _FIELDS, {})
-        pairs = [f"{key}={_value(value)}" for key, value in fields.items() if value is not None]
-        if pairs:
-            line += "  " + " ".join(pairs)
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return _TOKEN.sub(r"\1_…", line) if "dx" in line else line
+        line = _line(record.created, record.levelname, record.getMessage(), getattr(record, _FIELDS, {}))
+        return line + "\n" + _untold(self.formatException(record.exc_info)) if record.exc_info else line
+
+
+class LineHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes records, and lines that are made already."""
+
+    def write(self, line: str) -> None:
+        """``line``, whole; what cannot be written is lost, as with records."""
+        self.acquire()
+        try:
+            self.stream.write(line + "\n")
+            self.stream.flush()
+        except (OSError, ValueError):
+            pass
+        finally:
+            self.release()
+
+
+def _line(created: float, level: str, words: str, fields: dict[str, Any]) -> str:
+    line = f"{_second(int(created))}.{int(created % 1 * 1000):03d}Z [{level}] {_one_line(words)}"
+    pairs = [f"{key}={_value(value)}" for key, value in fields.items() if value is not None]
+    return _untold(f"{line}  {' '.join(pairs)}" if pairs else line)
+
+
+def _untold(text: str) -> str:
+    return _TOKEN.sub(r"\1_…", text) if "dx" in text else text
 
 
 @lru_cache(1)
@@ -82,11 +107,11 @@ def set_up(level: str) -> Log:
     # What Python's documentation names as the cost of each line, and no line of ours shows.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logger = logging.getLogger("deployx.agent")
     logger.setLevel(level)
-    return Log(logger)
+    return Log(logger, handler)

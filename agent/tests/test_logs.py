@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployx_agent.logs import LineFormatter, Log
+from deployx_agent.logs import LineFormatter, LineHandler, Log
 from deployx_protocol.tokens import new_enrollment_token
 
 
@@ -16,10 +16,10 @@ class Written:
     def __init__(self) -> None:
         self.stream = io.StringIO()
         logger = logging.Logger("test")
-        handler = logging.StreamHandler(self.stream)
+        handler = LineHandler(self.stream)
         handler.setFormatter(LineFormatter())
         logger.addHandler(handler)
-        self.log = Log(logger)
+        self.log = Log(logger, handler)
 
     @property
     def text(self) -> str:

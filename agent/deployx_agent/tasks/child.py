@@ -26,16 +26,22 @@ class Child:
         """What it prints into, while nobody has heard their end."""
         self.heard: list[tuple[int, bytes]] = []
         """What was heard before it was listened to, each with its stream."""
-        self.descriptor = _descriptor(latch.pid)
+        self.descriptor = latch.descriptor
         """Of its process; -1 on a system that has none."""
-        self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        """What it ended with: its exit code, or the number of its signal, negative. Set while it is listened to."""
+        self._over: asyncio.Future[int] | None = None
         self.pid = latch.pid
         self.mark = latch.mark
         self.ran = False
         """Whether it was let go."""
         self.began = 0.0
         """When, by the monotonic clock."""
+
+    @property
+    def over(self) -> "asyncio.Future[int]":
+        """What it ended with: its exit code, or the number of its signal, negative. Set while it is listened to."""
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+        return self._over
 
     @property
     def quick(self) -> bool:
@@ -47,7 +53,7 @@ class Child:
         called when there is more in the spool."""
         self._listener = Listener(self.pipes, spool, on_output, threads, self.heard, self.began)
         if self.descriptor < 0:
-            self.over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)
+            self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)
         self._watch()
 
     def _watch(self) -> None:
@@ -63,7 +69,7 @@ class Child:
         """What it ended with, as it has."""
         os.close(self.descriptor)
         self.descriptor = -1
-        return self._latch.process.wait()
+        return self._latch.reap()
 
     def let_go(self) -> None:
         """Open the latch."""
@@ -91,13 +97,6 @@ class Child:
     async def _gone(self) -> None:
         if not self.over.done():
             await asyncio.wait([self.over])
-
-
-def _descriptor(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):  # not on this system
-        return -1
 
 
 def start(command: Command) -> Child:

@@ -15,7 +15,7 @@ from typing import Any
 from deployx_agent.logs import Log
 from deployx_agent.policy.guard import Guard
 from deployx_agent.releases.surroundings import Surroundings
-from deployx_agent.tasks import processes, recovery
+from deployx_agent.tasks import processes, recovery, steps
 from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.journal import Stage
 from deployx_agent.tasks.orders import Orders
@@ -73,6 +73,8 @@ class Engine:
         self.turns = Turns(self._entries, self.store, self._outbox, self._worker, parallel, log)
         self._orders.given_to(self._worker, self.turns)
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._idle = False
+        """Whether what happens next need not wait for what happened before, if nothing is in the inbox."""
         self._settled: list[Entry] = []
         self._serving: asyncio.Task[None] | None = None
         self._handlers = {
@@ -100,11 +102,15 @@ class Engine:
         self.on_link(None)
 
     def deliver(self, event: str, payload: Any) -> None:
-        """One of `EVENTS` has come."""
+        """One of `EVENTS` has come. It is seen to at once, if it can be and its turn has come."""
         if self._inbox.qsize() >= INBOX_MAX:  # the server repeats what is not answered
             self._log.warning("The server speaks about tasks faster than the disk takes them", dropped=event)
             return
-        self._inbox.put_nowait(partial(self._handlers[event], payload))
+        happen = partial(self._handlers[event], payload)
+        if not self._idle or not self._inbox.empty():
+            self._inbox.put_nowait(happen)
+        elif rest := steps.begin(self._see_to(happen)):
+            self._inbox.put_nowait(lambda: rest)
 
     # ------------------------------------------------------------ from the agent
 
@@ -135,15 +141,10 @@ class Engine:
             self.turns.group.create_task(self._prune())
             self.turns.look_idle()
             while True:
+                self._idle = True
                 happen = await self._inbox.get()
-                try:
-                    await happen()
-                except InvalidPayload as error:
-                    self._log.warning("The server sent something that the protocol does not allow", error=error)
-                except DiskError as error:
-                    self._log.error("The journal of tasks cannot be written; make room on its disk", error=error)
-                except Exception as error:
-                    self._log.bug("A bug in handling tasks; please report it", error)
+                self._idle = False
+                await self._see_to(happen)
 
     def hurry(self) -> None:
         """Asked to stop again: do not wait for what runs."""
@@ -179,6 +180,16 @@ class Engine:
         self.store.close()
 
     # ------------------------------------------------------------ what happens
+
+    async def _see_to(self, happen: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await happen()
+        except InvalidPayload as error:
+            self._log.warning("The server sent something that the protocol does not allow", error=error)
+        except DiskError as error:
+            self._log.error("The journal of tasks cannot be written; make room on its disk", error=error)
+        except Exception as error:
+            self._log.bug("A bug in handling tasks; please report it", error)
 
     async def _use(self, connection: Connection | None) -> None:
         if self._serving:

@@ -10,11 +10,12 @@ from deployx_protocol.releases import Phase
 from deployx_protocol.task_messages import STDERR, STDOUT, Task, TaskUpdate
 from deployx_protocol.tasks import FINAL, TaskState
 
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 def clock() -> float:
     """Seconds that only grow, and go on while the machine sleeps where the system can tell."""
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +73,9 @@ class Entry:
 def update_of(entry: Entry, ending: Ending) -> TaskUpdate:
     """What is reported of ``entry`` when it ends like this. Its message may quote anything; it is made one line."""
     spool = entry.spool
-    message = "".join(character if character.isprintable() else "?" for character in ending.message)
+    message = ending.message
+    if not message.isprintable():
+        message = "".join(character if character.isprintable() else "?" for character in message)
     return TaskUpdate(
         task_id=entry.task_id,
         state=ending.state,

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -126,10 +126,7 @@ class Journal:
         for task_id, task in tasks:
             stage = Stage.STARTED if task_id in started else Stage.RECEIVED
             rows.append((task_id, stage, now, task, *started.get(task_id, (None, None))))
-        with self._transaction():
-            self._database.executemany(
-                "INSERT INTO tasks (task_id, stage, at, task, pgid, mark) VALUES (?, ?, ?, ?, ?, ?)", rows
-            )
+        self._write("INSERT INTO tasks (task_id, stage, at, task, pgid, mark) VALUES (?, ?, ?, ?, ?, ?)", rows)
         self.high_water += len(rows)
 
     def refused(self, task_id: str, result: bytes) -> None:
@@ -152,20 +149,14 @@ class Journal:
     def finished(self, ends: Iterable[tuple[str, bytes, bytes | None]]) -> None:
         """These are over: id, result, and the spool when it is small; else it has been synced. All or none."""
         rows = [(Stage.FINISHED, time.time(), result, output, task_id) for task_id, result, output in ends]
-        with self._transaction():
-            self._database.executemany(
-                "UPDATE tasks SET stage = ?, at = ?, result = ?, output = ? WHERE task_id = ?", rows
-            )
+        self._write("UPDATE tasks SET stage = ?, at = ?, result = ?, output = ? WHERE task_id = ?", rows)
 
     def closed(self, task_ids: Iterable[str]) -> None:
         """The server has all of it. The one write that a power cut may undo: then it is reported once more."""
         self._database.execute("PRAGMA synchronous = NORMAL")
         try:
             rows = [(Stage.CLOSED, time.time(), task_id) for task_id in task_ids]
-            with self._transaction():
-                self._database.executemany(
-                    "UPDATE tasks SET stage = ?, at = ?, task = NULL, output = NULL WHERE task_id = ?", rows
-                )
+            self._write("UPDATE tasks SET stage = ?, at = ?, task = NULL, output = NULL WHERE task_id = ?", rows)
             self._since_checkpoint += len(rows)
             if self._since_checkpoint >= _CHECKPOINT_EACH:
                 self._since_checkpoint = 0
@@ -202,6 +193,14 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """``statement`` for each of ``rows``, all or none. One statement is a transaction by itself."""
+        if len(rows) == 1:
+            self._database.execute(statement, rows[0])
+            return
+        with self._transaction():
+            self._database.executemany(statement, rows)
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._database)

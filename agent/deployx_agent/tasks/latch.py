@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from typing import Any
 
 from deployx_agent.tasks import processes
@@ -49,12 +48,17 @@ class Latch:
                 os.close(descriptor)
         self.pid = self.process.pid
         self.mark = processes.identify(self.pid)
+        self.descriptor = _descriptor(self.pid)
+        """Of its process; -1 on a system that has none. Who takes it closes it."""
 
     def open(self, line: bytes) -> None:
         """Have it do what ``line`` says."""
-        with suppress(BrokenPipeError):
+        try:
             os.write(self._line, line + b"\n")
-        self.shut()
+        except BrokenPipeError:  # somebody has ended it
+            pass
+        finally:
+            self.shut()
 
     def shut(self) -> None:
         """A child that was not let go ends without having started anything."""
@@ -67,6 +71,21 @@ class Latch:
         os.close(self.stdout)
         os.close(self.stderr)
 
+    def reap(self) -> int:
+        """Its exit code, or the number of its signal, negative; it has ended."""
+        if self.process.returncode is None and sys.platform != "win32":
+            self.process.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            return self.process.returncode
+        return self.process.wait()
+
+    def discard(self) -> None:
+        """End it, which was not let go; returns when it has ended."""
+        self.shut()
+        self.discard_output()
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.process.wait()
+
 
 def _popen(command: Command, stdin: int, stdout: int, stderr: int) -> "subprocess.Popen[bytes]":
     options: dict[str, Any] = {"cwd": command.cwd, "env": command.env, **command.options}
@@ -77,6 +96,13 @@ def _popen(command: Command, stdin: int, stdout: int, stderr: int) -> "subproces
         program = ["/bin/sh", "-c", _LATCH, _NAME]
         options |= {"start_new_session": True, "umask": _UMASK}
     return subprocess.Popen([*program, *command.argv], stdin=stdin, stdout=stdout, stderr=stderr, **options)  # noqa: S603
+
+
+def _descriptor(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not on this system
+        return -1
 
 
 def complaint(stderr_head: bytes) -> str:

@@ -181,9 +181,12 @@ class Orders:
 
         def seen(rows: list[Row], error: Exception | None) -> None:
             with self._outbox.together:
-                if rest := steps.begin(self._seen(tasks, quicks, rows, error)):
-                    self._turns.see([*entries.values()], rest)
-                over()
+                try:
+                    step = self._seen(tasks, quicks, rows, error)
+                    if rest := step if error else steps.begin(step):
+                        self._turns.see([*entries.values()], rest)
+                finally:
+                    over()
 
         self._store.see_through([*tasks.values()], quicks, seen)
 
@@ -192,9 +195,11 @@ class Orders:
     ) -> None:
         for quick in quicks:
             quick.entry.taken = True
-        if error:
+        if isinstance(error, DiskError):
             await self._turn_away([one.entry for one in quicks], [one.child for one in quicks], error)
             return
+        if error:
+            raise error
         known = {row.task_id: self._store.restored(row) for row in rows}
         self._entries |= known
         for quick in quicks:

@@ -6,7 +6,8 @@ acknowledged chunk on. Invariant: nothing is held in memory but what is just bei
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import msgspec
 
 from deployx_agent.connection.transport import Answer, RequestError, SendError, Sink
 from deployx_agent.logs import Log
+from deployx_agent.tasks import steps
 from deployx_agent.tasks.entry import Entry, clock
 from deployx_agent.tasks.reporting import updates_of, with_output
 from deployx_protocol import checks, events, frames, limits
@@ -66,6 +68,23 @@ class Posted(Message, frozen=True, kw_only=True):
     next_seq: int
 
 
+class Together:
+    """Within it nobody is woken to send; at its end what is due is sent at once. For what happens in one step."""
+
+    def __init__(self, send_now: Callable[[], None]) -> None:
+        self._send_now = send_now
+        self.lasts = False
+        self.wakes = False
+
+    def __enter__(self) -> None:
+        self.lasts, self.wakes = True, False
+
+    def __exit__(self, *_: object) -> None:
+        self.lasts = False
+        if self.wakes:
+            self._send_now()
+
+
 class Outbox:
     """What the server is owed about ``entries``. ``on_settled`` is told of each that is owed no more."""
 
@@ -79,6 +98,12 @@ class Outbox:
         """Set while the server has acknowledged everything."""
         self.emptied.set()
         self._wake = asyncio.Event()
+        self._link: Link | None = None
+        self._sending = False
+        self._rest: Coroutine[Any, Any, None] | None = None
+        """Of what ``send_now`` has begun to send."""
+        self.together = Together(self.send_now)
+        """What is reported within it is sent at its end."""
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._wake_posts = asyncio.Event()
@@ -117,7 +142,7 @@ class Outbox:
         if entry.taken and not entry.unknown and entry.spool.unsaved:
             self._outputs[entry.task_id] = entry
             self.emptied.clear()
-            self._wake.set()
+            self._wake_up()
             if entry.spool.size > limits.OUTPUT_PREVIEW_BYTES:
                 self._wake_posts.set()
 
@@ -138,7 +163,7 @@ class Outbox:
         for entry in bare:
             if entry.spool.unsaved and not entry.unknown:
                 entry.sent_offset = entry.spool.saved_offset
-                self._wake.set()
+                self._wake_up()
         for task_id in message.unknown:
             entry = self._entries.get(task_id)
             if entry:
@@ -157,7 +182,7 @@ class Outbox:
         entry.output_at = clock() + REPEAT_S
         self._settle(entry)
         if entry.spool.unsaved:
-            self._wake.set()
+            self._wake_up()
             self._wake_posts.set()
 
     def _settle(self, entry: Entry) -> None:
@@ -185,39 +210,70 @@ class Outbox:
                     group.create_task(self._post(connection))
         except* SendError:
             pass  # the session has noticed, or will; the next registration begins anew
+        finally:
+            if self._link is connection.link:
+                self._link = None
 
     async def _send(self, connection: Connection) -> None:
+        self._link = connection.link
         while True:
             self._wake.clear()
+            rest, self._rest = self._rest, None
+            await (rest or self._send_due(connection.link))
+            await self._wake.wait()
+
+    async def _send_due(self, link: Link) -> None:
+        self._sending = True
+        try:
             now = clock()
             for entry in list(self._outputs.values()):
-                await self._preview(connection.link, entry, now)
+                await self._preview(link, entry, now)
             due = [entry for entry in self._reports.values() if entry.report_at <= now]
             for start in range(0, len(due), _UPDATES_PER_MESSAGE):
-                await self._report(connection.link, due[start : start + _UPDATES_PER_MESSAGE], now)
-            self._wake_for_next()
-            await self._wake.wait()
+                await self._report(link, due[start : start + _UPDATES_PER_MESSAGE], now)
+        finally:
+            self._sending = False
+        self._wake_for_next()
+
+    def send_now(self) -> None:
+        """Send what is due, if nobody is at it."""
+        if self._link is None or self._sending:
+            self._wake.set()
+            return
+        with suppress(SendError):  # the session has noticed, or will
+            self._rest = steps.begin(self._send_due(self._link))
+            if self._rest:
+                self._wake.set()
+
+    def _wake_up(self) -> None:
+        """Have the sender go on."""
+        if self.together.lasts:
+            self.together.wakes = True
+        else:
+            self._wake.set()
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._wake_for_next()
 
     def _wake_for_next(self) -> None:
         """Have the sender go on when the next thing is due, if there is any."""
-        if self._alarm:
-            self._alarm.cancel()
-            self._alarm = None
         times = [entry.report_at for entry in self._reports.values()]
         times += [e.output_at for e in self._outputs.values() if e.sent_offset > e.spool.saved_offset]
         if times:
             self._wake_at(min(times))
 
     def _wake_at(self, at: float) -> None:
-        """Have the sender go on then. Most of what is due later is settled before, and costs it nothing."""
+        """Have the sender go on then. Most of what is due later is settled before, and costs it nothing: an alarm that
+        is too early looks again."""
         now = clock()
         if at <= now:
-            self._wake.set()
+            self._wake_up()
         elif self._alarm is None or at < self._alarm_at:
             if self._alarm:
                 self._alarm.cancel()
             self._alarm_at = at
-            self._alarm = asyncio.get_running_loop().call_later(at - now, self._wake_for_next)
+            self._alarm = asyncio.get_running_loop().call_later(at - now, self._on_alarm)
 
     async def _report(self, link: Link, entries: list[Entry], now: float) -> None:
         for entry in entries:

@@ -15,20 +15,19 @@ import select
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.entry import Entry, update_of
-from deployx_agent.tasks.journal import Row
+from deployx_agent.tasks.journal import Group, Row
 from deployx_agent.tasks.pipes import GATHER_S
 from deployx_agent.tasks.runner import Ending, judge
-from deployx_agent.tasks.spool import HELD_MAX_BYTES
+from deployx_agent.tasks.spool import HELD_MAX_BYTES, Spool
 from deployx_protocol.limits import CHUNK_MAX_BYTES
 from deployx_protocol.task_messages import Task, TaskUpdate
 
 POSSIBLE = hasattr(os, "pidfd_open") and hasattr(os, "eventfd")
-Receive = Callable[[Sequence[Task], Mapping[str, Child]], list[Row]]
-Finish = Callable[[Sequence[tuple[TaskUpdate, Entry]]], None]
+Receive = Callable[[Sequence[Task], Mapping[str, Group]], list[Row]]
+Finish = Callable[[Sequence[tuple[TaskUpdate, Spool]]], None]
 
 
 class Quick:
@@ -46,8 +45,25 @@ class Quick:
         self.final: TaskUpdate | None = None
         """What is reported of it, when that is in the journal."""
 
-    def read(self, descriptor: int) -> bool:
-        """Hear what is in a pipe; whether there may be more."""
+    def hear(self, descriptor: int, told: int) -> bool:
+        """Hear what is in a pipe, of which a poll has ``told``; whether there may be more. If nobody can write to it
+        any more, nothing is left to wait for, and all of it is read that may be held."""
+        while self._read(descriptor):
+            if not told & select.POLLHUP or self.heard_bytes > HELD_MAX_BYTES:
+                return True
+        return False
+
+    def hear_the_rest(self) -> list[int]:
+        """Hear what the child, which has ended, left in its pipes; those that have come to their end."""
+        if not self.pipes:
+            return []
+        poll = select.poll()
+        for descriptor in self.pipes:
+            poll.register(descriptor, select.POLLIN)
+        return [descriptor for descriptor, told in poll.poll(0) if not self.hear(descriptor, told)]
+
+    def _read(self, descriptor: int) -> bool:
+        """Hear what is in a pipe; False at its end."""
         data = os.read(descriptor, CHUNK_MAX_BYTES)
         if not data:
             del self.pipes[descriptor]
@@ -87,56 +103,35 @@ class Hurry:
         poll.register(self._descriptor, select.POLLIN)
         owners: dict[int, Quick] = {}
         for quick in quicks:
-            for descriptor in (quick.child.descriptor, *quick.pipes):
+            for descriptor in (*quick.pipes, quick.child.descriptor):  # in this order they are told of
                 poll.register(descriptor, select.POLLIN)
                 owners[descriptor] = quick
         give_up = time.monotonic() + GATHER_S
         left = len(quicks)
         while left and (left_s := give_up - time.monotonic()) > 0:
-            for descriptor, _ in poll.poll(left_s * 1000 + 1):
+            for descriptor, told in poll.poll(left_s * 1000 + 1):
                 if descriptor == self._descriptor:
+                    os.eventfd_read(descriptor)
                     return
                 quick = owners[descriptor]
                 if descriptor in quick.pipes:
-                    if not quick.read(descriptor):
+                    if not quick.hear(descriptor, told):
                         poll.unregister(descriptor)
-                    if quick.heard_bytes > HELD_MAX_BYTES:
-                        return
-                elif descriptor == quick.child.descriptor:
-                    for pipe in _ended(quick):
+                else:
+                    for pipe in quick.hear_the_rest():
                         poll.unregister(pipe)
                     if quick.pipes or quick.heard_bytes > HELD_MAX_BYTES:  # somebody else holds them open
                         return
                     poll.unregister(descriptor)
                     quick.end(quick.child.reap())
                     left -= 1
-
-    def forget(self) -> None:
-        """What was said so far is done."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._descriptor)
+                if quick.heard_bytes > HELD_MAX_BYTES:
+                    return
 
     def close(self) -> None:
         """Nobody is there any more."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
-
-
-def _ended(quick: Quick) -> list[int]:
-    """Read what the child, which has ended, left in its pipes; those that have come to their end."""
-    ends = []
-    for descriptor in list(quick.pipes):
-        while quick.heard_bytes <= HELD_MAX_BYTES and _at_hand(descriptor):
-            if not quick.read(descriptor):
-                ends.append(descriptor)
-                break
-    return ends
-
-
-def _at_hand(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def see_through(
@@ -145,17 +140,19 @@ def see_through(
     """Journal ``tasks`` with their children, let those go that are new and not called off, and see them through.
 
     The rows of what the journal knew already. Raises sqlite3.Error if it does not take them; then none was let go."""
-    known = receive(tasks, {quick.entry.task_id: quick.child for quick in quicks})
+    known = receive(tasks, {quick.entry.task_id: (quick.child.pid, quick.child.mark) for quick in quicks})
     ids = {row.task_id for row in known}
     gone = [one for one in quicks if one.entry.task_id not in ids and one.entry.control.ending is None]
     for quick in gone:
         quick.child.let_go()
     hurry.wait(gone)
-    hurry.forget()
-    finals = [(update_of(one.entry, one.ending), one.entry) for one in gone if one.ending]
-    if finals:
-        with suppress(sqlite3.Error, OSError):  # the loop tries it again, and says so
-            finish(finals)
-            for quick in gone:
-                quick.final = next((final for final, entry in finals if entry is quick.entry), None)
+    finals = [(one, update_of(one.entry, one.ending)) for one in gone if one.ending]
+    if not finals:
+        return known
+    try:
+        finish([(final, one.entry.spool) for one, final in finals])
+    except (sqlite3.Error, OSError):  # the loop tries it again, and says so
+        return known
+    for one, final in finals:
+        one.final = final
     return known

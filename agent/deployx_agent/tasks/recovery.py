@@ -21,9 +21,14 @@ from deployx_protocol.tasks import TaskCode, TaskState
 _SPOOL_SUFFIX = ".out"
 
 
+def spool_name(task_id: str) -> str:
+    """The file in which the output of a task is kept."""
+    return task_id + _SPOOL_SUFFIX
+
+
 def spool_path(folder: Path, task_id: str) -> Path:
-    """Where the output of a task is kept."""
-    return folder / f"{task_id}{_SPOOL_SUFFIX}"
+    """Where that file is."""
+    return folder / spool_name(task_id)
 
 
 def load(journal: Journal, folder: Path) -> list[tuple[Entry, Row]]:

@@ -49,9 +49,7 @@ class Spare:
     def discard(self) -> None:
         """Have none; returns when it has ended."""
         if self._latch:
-            self._latch.shut()
-            self._latch.discard_output()
-            self._latch.process.wait()
+            self._latch.discard()
             self._latch = None
 
 
