@@ -1,17 +1,19 @@
 /** A schedule to make, or (`/schedules/…/edit`) one to change. */
 import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Icon } from "../components/Icon";
 import { ProblemBox } from "../components/ProblemBox";
 import { useTitle } from "../components/Page";
 import { scheduleQuery } from "../features/schedules/api";
+import { workFrom } from "../features/schedules/work";
 import { ScheduleForm } from "../features/schedules/ScheduleForm";
 import classes from "./Runs.module.css";
 
 export function NewSchedule() {
   const { scheduleId } = /** @type {{ scheduleId?: string }} */ (useParams({ strict: false }));
   useTitle(scheduleId ? "Change a schedule" : "New schedule");
+  const search = /** @type {Record<string, unknown>} */ (useSearch({ strict: false }));
   const navigate = useNavigate();
   const query = useQuery({
     ...scheduleQuery(scheduleId ?? ""),
@@ -35,6 +37,7 @@ export function NewSchedule() {
       ) : (
         <ScheduleForm
           schedule={scheduleId ? schedule : undefined}
+          first={workFrom(search)}
           onSaved={({ id }) => navigate({ to: "/schedules/$scheduleId", params: { scheduleId: id } })}
         />
       )}

@@ -5,6 +5,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { Icon } from "../components/Icon";
 import { Section, useTitle } from "../components/Page";
 import { ProblemBox } from "../components/ProblemBox";
+import { strategyFacts } from "../features/deployments/strategyWords";
 import { nextTimesQuery, scheduleQuery } from "../features/schedules/api";
 import { History } from "../features/schedules/History";
 import { NextTimes } from "../features/schedules/NextTimes";
@@ -14,6 +15,9 @@ import own from "../features/schedules/Schedules.module.css";
 import { plural } from "../lib/text";
 import { duration } from "../lib/time";
 import classes from "./Runs.module.css";
+
+/** Of a strategy's facts: waves, how many at once, gate, soak, when it fails. */
+const SAID = 5;
 
 export function Schedule() {
   const { scheduleId } = /** @type {{ scheduleId: string }} */ (useParams({ strict: false }));
@@ -41,6 +45,7 @@ export function Schedule() {
 function Known({ schedule }) {
   const { id, state, what, windows, missed, grace_s, overlap, owner } = schedule;
   const { selector, device_ids } = schedule.action.request.targets;
+  const strategy = schedule.action.kind === "deployment" && schedule.action.request.strategy;
   const next = useQuery(nextTimesQuery(id));
   return (
     <>
@@ -53,6 +58,17 @@ function Known({ schedule }) {
           <dd>
             {selector ? <span className="mono">{selector}</span> : plural(device_ids?.length ?? 0, "picked device")}
           </dd>
+          {strategy && (
+            <>
+              <dt>How</dt>
+              <dd>
+                {strategyFacts(/** @type {any} */ (strategy))
+                  .slice(0, SAID)
+                  .map(([name, words]) => `${name.toLowerCase()}: ${words}`)
+                  .join("; ")}
+              </dd>
+            </>
+          )}
           <dt>When</dt>
           <dd>{whenWords(schedule)}</dd>
           {windows.length > 0 && (

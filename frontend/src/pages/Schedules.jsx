@@ -45,8 +45,8 @@ function First() {
     <div className={classes.none} data-testid="first-schedule">
       <h2>Nothing starts by itself yet</h2>
       <p>
-        A schedule starts a run at a time, or again and again. Its devices are looked up each time, and it does what you
-        may do then. You see the next times before you save it.
+        A schedule starts a run or a deployment at a time, or again and again. Its devices are looked up each time, and
+        it does what you may do then. You see the next times before you save it.
       </p>
       <p>
         <Link to="/schedules/new">Make your first schedule</Link>

@@ -12,7 +12,7 @@ import { newKey } from "../runs/keys";
 import { deleteSchedule, pauseSchedule, resumeSchedule, startSchedule } from "./api";
 
 /** @param {{ schedule: import("./api").Schedule }} props */
-export function ScheduleActions({ schedule: { id, name, own, owner, state, action } }) {
+export function ScheduleActions({ schedule: { id, name, own, owner, state } }) {
   const navigate = useNavigate();
   const queryClient = useQueryClient();
   const off = useActOff();
@@ -38,8 +38,6 @@ export function ScheduleActions({ schedule: { id, name, own, owner, state, actio
     onSettled: () => setAsking(false),
   });
   const ownerOff = off ?? (own ? null : `It acts in the name of ${owner}, who alone can do this.`);
-  const changeOff =
-    ownerOff ?? (action.kind === "run" ? null : "A scheduled deployment is changed over the API; or make it anew.");
   const error = start.error ?? toggle.error ?? remove.error;
   return (
     <>
@@ -59,7 +57,7 @@ export function ScheduleActions({ schedule: { id, name, own, owner, state, actio
           </OffButton>
         )}
         <OffButton
-          off={changeOff}
+          off={ownerOff}
           variant="default"
           leftSection={<Icon name="pencil" />}
           onClick={() => navigate({ to: "/schedules/$scheduleId/edit", params: { scheduleId: id } })}

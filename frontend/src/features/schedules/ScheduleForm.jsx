@@ -1,42 +1,33 @@
 /** A schedule, new or to be changed: its name, when, what, where; beside it the times that this gives and the button. */
 import { useState } from "react";
-import { NativeSelect, TextInput } from "@mantine/core";
+import { NativeSelect, SegmentedControl, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Icon } from "../../components/Icon";
 import { OffButton } from "../../components/OffButton";
 import { ProblemBox } from "../../components/ProblemBox";
 import { Problem } from "../../lib/problem";
+import { usePreview as useDeploymentPreview } from "../deployments/wizard/usePreview";
 import { useActOff } from "../devices/useActOff";
-import { Advanced } from "../runs/compose/Advanced";
-import { EMPTY, draftOf, requestOf } from "../runs/compose/draft";
-import { Preview } from "../runs/compose/Preview";
-import { usePreview } from "../runs/compose/usePreview";
-import { What } from "../runs/compose/What";
-import { Where } from "../runs/compose/Where";
+import { usePreview as useRunPreview } from "../runs/compose/usePreview";
 import "../runs/runs.css";
 import compose from "../runs/compose/Compose.module.css";
 import { NAME_MAX, changeSchedule, createSchedule, previewWhen } from "./api";
 import { emptyTiming, problemsOf, timingOf, wantedOf, whenOf } from "./draft";
 import { NextTimes } from "./NextTimes";
 import { WhenFields } from "./WhenFields";
+import { NO_WORK, actionOf, workOf } from "./work";
+import { DeploymentFields, DeploymentReach, RunFields, RunReach } from "./WorkFields";
 import classes from "./Schedules.module.css";
 
 const TYPED_MS = 300;
+const KINDS = [
+  { value: "run", label: "Run a command" },
+  { value: "deployment", label: "Deploy a release" },
+];
 
 /** @param {unknown} error */
 const selectorRefused = (error) => (error instanceof Problem && /selector|group/.test(error.code) ? error : null);
-
-/** @param {import("./api").Schedule} schedule @returns {import("../runs/compose/draft").Draft} */
-function workOf({ action }) {
-  if (action.kind !== "run") return EMPTY; // of deployments the form is not asked
-  const { request } = action;
-  const { selector, device_ids } = request.targets;
-  const where = selector
-    ? /** @type {const} */ ({ by: "selector", selector })
-    : /** @type {const} */ ({ by: "devices", ids: device_ids ?? [] });
-  return { ...EMPTY, ...draftOf(request), ...where };
-}
 
 /** The next times of what is typed, asked of the server a moment after the last keystroke. @param {import("./draft").Timing} timing */
 function useTimes(timing) {
@@ -53,19 +44,22 @@ function useTimes(timing) {
   return { times: wanted === "null" ? undefined : query.data, error: behind ? null : query.error, behind };
 }
 
-/** @param {{ schedule?: import("./api").Schedule, onSaved: (schedule: import("./api").Schedule) => void }} props */
-export function ScheduleForm({ schedule, onSaved }) {
+/** @param {{ schedule?: import("./api").Schedule, first?: import("./work").Work, onSaved: (schedule: import("./api").Schedule) => void }} props `first`: what a new one begins with */
+export function ScheduleForm({ schedule, first = NO_WORK, onSaved }) {
   const queryClient = useQueryClient();
   const [timing, setTiming] = useState(() => (schedule ? timingOf(schedule) : emptyTiming()));
-  const [work, setWork] = useState(() => (schedule ? workOf(schedule) : EMPTY));
+  const [work, setWork] = useState(() => (schedule ? workOf(schedule) : first));
   const [tried, setTried] = useState(false);
-  const { request, problems: workProblems } = requestOf(work);
-  const problems = { ...problemsOf(timing), ...workProblems };
-  const reach = usePreview(work);
+  const deploys = work.kind === "deployment";
+  const { action, problems: workProblems } = actionOf(work);
+  const problems = { ...workProblems, ...problemsOf(timing) };
+  const runReach = useRunPreview(deploys ? NO_WORK.run : work.run);
+  const deploymentReach = useDeploymentPreview(deploys ? work.deployment : NO_WORK.deployment);
+  const reach = deploys ? deploymentReach : runReach;
   const refused = reach.behind ? null : selectorRefused(reach.error);
   const { times, error: whenError, behind } = useTimes(timing);
   const off = useActOff();
-  const wanted = wantedOf(timing, request);
+  const wanted = wantedOf(timing, action);
   const save = useMutation({
     mutationFn: (/** @type {import("./api").Wanted} */ wanted) =>
       schedule ? changeSchedule(schedule.id, schedule.rev, wanted) : createSchedule(wanted),
@@ -78,10 +72,10 @@ export function ScheduleForm({ schedule, onSaved }) {
   const change = (/** @type {Partial<import("./draft").Timing>} */ change) =>
     setTiming((now) => ({ ...now, ...change }));
   const parts = {
-    draft: work,
     problems: tried ? workProblems : {},
-    onChange: (/** @type {Partial<import("../runs/compose/draft").Draft>} */ change) =>
-      setWork((now) => ({ ...now, ...change })),
+    refused,
+    onChange: (/** @type {object} */ change) =>
+      setWork((now) => ({ ...now, [now.kind]: { ...now[now.kind], ...change } })),
   };
 
   /** @param {import("react").FormEvent} event */
@@ -98,7 +92,7 @@ export function ScheduleForm({ schedule, onSaved }) {
           <h2 className={compose.heading}>When</h2>
           <TextInput
             label="Name"
-            placeholder="nightly updates"
+            placeholder={deploys ? "nightly rollout" : "nightly updates"}
             maxLength={NAME_MAX}
             value={timing.name}
             error={tried && problems.name}
@@ -111,18 +105,22 @@ export function ScheduleForm({ schedule, onSaved }) {
             onChange={change}
           />
         </section>
-        <section className={compose.section} aria-label="What">
-          <h2 className={compose.heading}>What</h2>
-          <What {...parts} />
+        <section className={compose.section} aria-label="If it does not fit">
+          <h2 className={compose.heading}>If it does not fit</h2>
+          <Rules timing={timing} deploys={deploys} problem={tried ? problems.grace : undefined} onChange={change} />
         </section>
-        <section className={compose.section} aria-label="Where">
-          <h2 className={compose.heading}>Where</h2>
-          <Where {...parts} refused={refused} />
-        </section>
-        <section className={compose.section} aria-label="How">
-          <Advanced {...parts} />
-          <Rules timing={timing} problem={tried ? problems.grace : undefined} onChange={change} />
-        </section>
+        <SegmentedControl
+          className={classes.kinds}
+          aria-label="What it starts"
+          data={KINDS}
+          value={work.kind}
+          onChange={(kind) => setWork((now) => ({ ...now, kind: /** @type {"run" | "deployment"} */ (kind) }))}
+        />
+        {deploys ? (
+          <DeploymentFields draft={work.deployment} preview={deploymentReach} {...parts} />
+        ) : (
+          <RunFields draft={work.run} {...parts} />
+        )}
       </div>
       <aside className={compose.right} aria-label="Preview">
         <h2 className={compose.heading}>The next times</h2>
@@ -139,8 +137,10 @@ export function ScheduleForm({ schedule, onSaved }) {
         <h2 className={compose.heading}>Whom it would reach now</h2>
         {refused ? (
           <p className="muted">Mend the selector; here you see whom it reaches.</p>
+        ) : deploys ? (
+          <DeploymentReach draft={work.deployment} state={deploymentReach} />
         ) : (
-          <Preview state={reach} expires={work.expires} />
+          <RunReach draft={work.run} state={runReach} />
         )}
         {save.error && <ProblemBox error={save.error} what="It was not saved." />}
         <OffButton
@@ -162,8 +162,8 @@ export function ScheduleForm({ schedule, onSaved }) {
   );
 }
 
-/** @param {{ timing: import("./draft").Timing, problem?: string, onChange: (change: Partial<import("./draft").Timing>) => void }} props */
-function Rules({ timing, problem, onChange }) {
+/** @param {{ timing: import("./draft").Timing, deploys: boolean, problem?: string, onChange: (change: Partial<import("./draft").Timing>) => void }} props */
+function Rules({ timing, deploys, problem, onChange }) {
   return (
     <div className={classes.rules}>
       <NativeSelect
@@ -185,7 +185,11 @@ function Rules({ timing, problem, onChange }) {
       )}
       <NativeSelect
         label="If the one before is not over"
-        description="A device that is away holds a run open until the run expires."
+        description={
+          deploys
+            ? "A deployment that paused, or waits for an approval, is not over."
+            : "A device that is away holds a run open until the run expires."
+        }
         data={[
           { value: "skip", label: "Skip this time" },
           { value: "start", label: "Start beside it" },

@@ -8,7 +8,8 @@
  * @typedef {Schemas["Planned"]} Planned
  * @typedef {Schemas["ScheduleWindow"]} Window
  * @typedef {{ at?: string, cron?: string, timezone: string, windows: Window[] }} When
- * @typedef {When & { name: string, action: { kind: "run", request: import("../runs/api").RunRequest }, missed: Schedule["missed"], grace_s: number, overlap: Schedule["overlap"] }} Wanted
+ * @typedef {{ kind: "run", request: import("../runs/api").RunRequest } | { kind: "deployment", request: import("../deployments/api").DeploymentRequest }} Action
+ * @typedef {When & { name: string, action: Action, missed: Schedule["missed"], grace_s: number, overlap: Schedule["overlap"] }} Wanted
  */
 import { queryOptions } from "@tanstack/react-query";
 import { api, ask } from "../../lib/api";

@@ -63,14 +63,13 @@ export function problemsOf(timing) {
 
 /**
  * @param {Timing} timing
- * @param {import("../runs/api").RunRequest | null} request
+ * @param {import("./api").Action | null} action
  * @returns {import("./api").Wanted | null} null: something is missing
  */
-export function wantedOf(timing, request) {
+export function wantedOf(timing, action) {
   const when = whenOf(timing);
-  if (!when || !request || Object.keys(problemsOf(timing)).length > 0) return null;
+  if (!when || !action || Object.keys(problemsOf(timing)).length > 0) return null;
   const { name, missed, overlap, grace } = timing;
-  const action = /** @type {const} */ ({ kind: "run", request });
   return { ...when, name: name.trim(), action, missed, overlap, grace_s: Math.round(parseDuration(grace) ?? 3600) };
 }
 

@@ -1,16 +1,17 @@
 import { expect, test } from "vitest";
 import { emptyTiming, problemsOf, timingOf, wantedOf, whenOf } from "./draft";
 
-const REQUEST = { command: ["uptime"], targets: { selector: "*" } };
+/** @type {import("./api").Action} */
+const ACTION = { kind: "run", request: { command: ["uptime"], targets: { selector: "*" } } };
 const NIGHTLY = { ...emptyTiming(), name: " nightly ", cron: " 30 2 * * * ", zone: "Europe/Berlin" };
 
 test("a whole draft is a request", () => {
-  expect(wantedOf(NIGHTLY, REQUEST)).toEqual({
+  expect(wantedOf(NIGHTLY, ACTION)).toEqual({
     name: "nightly",
     cron: "30 2 * * *",
     timezone: "Europe/Berlin",
     windows: [],
-    action: { kind: "run", request: REQUEST },
+    action: ACTION,
     missed: "once",
     grace_s: 3600,
     overlap: "skip",
@@ -33,7 +34,7 @@ test("what is missing is named", () => {
 });
 
 test("a schedule comes back as it was typed", () => {
-  const wanted = wantedOf(NIGHTLY, REQUEST);
+  const wanted = wantedOf(NIGHTLY, ACTION);
   const back = timingOf(/** @type {any} */ ({ at: null, ...wanted }));
   expect(back).toEqual({ ...NIGHTLY, name: "nightly", cron: "30 2 * * *" });
 });

@@ -12,6 +12,7 @@
 import { useRef, useState } from "react";
 import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { ConfirmDialog, TYPE_ABOVE } from "../../../components/ConfirmDialog";
 import { Icon } from "../../../components/Icon";
 import { OffButton } from "../../../components/OffButton";
@@ -22,7 +23,7 @@ import { useActOff } from "../../devices/useActOff";
 import { newKey } from "../../runs/keys";
 import { startDeployment } from "../api";
 import { ConfirmStep } from "./ConfirmStep";
-import { STEPS, firstOpen, problemsAt, problemsOf, requestOf } from "./draft";
+import { STEPS, firstOpen, problemsAt, problemsOf, requestOf, searchOf } from "./draft";
 import { ReleaseStep } from "./ReleaseStep";
 import { StepBar } from "./StepBar";
 import { TargetsStep } from "./TargetsStep";
@@ -79,7 +80,12 @@ export function Wizard({ draft, step, onChange, onGo, onStarted }) {
           </p>
         )}
         {step === "confirm" ? (
-          <Start draft={draft} preview={preview} ready={firstOpen(problems) === null} onStarted={onStarted} />
+          <>
+            <Start draft={draft} preview={preview} ready={firstOpen(problems) === null} onStarted={onStarted} />
+            <Link to="/schedules/new" search={/** @type {any} */ ({ ...searchOf(draft), kind: "deployment" })}>
+              Start it later, or again and again
+            </Link>
+          </>
         ) : (
           <Button
             type="submit"

@@ -26,7 +26,7 @@
  *
  * @typedef {Partial<Record<keyof Draft, string>>} Problems
  */
-import { parseDuration } from "../../runs/compose/durations";
+import { durationText, parseDuration } from "../../runs/compose/durations";
 import { idsFrom, idsText } from "./ids";
 
 /** @type {Draft} */
@@ -185,6 +185,32 @@ export function requestOf(draft) {
       ...(offline === "wait" ? {} : { offline_after_s: seconds(draft.away) ?? 0 }),
       on_failure: draft.onFailure,
     },
+  };
+}
+
+/** The draft that a request was made from. @param {import("../api").DeploymentRequest} request @returns {Draft} */
+export function draftFrom({ release, targets, following, strategy = {} }) {
+  const { selector, device_ids } = /** @type {{ selector?: string, device_ids?: number[] }} */ (targets);
+  const { waves = ["100%"], max_parallel, healthy_percent, window, offline, deadline_s } = strategy;
+  const text = (/** @type {number | null | undefined} */ number) => (number ? String(number) : "");
+  return {
+    ...EMPTY,
+    ...(selector
+      ? { by: "selector", selector, following: following ?? false }
+      : { by: "devices", ids: device_ids ?? [] }),
+    release,
+    waves: waves.join(", "),
+    parallel: text(max_parallel),
+    fails: strategy.failure_threshold ?? EMPTY.fails,
+    onFailure: strategy.on_failure ?? EMPTY.onFailure,
+    soak: strategy.soak_s ? durationText(strategy.soak_s) : "",
+    healthy: text(healthy_percent),
+    offline: offline ?? EMPTY.offline,
+    away: durationText(strategy.offline_after_s ?? 3600),
+    order: strategy.order ?? EMPTY.order,
+    tag: strategy.order_tag ?? "",
+    deadline: deadline_s ? durationText(deadline_s) : "",
+    ...(window ? { days: window.days.join(","), begin: window.begin, end: window.end, zone: window.zone } : {}),
   };
 }
 

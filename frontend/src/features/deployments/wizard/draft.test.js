@@ -1,7 +1,7 @@
 /** The address holds the whole draft, and the request says what was chosen. */
 import { describe, expect, it } from "vitest";
 import { chance, seeds } from "../../../test-support";
-import { EMPTY, draftOf, firstOpen, problemsAt, problemsOf, requestOf, searchOf } from "./draft";
+import { EMPTY, draftFrom, draftOf, firstOpen, problemsAt, problemsOf, requestOf, searchOf } from "./draft";
 import { idsFrom, idsText } from "./ids";
 
 /** @param {Partial<import("./draft").Draft>} fields */
@@ -121,6 +121,22 @@ describe("the request", () => {
         on_failure: "roll_back",
       },
     });
+  });
+
+  it.each([
+    {
+      selector: "role=web",
+      following: true,
+      waves: "1, 10%, 100%",
+      parallel: "20",
+      fails: "5%",
+      onFailure: "roll_back",
+    },
+    { selector: "*", soak: "90 s", healthy: "95", offline: "skip", away: "2 h", deadline: "1 d", days: "mon,fri" },
+    { by: "devices", ids: [4, 9], order: "tag", tag: "ring", soak: "", days: "sun", zone: "Europe/Berlin" },
+  ])("comes back as the draft that it was made from: %j", (/** @type {any} */ fields) => {
+    const request = requestOf(draft({ release: "shop@1.4.2", ...fields }));
+    expect(requestOf(draftFrom(request))).toEqual(request);
   });
 
   it("of picked devices follows nobody", () => {
