@@ -3,14 +3,8 @@
  * open beside it. Invariant: whatever ends a session, over REST or over the socket, ends at the sign-in page with nothing
  * of that user left in memory.
  */
-import {
-  Outlet,
-  createRootRouteWithContext,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  redirect,
-} from "@tanstack/react-router";
+import { Outlet, createRootRouteWithContext, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { piece } from "./components/Piece";
 import { meQuery, safeTarget } from "./features/auth/session";
 import { searchFrom } from "./features/devices/view";
 import { forgetEverything, link, onLinkSignedOut, store, viewer } from "./live";
@@ -19,6 +13,9 @@ import { asProblem } from "./lib/problem";
 import { parseSearch, stringifySearch } from "./lib/search";
 import { Failure } from "./pages/Failure";
 import { NotFound } from "./pages/NotFound";
+
+/** @param {() => Promise<any>} load @param {string} name */
+const page = (load, name) => piece(load, { name, what: "This page" });
 
 /** @typedef {{ queryClient: import("@tanstack/react-query").QueryClient }} Context */
 
@@ -31,13 +28,13 @@ const signIn = createRoute({
   path: "/sign-in",
   validateSearch: (/** @type {Record<string, unknown>} */ { next }) =>
     typeof next === "string" && safeTarget(next) !== "/" ? { next } : {},
-  component: lazyRouteComponent(() => import("./pages/SignIn"), "SignIn"),
+  component: page(() => import("./pages/SignIn"), "SignIn"),
 });
 
 const invitation = createRoute({
   getParentRoute: () => root,
   path: "/invitation",
-  component: lazyRouteComponent(() => import("./pages/Invitation"), "Invitation"),
+  component: page(() => import("./pages/Invitation"), "Invitation"),
 });
 
 const frame = createRoute({
@@ -52,14 +49,14 @@ const frame = createRoute({
     }
     link.start(); // the list is on its way while the page is still being made
   },
-  component: lazyRouteComponent(() => import("./pages/Signed"), "Signed"),
+  component: page(() => import("./pages/Signed"), "Signed"),
 });
 
 const dashboard = createRoute({
   getParentRoute: () => frame,
   id: "devices",
   validateSearch: searchFrom,
-  component: lazyRouteComponent(() => import("./pages/Dashboard"), "Dashboard"),
+  component: page(() => import("./pages/Dashboard"), "Dashboard"),
 });
 
 const list = createRoute({ getParentRoute: () => dashboard, path: "/", component: () => null });
@@ -67,13 +64,13 @@ const list = createRoute({ getParentRoute: () => dashboard, path: "/", component
 const device = createRoute({
   getParentRoute: () => dashboard,
   path: "/devices/$deviceId",
-  component: lazyRouteComponent(() => import("./pages/Device"), "Device"),
+  component: page(() => import("./pages/Device"), "Device"),
 });
 
 const addDevice = createRoute({
   getParentRoute: () => dashboard,
   path: "/add-device",
-  component: lazyRouteComponent(() => import("./pages/AddDevice"), "AddDevice"),
+  component: page(() => import("./pages/AddDevice"), "AddDevice"),
 });
 
 /** Keeps these parts of an address, as text. @param {string[]} names */
@@ -86,105 +83,105 @@ const runs = createRoute({
   getParentRoute: () => frame,
   path: "/runs",
   validateSearch: only("state", "q", "by"),
-  component: lazyRouteComponent(() => import("./pages/Runs"), "Runs"),
+  component: page(() => import("./pages/Runs"), "Runs"),
 });
 
 const newRun = createRoute({
   getParentRoute: () => frame,
   path: "/runs/new",
   validateSearch: only("again", "device"),
-  component: lazyRouteComponent(() => import("./pages/NewRun"), "NewRun"),
+  component: page(() => import("./pages/NewRun"), "NewRun"),
 });
 
 const run = createRoute({
   getParentRoute: () => frame,
   path: "/runs/$runId",
   validateSearch: only("state", "task", "digest", "view"),
-  component: lazyRouteComponent(() => import("./pages/Run"), "Run"),
+  component: page(() => import("./pages/Run"), "Run"),
 });
 
 const deployments = createRoute({
   getParentRoute: () => frame,
   path: "/deployments",
   validateSearch: only("state", "name"),
-  component: lazyRouteComponent(() => import("./pages/Deployments"), "Deployments"),
+  component: page(() => import("./pages/Deployments"), "Deployments"),
 });
 
 const newDeployment = createRoute({
   getParentRoute: () => frame,
   path: "/deployments/new",
-  component: lazyRouteComponent(() => import("./pages/NewDeployment"), "NewDeployment"),
+  component: page(() => import("./pages/NewDeployment"), "NewDeployment"),
 });
 
 const deployment = createRoute({
   getParentRoute: () => frame,
   path: "/deployments/$deploymentId",
   validateSearch: only("state", "wave", "attention", "target", "view"),
-  component: lazyRouteComponent(() => import("./pages/Deployment"), "Deployment"),
+  component: page(() => import("./pages/Deployment"), "Deployment"),
 });
 
 const releases = createRoute({
   getParentRoute: () => frame,
   path: "/releases",
   validateSearch: only("q"),
-  component: lazyRouteComponent(() => import("./pages/Releases"), "Releases"),
+  component: page(() => import("./pages/Releases"), "Releases"),
 });
 
 const newRelease = createRoute({
   getParentRoute: () => frame,
   path: "/releases/new",
-  component: lazyRouteComponent(() => import("./pages/NewRelease"), "NewRelease"),
+  component: page(() => import("./pages/NewRelease"), "NewRelease"),
 });
 
 const release = createRoute({
   getParentRoute: () => frame,
   path: "/releases/$releaseId",
-  component: lazyRouteComponent(() => import("./pages/Release"), "Release"),
+  component: page(() => import("./pages/Release"), "Release"),
 });
 
 const schedules = createRoute({
   getParentRoute: () => frame,
   path: "/schedules",
   validateSearch: only("view"),
-  component: lazyRouteComponent(() => import("./pages/Schedules"), "Schedules"),
+  component: page(() => import("./pages/Schedules"), "Schedules"),
 });
 
 const newSchedule = createRoute({
   getParentRoute: () => frame,
   path: "/schedules/new",
-  component: lazyRouteComponent(() => import("./pages/NewSchedule"), "NewSchedule"),
+  component: page(() => import("./pages/NewSchedule"), "NewSchedule"),
 });
 
 const schedule = createRoute({
   getParentRoute: () => frame,
   path: "/schedules/$scheduleId",
-  component: lazyRouteComponent(() => import("./pages/Schedule"), "Schedule"),
+  component: page(() => import("./pages/Schedule"), "Schedule"),
 });
 
 const changedSchedule = createRoute({
   getParentRoute: () => frame,
   path: "/schedules/$scheduleId/edit",
-  component: lazyRouteComponent(() => import("./pages/NewSchedule"), "NewSchedule"),
+  component: page(() => import("./pages/NewSchedule"), "NewSchedule"),
 });
 
 const software = createRoute({
   getParentRoute: () => frame,
   path: "/software",
   validateSearch: only("q", "tab"),
-  component: lazyRouteComponent(() => import("./pages/Software"), "Software"),
+  component: page(() => import("./pages/Software"), "Software"),
 });
 
 const audit = createRoute({
   getParentRoute: () => frame,
   path: "/audit",
   validateSearch: only("action", "actor", "object"),
-  component: lazyRouteComponent(() => import("./pages/Audit"), "Audit"),
+  component: page(() => import("./pages/Audit"), "Audit"),
 });
 
 const settings = createRoute({
   getParentRoute: () => frame,
   path: "/settings",
-  component: lazyRouteComponent(() => import("./pages/Settings"), "Settings"),
+  component: page(() => import("./pages/Settings"), "Settings"),
 });
 
 const nowhere = createRoute({ getParentRoute: () => frame, path: "$", component: NotFound });

@@ -7,13 +7,17 @@ from tests.e2e.conftest import OpenScreen, Place
 
 async def test_the_page_says_that_it_is_stale_and_then_is_not(own_place: Place, open_screen: OpenScreen) -> None:
     screen = await open_screen(own_place.server.url)
-    await screen.enter(own_place.operator.person)
     page = screen.page
+    screen.forgiven += [r"ERR_FAILED"]
+    await page.route("**/assets/LinePlot-*.css", lambda route: route.abort())
+    await screen.enter(own_place.operator.person)
     await page.evaluate("() => { window.__sameDocument = true; }")
     stays, goes = await own_place.device(1), await own_place.device(2)
     screen.forgiven += [r"WebSocket connection to", r"ERR_CONNECTION_REFUSED"]
     await screen.shows(goes, "online")
-    await page.wait_for_load_state("networkidle")  # with all of its parts, the plot being one that comes later
+    missing = page.get_by_test_id("piece-missing")
+    await expect(missing).to_contain_text("The plot cannot be shown.")
+    await page.unroute_all()
 
     await own_place.server.kill()
     banner = page.get_by_test_id("link-banner")
@@ -28,6 +32,8 @@ async def test_the_page_says_that_it_is_stale_and_then_is_not(own_place: Place, 
 
     await own_place.fleet.kill(2)
     own_place.server.env["DEPLOYX_PRESENCE_GRACE"] = "1"
+    await missing.get_by_role("button", name="Try again").click()
+    await expect(missing).to_contain_text("No answer came back from the server.")
     await own_place.server.start()
     # It tries by itself as well, so at any moment the button may be gone.
     await banner.get_by_role("button", name="Try now").evaluate_all("(found) => found.forEach((one) => one.click())")
@@ -36,4 +42,6 @@ async def test_the_page_says_that_it_is_stale_and_then_is_not(own_place: Place, 
     await screen.shows(goes, "offline")
     await screen.counts(online=1, offline=1)
     await expect(page.get_by_test_id("stale-mark")).to_have_count(0)
+    await missing.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_role("img", name="Devices online over")).to_be_visible()
     assert await page.evaluate("() => window.__sameDocument")

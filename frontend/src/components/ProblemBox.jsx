@@ -4,8 +4,8 @@ import { asProblem } from "../lib/problem";
 import { Icon } from "./Icon";
 import classes from "./ProblemBox.module.css";
 
-/** @param {{ error: unknown, what: string, onRetry?: () => void }} props */
-export function ProblemBox({ error, what, onRetry }) {
+/** @param {{ error: unknown, what: string, onRetry?: () => void, action?: string }} props `action`: the word on the button */
+export function ProblemBox({ error, what, onRetry, action = "Try again" }) {
   const problem = asProblem(error);
   return (
     <div className={classes.box} role="alert">
@@ -22,7 +22,7 @@ export function ProblemBox({ error, what, onRetry }) {
       </div>
       {onRetry && (
         <Button size="xs" variant="default" onClick={onRetry}>
-          Try again
+          {action}
         </Button>
       )}
     </div>

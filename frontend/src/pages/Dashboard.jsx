@@ -1,7 +1,8 @@
 /** The devices: how many are in which state, what waits for a person, and the live list; a device opens beside it. */
-import { Suspense, lazy, useCallback, useEffect, useState } from "react";
+import { Suspense, useCallback, useEffect, useState } from "react";
 import { useMediaQuery } from "@mantine/hooks";
 import { Outlet, useNavigate, useParams } from "@tanstack/react-router";
+import { piece } from "../components/Piece";
 import { useTitle } from "../components/Page";
 import { Counters } from "../features/devices/Counters";
 import { DeviceTable } from "../features/devices/DeviceTable";
@@ -18,9 +19,8 @@ import { Welcome } from "../features/enroll/Welcome";
 import { useLive, useLoaded } from "../live";
 import classes from "./Dashboard.module.css";
 
-const loadSelectionBar = () => import("../features/devices/SelectionBar");
-const SelectionBar = lazy(loadSelectionBar);
-const Attention = lazy(() => import("../features/attention/Attention"));
+const SelectionBar = piece(() => import("../features/devices/SelectionBar"), { what: "What can be done with them" });
+const Attention = piece(() => import("../features/attention/Attention"), { what: "Who waits for you" });
 
 /** @param {string} query */
 const useWidth = (query) => useMediaQuery(query, undefined, { getInitialValueInEffect: false }) ?? false;
@@ -34,8 +34,8 @@ export function Dashboard() {
   useTitle(openId === null ? "Devices" : null);
   useEffect(() => {
     if (!loaded) return;
-    void import("./Device"); // so that the first device opens at once
-    void loadSelectionBar();
+    import("./Device").catch(() => {}); // so that the first device opens at once
+    void SelectionBar.preload();
   }, [loaded]);
 
   return (

@@ -8,14 +8,14 @@ import { CodeInput } from "./CodeInput";
 import { prove, twoFactorQuery } from "./twoFactor";
 import classes from "./ProofDialog.module.css";
 
-/** @param {{ onAnswer: (proven: boolean) => void }} props */
-export default function ProofDialog({ onAnswer }) {
+/** @param {{ onProven: () => void, onClose: () => void }} props */
+export default function ProofDialog({ onProven, onClose }) {
   const factor = useQuery(twoFactorQuery);
   const [typed, setTyped] = useState("");
   const withCode = Boolean(factor.data?.since);
   const attempt = useMutation({
     mutationFn: () => prove(withCode ? { code: typed } : { password: typed }),
-    onSuccess: () => onAnswer(true),
+    onSuccess: onProven,
     onError: () => setTyped(""),
   });
   const error = attempt.error ?? factor.error;
@@ -27,7 +27,7 @@ export default function ProofDialog({ onAnswer }) {
       color="accent"
       count={1}
       busy={attempt.isPending || factor.isPending}
-      onClose={() => onAnswer(false)}
+      onClose={onClose}
       onConfirm={() => attempt.mutate()}
     >
       <p className={classes.why}>

@@ -2,10 +2,11 @@
  * Asks whoever sits there to show again that it is them, when the server wants that before it does something, and lets
  * the request go on. Requests that come meanwhile wait for the same answer.
  */
-import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { Suspense, useEffect, useRef, useState } from "react";
+import { piece } from "../../components/Piece";
 import { onProofNeeded } from "../../lib/api";
 
-const ProofDialog = lazy(() => import("./ProofDialog"));
+const ProofDialog = piece(() => import("./ProofDialog"), { what: "The question who you are", over: true });
 
 export function ProofHost() {
   const [asking, setAsking] = useState(false);
@@ -35,7 +36,7 @@ export function ProofHost() {
   return (
     asking && (
       <Suspense>
-        <ProofDialog onAnswer={answer} />
+        <ProofDialog onProven={() => answer(true)} onClose={() => answer(false)} />
       </Suspense>
     )
   );

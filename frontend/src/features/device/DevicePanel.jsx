@@ -1,7 +1,8 @@
 /** A device, whole: its head and its tabs. */
-import { Suspense, lazy, useEffect, useRef } from "react";
+import { Suspense, useEffect, useRef } from "react";
 import { ActionIcon, Skeleton, Stack, Tabs } from "@mantine/core";
 import { Icon } from "../../components/Icon";
+import { piece } from "../../components/Piece";
 import { useDevice, useLoaded } from "../../live";
 import { DeviceHeader } from "./DeviceHeader";
 import { Facts } from "./Facts";
@@ -10,9 +11,9 @@ import { Policy } from "./Policy";
 import { Timeline } from "./Timeline";
 import classes from "./Device.module.css";
 
-const DeviceDeployments = lazy(() => import("../deployments/DeviceDeployments"));
-const DeviceSoftware = lazy(() => import("../software/DeviceSoftware"));
-const DeviceTasks = lazy(() => import("../runs/DeviceTasks"));
+const DeviceDeployments = piece(() => import("../deployments/DeviceDeployments"), { what: "Its deployments" });
+const DeviceSoftware = piece(() => import("../software/DeviceSoftware"), { what: "Its software" });
+const DeviceTasks = piece(() => import("../runs/DeviceTasks"), { what: "Its runs" });
 const RECENT = 5;
 
 /** @param {{ id: number, narrow: boolean, onClose: () => void }} props */

@@ -2,9 +2,10 @@
  * Devices online over time. What was not recorded is a gap; the last point is the live number. Devices that others share
  * are in neither: it is not recorded who saw what.
  */
-import { Suspense, lazy, useMemo, useState } from "react";
+import { Suspense, useMemo, useState } from "react";
 import { SegmentedControl, Skeleton } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { piece } from "../../components/Piece";
 import { ProblemBox } from "../../components/ProblemBox";
 import { useLink, useLive } from "../../live";
 import { api, ask } from "../../lib/api";
@@ -14,7 +15,7 @@ import { formatCount } from "../../lib/text";
 import { lowest, seriesOf } from "./plotData";
 import classes from "./OnlinePlot.module.css";
 
-const LinePlot = lazy(() => import("./LinePlot"));
+const LinePlot = piece(() => import("./LinePlot"), { what: "The plot" });
 
 const WINDOWS = /** @type {const} */ ([
   { value: "24h", label: "24 h", words: "the last 24 hours" },

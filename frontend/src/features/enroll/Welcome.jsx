@@ -2,12 +2,13 @@
  * Leads to the first device. What was started while there was none stays in sight, above the list, until it is closed, so
  * that whoever waited sees it end well.
  */
-import { Suspense, lazy, useState } from "react";
+import { Suspense, useState } from "react";
 import { CloseButton, Skeleton } from "@mantine/core";
+import { piece } from "../../components/Piece";
 import classes from "./Enroll.module.css";
 
-const FirstDevice = lazy(() => import("./FirstDevice"));
-const EnrollProgress = lazy(() => import("./EnrollProgress"));
+const FirstDevice = piece(() => import("./FirstDevice"), { what: "The way to the first device" });
+const EnrollProgress = piece(() => import("./EnrollProgress"));
 
 /** @param {{ empty: boolean }} props */
 export function Welcome({ empty }) {

@@ -1,9 +1,10 @@
 /** Ctrl-K, everywhere, also while typing; the palette itself is loaded at its first use. */
-import { Suspense, lazy, useEffect } from "react";
+import { Suspense, useEffect } from "react";
+import { piece } from "../../components/Piece";
 import { useAtom } from "../../lib/atom";
 import { closePalette, openPalette, paletteOpened, typeAhead } from "./paletteState";
 
-const Palette = lazy(() => import("./Palette"));
+const Palette = piece(() => import("./Palette"), { what: "The search", over: true });
 
 /** @param {EventTarget | null} target */
 const inDialog = (target) => target instanceof Element && target.closest('[role="dialog"]') !== null;
