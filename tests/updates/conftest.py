@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.support.agent_process import AgentProcess, environment
 from tests.support.agent_updates import Publisher
@@ -31,9 +32,24 @@ def state_dir(tmp_path: Path) -> Path:
     return path
 
 
+class UpdatePeer(ReleasePeer):
+    """A server that also says that it is ready, and can say that it is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_ready = True
+
+    def extend(self, application: web.Application) -> None:
+        super().extend(application)
+        application.router.add_get("/readyz", self._readyz)
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return web.Response(status=200 if self.is_ready else 503)
+
+
 @pytest.fixture
-async def peer(state_dir: Path) -> AsyncIterator[ReleasePeer]:
-    async with ReleasePeer.running(state_dir) as peer:
+async def peer(state_dir: Path) -> AsyncIterator[UpdatePeer]:
+    async with UpdatePeer.running(state_dir) as peer:
         yield peer
 
 

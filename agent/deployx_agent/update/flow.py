@@ -7,7 +7,7 @@ version or, after the watchdog, the old one, finds the task at `HANDING_OVER` an
 import asyncio
 import json
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import msgspec
 
@@ -78,19 +78,19 @@ class AgentUpdate:
         await self._acceptance.gather(self._entry, [self._tools.release(self._manifest, self._entry)])
         self._memory.write(self._begun(Action.INSTALL))
         self._tools.say(self._entry, Phase.INSTALLING)
-        to, depot = update.slot_for(self._bundle.version), self._tools.depot
+        depot = self._tools.depot
         wanted = Wanted(
             str(update.folder),
             str(update.root),
             str(depot.artifact(metadata)),
-            to.version,
+            self._bundle.version,
             bundle=str(depot.artifact(bundle)),
-            slot=to.slot,
             highest=update.record().highest,
         )
         number = await self._prepared(wanted)
         self._memory.take(self._manifest.name, self._manifest.number)
-        return await self._hand_over(update, Action.INSTALL, replace(to, number=number), timer)
+        to = await in_thread(lambda: update.place(self._bundle.version, number), "place")
+        return await self._hand_over(update, Action.INSTALL, to, timer)
 
     async def _revert(self, update: Update, timer: Timer) -> Ending | None:
         """To the version before, if it may still run: the server's word is not enough for an older one."""

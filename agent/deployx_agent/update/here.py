@@ -12,6 +12,8 @@ from typing import Final
 
 BASE: Final = "base"
 SLOTS: Final = ("a", "b")
+NEXT: Final = "next"
+"""Where a version is made ready, before it takes the place of another in its slot."""
 FOLDER: Final = "update"
 """In the state folder."""
 _SITE = "site"

@@ -1,4 +1,4 @@
-"""Makes a slot ready, in a process of its own: asks whether the version is vouched for, unpacks it, and loads it once.
+"""Makes a version ready for its slot, in a process of its own: asks whether the version is vouched for, unpacks it, and loads it once.
 
 `python -m deployx_agent.update.prepare` reads a JSON object (``Wanted``) from standard input and prints one
 (``Prepared``). Exit code 3: it is not trusted; 4: it does not fit here; with either, the sentence is on standard error.
@@ -29,7 +29,6 @@ class Wanted:
     version: str
     bundle: str = ""
     """Empty: nothing is unpacked, the version is here already."""
-    slot: str = ""
     highest: int = 0
 
 
@@ -63,7 +62,7 @@ def prepare(wanted: Wanted) -> Prepared:
 def _fill(folder: Path, wanted: Wanted) -> None:
     from deployx_agent.update.bundle import Unfit, unpack
 
-    site = here.site_of(folder, wanted.slot)
+    site = here.site_of(folder, here.NEXT)
     unpack(Path(wanted.bundle), site)
     command = here.entry(site, "check")
     try:

@@ -4,10 +4,12 @@ Light: it is made at each start. Invariant: a version on trial confirms itself o
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from deployx_agent.logs import Log
+from deployx_agent.state.durable import sync_folder
 from deployx_agent.update import here, launcher, record
 from deployx_agent.update.here import Start
 from deployx_agent.update.record import Record, Slot, Trial
@@ -67,13 +69,18 @@ class Update:
 
     # ------------------------------------------------------------ giving way
 
-    def slot_for(self, version: str) -> Slot:
-        """Where the next version goes. What is there is given up, in the record first. Raises OSError."""
+    def place(self, version: str, number: int) -> Slot:
+        """Put what was made ready into a slot. What is there is given up, in the record first. It blocks. Raises
+        OSError."""
         found = self.record()
         slot = found.free_slot()
         if found.previous and found.previous.slot == slot:
             record.write(self.folder, Record(found.runs, highest=found.highest, confirmed=found.confirmed))
-        return Slot(slot, version, python=record.python_tag(), base=found.base)
+        ready, into = (here.site_of(self.folder, one).parent for one in (here.NEXT, slot))
+        shutil.rmtree(into, ignore_errors=True)
+        ready.rename(into)
+        sync_folder(into.parent)
+        return Slot(slot, version, number, record.python_tag(), found.base)
 
     def begin(self, task_id: str, to: Slot) -> None:
         """``to`` is tried as soon as this process has ended. Raises OSError."""

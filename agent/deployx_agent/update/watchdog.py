@@ -101,7 +101,7 @@ class Watchdog:
             elif not self._server_answers():
                 if not away:
                     _say("WARNING", "The server does not answer the version before either; the new one is given time")
-                away, deadline = True, now + PROBE_EVERY_S
+                away, deadline = True, now + min(PROBE_EVERY_S, trial.patience_s)
             elif away:  # it is back: only now its time begins
                 away, deadline = False, time.monotonic() + trial.patience_s
             elif now < last and self._was_put_off(began):
