@@ -28,6 +28,8 @@ from app.artifacts.uploads import Uploads
 from app.audit import routes as audit_routes
 from app.audit.service import AuditService
 from app.db import Database, connections_of
+from app.deployments.compliance import ComplianceService
+from app.deployments.compliance_routes import router as compliance_routes
 from app.deployments.controller import Controller
 from app.deployments.joining import Joining
 from app.deployments.retention import DeploymentRetention
@@ -368,6 +370,7 @@ def create_app(settings: Settings) -> FastAPI:
         group_routes(auth, groups, SharingService(uow, db)),
         work_routes.router(auth, runs),
         deployment_routes(auth, deployments),
+        compliance_routes(auth, ComplianceService(db, here.live_nodes)),
         release_routes.router(auth, ReleaseService(uow, db)),
         schedule_routes.router(auth, schedules),
         software_routes.router(auth, SoftwareService(db)),

@@ -161,6 +161,12 @@ def print_devices_with(found: list[dict[str, Any]]) -> None:
     _list(("DEVICE", "HAS", "KNOWN"), rows, "No device has it.", whole={"DEVICE", "KNOWN"})
 
 
+def print_compliance(found: list[dict[str, Any]]) -> None:
+    """How devices stand to a release."""
+    rows = [(one["device_name"], one["standing"], one["has"], one["why"]) for one in found]
+    _list(("DEVICE", "STATE", "HAS", "WHY"), rows, "No device.", whole={"DEVICE", "STATE"})
+
+
 def _moment(stamp: str | None, on_terminal: bool) -> str:
     return for_people(f"{stamp[:19]}Z") if stamp and on_terminal else stamp or ""
 

@@ -171,6 +171,45 @@ def verify_command(
 
 
 @app.command(
+    "compliance",
+    epilog="**Examples**\n\n`deployx release compliance shop@2.4`\n\n"
+    "`deployx release compliance shop@2.4 --on role=web --state older,missing --json`\n\n"
+    "**Exit codes**: 0 every device that it is for has exactly it, 1 some have not, 69 server unreachable, "
+    "77 not allowed.",
+)
+def compliance_command(
+    target: Stored,
+    on: Annotated[
+        str, typer.Option("--on", metavar="SELECTOR", help="Only these devices.", autocompletion=completing.selector)
+    ] = "",
+    state: Annotated[
+        str,
+        typer.Option(
+            metavar="STATES", help="List only these: exact, older, newer, missing, unknown, unfit; with commas."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+    insecure_http: InsecureHttp = False,
+) -> None:
+    """Say which devices have a release: exactly it, an older or a newer one, or none; how many of each on stderr.
+
+    It is known from what deployments did, and of packages from the lists that agents report.
+    """
+    from deployx_cli import releases
+
+    asked = {"selector": on} if on else {}
+    with connected(insecure_http) as api:
+        found, counts = releases.compliance(api, target, asked, releases.standings(state))
+    if as_json:
+        print(safe.as_json({"counts": counts, "devices": found}))
+    else:
+        output.print_compliance(found)
+        print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no device", file=sys.stderr)
+    if any(counts[name] for name in counts if name not in ("exact", "unfit")):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(
     "show", epilog="**Examples**\n\n`deployx release show shop@2.4`\n\n`deployx release show shop.release.json`"
 )
 def show_command(target: Target, as_json: AsJson = False, insecure_http: InsecureHttp = False) -> None:

@@ -135,6 +135,30 @@ def fetched(api: Api, reference: str) -> tuple[dict[str, Any], Kept]:
     return detail, release
 
 
+STANDINGS = ("exact", "older", "newer", "missing", "unknown", "unfit")
+
+
+def standings(text: str) -> list[str]:
+    """Those that `--state` names, with commas between them. Raises WrongUsage."""
+    named = [word.strip() for word in text.split(",") if word.strip()]
+    for word in named:
+        if word not in STANDINGS:
+            raise WrongUsage(f"{word!r} is no state of a device; write {', '.join(STANDINGS[:-1])} or {STANDINGS[-1]}.")
+    return named
+
+
+def compliance(
+    api: Api, reference: str, asked: dict[str, str], listed: Sequence[str]
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """How devices stand to a release: those of ``listed`` standings, or all, by name; and how many are in each."""
+    path = f"/releases/{found(api, reference)['id']}/compliance"
+    counts: dict[str, int] = api.object("GET", path, params={**asked, "limit": "1"})["counts"]
+    devices: list[dict[str, Any]] = []
+    for standing in listed or [""]:
+        devices += api.pages(path, {**asked, "standing": standing} if standing else asked)
+    return sorted(devices, key=lambda one: (one["device_name"], one["device_id"])), counts
+
+
 def _newest(api: Api, name: str) -> dict[str, Any] | None:
     items: list[dict[str, Any]] = api.object("GET", "/releases", params={"name": name, "limit": "1"})["items"]
     return items[0] if items else None

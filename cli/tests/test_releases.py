@@ -69,6 +69,12 @@ def test_from_a_manifest_to_the_server_and_away(real: RealServer, deployx: Any, 
     assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["RELEASE", "shop@1.1", "shop@1.0"]
     verified = deployx("release", "verify", "shop@1.1", "--key", "ada")
     assert (verified.returncode, "is signed by ada" in verified.stdout) == (0, True)
+    stands = deployx("release", "compliance", "shop@1.1", "--on", "role=web", "--state", "older,missing")
+    assert (stands.returncode, stands.stdout, stands.stderr) == (0, "DEVICE\tSTATE\tHAS\tWHY\n", "no device\n")
+    counted = json.loads(deployx("release", "compliance", "shop@1.1", "--json").stdout)
+    assert counted == {"counts": dict.fromkeys(counted["counts"], 0), "devices": []}
+    wrong = deployx("release", "compliance", "shop@1.1", "--state", "old")
+    assert (wrong.returncode, "'old' is no state of a device; write exact, older" in wrong.stderr) == (2, True)
     words = {"COMP_WORDS": "deployx deploy shop@", "COMP_CWORD": "2"}
     offered = deployx(_DEPLOYX_COMPLETE="complete_bash", **words).stdout.split()
     assert offered == ["shop@1.1", "shop@1.0"]

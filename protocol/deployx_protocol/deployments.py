@@ -233,6 +233,8 @@ class WaveState(StrEnum):
     WAITING = "waiting"  # the waves before it are not done
     OPEN = "open"  # its devices are started as there is room
     SOAKING = "soaking"  # its gate is met, and its soak time is not over
+    HELD = "held"  # its gate is met, and nothing follows: the deployment is paused, or ends
+    FAILED = "failed"  # more of it failed than may: nothing follows it until somebody decides
     DONE = "done"  # the next one may open
 
 

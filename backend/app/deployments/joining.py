@@ -23,7 +23,7 @@ from deployx_protocol.deployments import DeploymentState, TargetState
 from deployx_protocol.releases import Action as Does
 
 MOST = 200
-"""In one transaction."""
+"""So many are looked at in one transaction."""
 
 log = structlog.get_logger()
 
@@ -33,6 +33,9 @@ class Joining:
 
     def __init__(self, live_nodes: Callable[[], Collection[str]]) -> None:
         self._live_nodes = live_nodes
+        self._after: dict[str, int] = {}
+        """Deployment id → the device that was looked at last: those that meet the selector and are left out, such as
+        machines of another platform, must not be all that is ever looked at."""
 
     async def join(self, unit: Unit, deployment: Deployment, now: datetime) -> int:
         """Take in who meets the selector of ``deployment``, which is locked; how many did. Raises Unavailable."""
@@ -49,7 +52,12 @@ class Joining:
             asking = targets.Asking(
                 scope, deployment.user_id, release, from_json(deployment.strategy), self._live_nodes(), now
             )
-            found = await targets.joining(unit.session, asking, deployment.selector, deployment.id, MOST)
+            after = self._after.pop(deployment.id, 0)
+            found, last = await targets.joining(
+                unit.session, asking, deployment.selector, deployment.id, after=after, most=MOST
+            )
+            if last:
+                self._after[deployment.id] = last
         except Unavailable:
             raise
         except DeployXError as error:  # a group that the selector names may have gone, or the release

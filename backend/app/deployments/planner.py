@@ -52,6 +52,11 @@ class Wave:
         return self.count(TargetState.FAILED, TargetState.ROLLED_BACK)
 
     @property
+    def new_failures(self) -> int:
+        """Those that nobody has seen and went on with."""
+        return max(0, self.failures - self.excused)
+
+    @property
     def unfinished(self) -> int:
         """How many are not settled."""
         return self.count(TargetState.PENDING, *IN_FLIGHT)
@@ -229,12 +234,7 @@ def _too_much(now_is: Situation) -> Move | None:
             "and the network first",
         )
     why = _over_threshold(now_is) or next(
-        (
-            f"the gate of wave {wave.number} can not be met any more"
-            for wave in now_is.waves
-            if wave.opened_at and wave.is_hopeless(strategy)
-        ),
-        "",
+        (f"the gate of wave {wave.number} can not be met any more" for wave in _hopeless(now_is.waves, strategy)), ""
     )
     if not why:
         return None
@@ -242,17 +242,35 @@ def _too_much(now_is: Situation) -> Move | None:
     return Move(DeploymentEvent.UNDO if undo else DeploymentEvent.STOP, why)
 
 
+def failed_waves(waves: Sequence[Wave], strategy: Strategy) -> set[int]:
+    """The numbers of those for which nothing follows until somebody decides: more of them failed than may."""
+    return {wave.number for wave in (*_beyond(waves, strategy), *_hopeless(waves, strategy))}
+
+
+def _hopeless(waves: Sequence[Wave], strategy: Strategy) -> list[Wave]:
+    return [wave for wave in waves if wave.opened_at and wave.is_hopeless(strategy)]
+
+
+def _beyond(waves: Sequence[Wave], strategy: Strategy) -> list[Wave]:
+    """Those with failures that count, where there are more than the threshold allows."""
+    threshold = strategy.threshold
+    if threshold.count is not None:
+        failing = [wave for wave in waves if wave.new_failures]
+        return failing if sum(wave.new_failures for wave in failing) > threshold.count else []
+    return [wave for wave in waves if wave.new_failures > threshold.allowed(sum(wave.counts.values()))]
+
+
 def _over_threshold(now_is: Situation) -> str:
     threshold = now_is.strategy.threshold
-    new = {wave.number: max(0, wave.failures - wave.excused) for wave in now_is.waves}
+    beyond = _beyond(now_is.waves, now_is.strategy)
+    if not beyond:
+        return ""
     if threshold.count is not None:
-        failed = sum(new.values())
-        return f"{_devices(failed)} failed, and {threshold.text} may" if failed > threshold.count else ""
-    for wave in now_is.waves:
-        total = sum(wave.counts.values())
-        if new[wave.number] > threshold.allowed(total):
-            return f"{_devices(new[wave.number])} of the {total} of wave {wave.number} failed, and {threshold.text} may"
-    return ""
+        failed = sum(wave.new_failures for wave in beyond)
+        return f"{_devices(failed)} failed, and {threshold.text} may"
+    [wave, *_] = beyond
+    total = sum(wave.counts.values())
+    return f"{_devices(wave.new_failures)} of the {total} of wave {wave.number} failed, and {threshold.text} may"
 
 
 def _devices(count: int) -> str:

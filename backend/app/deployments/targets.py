@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import among
+from app.deployments import standing
 from app.deployments.models import Deployment, DeploymentTarget
 from app.deployments.repository import UNFINISHED
 from app.deployments.strategy import Strategy
@@ -44,6 +45,7 @@ _ONLY_SEEN = "it is shared with you to look at, not to run on"
 _WATCHES = "its agent only watches: its owner has to start it without --watch-only"
 _TOO_OLD = "its agent does not know releases: upgrade it"
 _NOT_THERE = "There is no such device."
+_NEVER_BACK = "a release never goes back"
 _report_of = lru_cache(maxsize=1_024)(report_of)
 
 
@@ -115,22 +117,31 @@ async def reach(session: AsyncSession, asking: Asking, targets: Targets, *, lock
     return found
 
 
-async def joining(session: AsyncSession, asking: Asking, selector: str, deployment_id: str, most: int) -> list[Planned]:
-    """Devices that meet ``selector`` and are not of the deployment yet, and can be given the release."""
+async def joining(
+    session: AsyncSession, asking: Asking, selector: str, deployment_id: str, *, after: int, most: int
+) -> tuple[list[Planned], int]:
+    """Devices that meet ``selector`` and are not of the deployment yet, and can be given the release: of so many that
+    are looked at, from the id ``after`` on. And the id that was looked at last; 0 when it was the last of all."""
     condition = await groups.condition(session, asking.user_id, parse(selector), asking.live_nodes)
     known = sa.exists().where(DeploymentTarget.deployment_id == deployment_id, DeploymentTarget.device_id == Device.id)
     able = (Device.trust == Trust.TRUSTED, Device.public_key.is_not(None), _says(TAKES_RELEASES))
-    query = _query(asking.scope, lock=True).where(condition, ~known, *able).limit(most)
-    return (await judged(session, asking, list(await session.execute(query)))).targets
+    query = _query(asking.scope, lock=True).where(condition, ~known, *able, Device.id > after).limit(most)
+    rows = list(await session.execute(query))
+    return (await judged(session, asking, rows)).targets, rows[-1].id if len(rows) == most else 0
 
 
 async def judged(session: AsyncSession, asking: Asking, rows: Sequence[Any]) -> Reach:
     """Which of ``rows`` get the release, and why the others do not."""
     found = Reach()
-    busy = await _busy(session, asking.release.manifest.name, [row.id for row in rows])
+    manifest, ids = asking.release.manifest, [row.id for row in rows]
+    busy = await _busy(session, manifest.name, ids)
+    beyond = await standing.later_ones(session, manifest.name, manifest.number, ids)
     later = 0
     for row in sorted(rows, key=lambda row: (row.device_name, row.id)):
         why = _left_out(asking, row) or busy.get(row.id, "")
+        if not why and row.id in beyond:
+            had = beyond[row.id]
+            why = f"it has had {had.version}, number {had.number}, and this is number {manifest.number}: {_NEVER_BACK}"
         if why:
             found.excluded.append(Excluded(row.id, row.device_name, why))
             continue

@@ -8,7 +8,7 @@ from typing import Any
 from app.clock import iso, iso_or_none
 from app.deployments import waves, words
 from app.deployments.models import Deployment, DeploymentDecision, DeploymentTarget
-from app.deployments.planner import Wave
+from app.deployments.planner import Wave, failed_waves
 from app.deployments.strategy import Strategy, from_json
 from app.deployments.waves import KeptWave
 from app.devices.views import presence
@@ -97,7 +97,7 @@ def deployment_view(row: Deployment, figures: Figures, now: datetime) -> Deploym
         counts=totals,
         attention=figures.attention,
         wave=waves.last_open(kept),
-        waves=[_wave_view(one, kept[place], strategy, stand) for place, one in enumerate(stand)],
+        waves=[_wave_view(one, kept[place], strategy, stand, state) for place, one in enumerate(stand)],
         pace_per_hour=pace,
         estimate_at=iso_or_none(estimate),
         actions=_actions(state, kept, totals),
@@ -117,15 +117,23 @@ def _actions(state: DeploymentState, kept: Collection[KeptWave], totals: Mapping
     return found
 
 
-def _wave_view(wave: Wave, kept: KeptWave, strategy: Strategy, stand: list[Wave]) -> WaveView:
+def _wave_view(
+    wave: Wave, kept: KeptWave, strategy: Strategy, stand: list[Wave], deployment: DeploymentState
+) -> WaveView:
     is_last = wave.number == len(stand)
-    soak = words.soak_until(wave, strategy)
-    gate = words.gate(wave, strategy, is_last=is_last, soak_until=soak)
     next_open = not is_last and stand[wave.number].opened_at is not None
+    soaks = deployment is DeploymentState.RUNNING or next_open
+    soak = words.soak_until(wave, strategy) if soaks else None
+    gate = words.gate(wave, strategy, state=deployment, is_last=is_last, next_open=next_open, soak_until=soak)
+    state = _wave_state(wave, gate.met, next_open, is_last)
+    if not next_open and wave.number in failed_waves(stand, strategy):
+        state = WaveState.FAILED
+    elif state is WaveState.SOAKING and deployment is not DeploymentState.RUNNING:
+        state = WaveState.HELD
     return WaveView(
         number=wave.number,
         label=wave.label,
-        state=_wave_state(wave, gate.met, next_open, is_last),
+        state=state,
         total=sum(wave.counts.values()),
         counts={state.value: count for state, count in wave.counts.items()},
         gate=GateView(met=gate.met, condition=gate.condition, current=gate.current, sentence=gate.sentence),

@@ -40,8 +40,16 @@ class Gate:
     sentence: str
 
 
-def gate(wave: Wave, strategy: Strategy, *, is_last: bool, soak_until: datetime | None) -> Gate:
-    """The gate of ``wave``."""
+def gate(
+    wave: Wave,
+    strategy: Strategy,
+    *,
+    state: DeploymentState,
+    is_last: bool,
+    next_open: bool,
+    soak_until: datetime | None,
+) -> Gate:
+    """The gate of ``wave``, whose deployment is in ``state``."""
     met = wave.is_met(strategy)
     healthy = wave.count(TargetState.SUCCEEDED)
     if strategy.healthy_percent is None:
@@ -54,12 +62,34 @@ def gate(wave: Wave, strategy: Strategy, *, is_last: bool, soak_until: datetime 
         current += f", {wave.failures} failed"
     if strategy.soak_s and not is_last:
         condition += f", for {span(strategy.soak_s)}"
-    return Gate(met, condition, current, _gate_sentence(wave, met, current, is_last, soak_until))
+    if is_last or next_open or state is DeploymentState.RUNNING:
+        sentence = _gate_sentence(wave, met, current, is_last, next_open, soak_until)
+    else:
+        sentence = _held(wave, current, state)
+    return Gate(met, condition, current, sentence)
 
 
-def _gate_sentence(wave: Wave, met: bool, current: str, is_last: bool, soak_until: datetime | None) -> str:
+def _held(wave: Wave, current: str, state: DeploymentState) -> str:
+    """Of a wave after which nothing follows now."""
+    if state is DeploymentState.AWAITING_APPROVAL:
+        return "It opens when the deployment is approved." if wave.number == 1 else _BEFORE
+    words = state.value.replace("_", " ")
+    why = (
+        "while the deployment is paused" if state is DeploymentState.PAUSED else f"any more: the deployment is {words}"
+    )
+    return f"{current}; the next wave does not open {why}." if wave.opened_at else f"It does not open {why}."
+
+
+_BEFORE = "It opens when the gate of the wave before it is met."
+
+
+def _gate_sentence(
+    wave: Wave, met: bool, current: str, is_last: bool, next_open: bool, soak_until: datetime | None
+) -> str:
     if wave.opened_at is None:
-        return "It opens when the gate of the wave before it is met."
+        return _BEFORE
+    if next_open:
+        return f"{current}; the next wave is open."
     if not met:
         flying, pending = wave.count(*IN_FLIGHT), wave.count(TargetState.PENDING)
         waits = [f"{flying} in flight"] if flying else []

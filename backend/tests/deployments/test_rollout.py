@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from app.accounts.models import User
 from app.accounts.principal import Principal
 from app.audit.models import AuditEntry
+from app.deployments import joining
 from app.deployments.planner import CORRELATED
 from app.devices.models import Device
 from app.devices.scope import EVERYONE
@@ -69,8 +70,10 @@ async def test_never_more_in_flight_than_max_parallel(rollout: Rollout, ada: Pri
 
 
 @BOTH
-async def test_a_failure_stops_it_and_what_is_in_flight_ends(rollout: Rollout, ada: Principal, ten: list[int]) -> None:
-    id = await rollout.create(ada, ten, strategy={"max_parallel": 4})
+async def test_a_failure_stops_it_and_what_is_in_flight_ends(
+    rollout: Rollout, ada: Principal, ten: list[int], clock: ManualClock
+) -> None:
+    id = await rollout.create(ada, ten, strategy={"waves": ["4", "100%"], "soak_s": 60})
     await rollout.turn(id)
     first, *others = await rollout.deliver()
     await rollout.finish(
@@ -82,7 +85,12 @@ async def test_a_failure_stops_it_and_what_is_in_flight_ends(rollout: Rollout, a
     await rollout.finish(others)
     await rollout.turn(id)
     assert await rollout.deliver() == [] and await rollout.counts(id) == {"failed": 1, "succeeded": 3, "pending": 6}
+    wave = (await rollout.reader.one(ada, id)).waves[0]
+    assert (wave.state, wave.soak_until) == ("failed", None)
+    assert wave.gate.sentence == "4 of 4 over, 1 failed; the next wave does not open while the deployment is paused."
     await rollout.steering.resume(ada, id, "seen")
+    await rollout.go_on(id)
+    clock.advance(seconds=60)
     await rollout.go_on(id)
     assert await rollout.state(id) is DeploymentState.FAILED
     await rollout.steering.retry(ada, id, [TargetState.FAILED], "")
@@ -232,6 +240,11 @@ async def test_the_soak_time_is_waited_for_and_a_person_can_shorten_it(
     assert await rollout.go_on(id) == 0
     view = await rollout.reader.one(ada, id)
     assert view.waves[0].state == "soaking" and "promote" in view.actions
+    await rollout.steering.pause(ada, id, "")
+    held = (await rollout.reader.one(ada, id)).waves[0]
+    assert (held.state, held.soak_until) == ("held", None)
+    assert held.gate.sentence == "1 of 1 over; the next wave does not open while the deployment is paused."
+    await rollout.steering.resume(ada, id, "")
     clock.advance(seconds=1)
     assert await rollout.go_on(id) == 1
     await rollout.steering.promote(ada, id, 2, "it is fine")
@@ -325,6 +338,18 @@ async def test_an_aborted_one_starts_nothing_and_ends_with_what_flies(
     await rollout.steering.roll_back(ada, id, "")
     assert await rollout.go_on(id, outcome="reverted") == 4
     assert await rollout.state(id) is DeploymentState.ROLLED_BACK
+
+
+@pytest.mark.databases("sqlite")
+async def test_devices_that_cannot_get_it_keep_nobody_from_joining(
+    rollout: Rollout, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "MOST", 2)
+    await rollout.release()
+    id = await rollout.create(ada, targets={"selector": "!old"}, following=True)
+    await rollout.devices(5, ada.user_id, platform="windows")
+    await rollout.devices(1, ada.user_id)
+    assert sum([await rollout.go_on(id) for _ in range(3)]) == 1
 
 
 @BOTH

@@ -14,7 +14,7 @@ from deployx_protocol import events
 from deployx_protocol.messages import TAKES_RELEASES, WATCHES_ONLY
 from tests.support.node import RunningNode, Serve, eventually
 from tests.support.peers import Watch
-from tests.support.rollouts import release_row
+from tests.support.rollouts import deployment_row, release_row
 from tests.support.rows import device
 from tests.support.server import Browse, MakePerson, Person
 
@@ -125,8 +125,16 @@ async def test_the_preview_says_why_each_device_is_left_out(
         "the release is for linux, and this is windows": await devices(node, ada, 1, 15, platform="windows"),
         "work there is stopped by the file /etc/stop": await devices(node, ada, 1, 16, policy=stopped),
         "its policy installs no releases": await devices(node, ada, 1, 17, policy=none),
+        "it has had 9.0, number 9, and this is number 1: a release never goes back": await devices(node, ada, 1, 19),
         "There is no such device.": await devices(node, eve, 1, 18),
     }
+    [ahead] = left_out["it has had 9.0, number 9, and this is number 1: a release never goes back"]
+    earlier, target = deployment_row(ahead, ada.id, release_version="9.0", release_number=9, state="succeeded")
+    target.state, target.todo, target.touched = "rolled_back", "", True
+    async with node.db.write() as session:
+        session.add(earlier)
+        await session.flush()
+        session.add(target)
     ids = [*good, *(id for ids in left_out.values() for id in ids)]
     answer = await client.post(f"{DEPLOYMENTS}/preview", json=asked(ids, strategy={"waves": ["1", "100%"]}))
     preview = answer.json()

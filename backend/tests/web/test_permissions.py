@@ -111,6 +111,7 @@ ALLOWED: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/api/v1/tasks/{task_id}/output/stderr"): VIEWER,
     ("GET", "/api/v1/devices/{device_id}/tasks"): VIEWER,
     ("GET", "/api/v1/devices/{device_id}/deployments"): VIEWER,
+    ("GET", "/api/v1/releases/{release_id}/compliance"): VIEWER,
     ("GET", "/api/v1/deployments"): VIEWER,
     ("POST", "/api/v1/deployments"): OPERATOR,
     ("POST", "/api/v1/deployments/preview"): OPERATOR,

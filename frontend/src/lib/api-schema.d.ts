@@ -1349,6 +1349,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/releases/{release_id}/compliance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which devices have a release, an older or a newer one, or none, by name, a page at a time
+         * @description By what deployments did there, and for a release that is a package by the lists of packages that agents report, whichever is the younger. `standing` and `q` narrow what is listed, not what is counted.
+         */
+        get: operations["read_compliance_api_v1_releases__release_id__compliance_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/releases": {
         parameters: {
             query?: never;
@@ -2472,6 +2492,32 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * DeviceStandingView
+         * @description How a device stands to the release.
+         */
+        DeviceStandingView: {
+            /** Device Id */
+            device_id: number;
+            /** Device Name */
+            device_name: string;
+            standing: components["schemas"]["Standing"];
+            /**
+             * Has
+             * @description The version that is there; empty where there is none, or nobody can say.
+             */
+            has: string;
+            /**
+             * Why
+             * @description How that is known, or why it is not.
+             */
+            why: string;
+            /**
+             * Since
+             * @description When it was last known; null: never.
+             */
+            since: string | null;
+        };
+        /**
          * DeviceStatus
          * @description The column ``devices.status``.
          * @enum {string}
@@ -3005,7 +3051,7 @@ export interface components {
          * @description What a release consists of.
          * @enum {string}
          */
-        Kind: "script" | "archive" | "file" | "package";
+        Kind: "script" | "archive" | "file" | "package" | "agent";
         /**
          * Login
          * @description Who wants to sign in.
@@ -3525,6 +3571,30 @@ export interface components {
             missing: components["schemas"]["MissingArtifact"][];
             /** @description Null: it would be taken, once nothing is missing. */
             problem: components["schemas"]["ReleaseProblem"] | null;
+        };
+        /**
+         * ReleaseCompliance
+         * @description Which of your devices have a release, by name; the last page's cursor is null.
+         */
+        ReleaseCompliance: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
+            /** Number */
+            number: number;
+            /**
+             * Total
+             * @description Devices that are counted: all that you see, or those that `selector` means.
+             */
+            total: number;
+            counts: components["schemas"]["StandingCounts"];
+            /** Items */
+            items: components["schemas"]["DeviceStandingView"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * ReleaseDeployment
@@ -4419,6 +4489,50 @@ export interface components {
          */
         Source: "dpkg" | "rpm" | "apk" | "pkgutil" | "homebrew" | "windows";
         /**
+         * Standing
+         * @description How a device stands to a release.
+         * @enum {string}
+         */
+        Standing: "exact" | "older" | "newer" | "missing" | "unknown" | "unfit";
+        /**
+         * StandingCounts
+         * @description How many devices are in each standing.
+         */
+        StandingCounts: {
+            /**
+             * Exact
+             * @default 0
+             */
+            exact: number;
+            /**
+             * Older
+             * @default 0
+             */
+            older: number;
+            /**
+             * Newer
+             * @default 0
+             */
+            newer: number;
+            /**
+             * Missing
+             * @description There is none of this name, as far as deployments and lists of packages say.
+             * @default 0
+             */
+            missing: number;
+            /**
+             * Unknown
+             * @default 0
+             */
+            unknown: number;
+            /**
+             * Unfit
+             * @description The release is not for their platforms.
+             * @default 0
+             */
+            unfit: number;
+        };
+        /**
          * StatusCause
          * @description Why a status changed; ``CAUSE_TEXT`` is how people read it.
          * @enum {string}
@@ -4822,7 +4936,7 @@ export interface components {
          * @description What a wave is at.
          * @enum {string}
          */
-        WaveState: "waiting" | "open" | "soaking" | "done";
+        WaveState: "waiting" | "open" | "soaking" | "held" | "failed" | "done";
         /**
          * WaveView
          * @description One wave of a deployment.
@@ -8880,6 +8994,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceDeploymentViewPage"];
+                };
+            };
+            /** @description The request cannot be answered */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot answer now */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_compliance_api_v1_releases__release_id__compliance_get: {
+        parameters: {
+            query?: {
+                standing?: components["schemas"]["Standing"][] | null;
+                selector?: string | null;
+                /** @description Part of the device's name */
+                q?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                release_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseCompliance"];
                 };
             };
             /** @description The request cannot be answered */

@@ -203,7 +203,7 @@ export interface components {
          * @description What a wave is at.
          * @enum {unknown}
          */
-        WaveState: "done" | "open" | "soaking" | "waiting";
+        WaveState: "done" | "failed" | "held" | "open" | "soaking" | "waiting";
         /**
          * GateView
          * @description What has to be true before the next wave opens.

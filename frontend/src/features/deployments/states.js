@@ -62,6 +62,8 @@ export const WAVE_STATES = {
   waiting: { word: "Waiting", icon: "unknown" },
   open: { word: "Open", icon: "play" },
   soaking: { word: "Soaking", icon: "clock" },
+  held: { word: "Held", icon: "pause" },
+  failed: { word: "Failed", icon: "close" },
   done: { word: "Done", icon: "trusted" },
 };
 

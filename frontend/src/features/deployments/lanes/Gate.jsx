@@ -22,6 +22,8 @@ function Soak({ until }) {
 function look({ state, gate }) {
   if (state === "done") return { state: "done", icon: "trusted", word: "Gate passed" };
   if (state === "soaking") return { state: "soaking", icon: "clock", word: "Gate met, soaking" };
+  if (state === "held") return { state, icon: "pause", word: "Gate met, held" };
+  if (state === "failed") return { state, icon: "close", word: "Gate closed" };
   if (gate.met) return { state: "done", icon: "trusted", word: "Gate met" };
   return { state: state === "open" ? "open" : "waiting", icon: state === "open" ? "pending" : "unknown", word: "Gate" };
 }
