@@ -23,7 +23,7 @@ class Asked:
     """The compliance of one release, as one person is told it."""
 
     def __init__(self, db: Database, who: Principal, release: Release) -> None:
-        self.service, self.who, self.id = ComplianceService(db, lambda: set()), who, release.id
+        self.service, self.who, self.id = ComplianceService(db, set), who, release.id
 
     async def page(self, **asked: Any) -> Compliance:
         every = {"standings": (), "selector": None, "search": None, "limit": 100, "cursor": None}
