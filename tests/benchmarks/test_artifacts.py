@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "artifacts.py"
 NUMBERS = r" +\d+ +\d+"
 
 
+@pytest.mark.soak
 def test_every_way_has_a_row() -> None:
     ended = subprocess.run(
         [sys.executable, PROGRAM, "--mib", "8", "--clients", "4", "--rounds", "1"],

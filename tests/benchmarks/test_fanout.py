@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from delivery import report
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "fanout.py"
 
 
+@pytest.mark.soak
 def test_it_reaches_every_machine_and_prints_a_row_for_each_fleet() -> None:
     fleets = ("--few", "1", "--many", "2", "--simulated", "3")
     ended = subprocess.run(

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "link.py"
 SERVERS = ("DeployX", "python-socketio", "node socket.io")
 
 
+@pytest.mark.soak
 def test_every_server_answers_and_has_a_row() -> None:
     ended = subprocess.run(
         [sys.executable, PROGRAM, "--agents", "20", "--spread", "0.2"],
