@@ -26,6 +26,10 @@ program=$folder/bin/deployx-agent
 if [ "$(id -u)" = 0 ] && [ "$#" = 0 ]; then
     ln -sf -- "$program" /usr/local/bin/deployx-agent
     program=deployx-agent
+    if [ -f "$from/update-root.json" ]; then # whose signatures count for updates of the agent: `deployx agent-update root`
+        mkdir -p -m 755 /etc/deployx-agent
+        install -m 644 -- "$from/update-root.json" /etc/deployx-agent/update-root.json
+    fi
 fi
 echo "Installed: $("$folder/bin/deployx-agent" --version)"
 echo "Next, run the line that Add device shows in the dashboard; or, after an upgrade: systemctl restart deployx-agent"

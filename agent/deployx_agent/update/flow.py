@@ -16,7 +16,7 @@ from deployx_agent.connection.background import in_thread
 from deployx_agent.releases.acceptance import Acceptance
 from deployx_agent.releases.countdown import boot
 from deployx_agent.releases.failure import Called, Failure, unfit
-from deployx_agent.releases.memory import Current, Installed, Verdict, killed
+from deployx_agent.releases.memory import Current, Verdict, killed
 from deployx_agent.releases.stages import Stage
 from deployx_agent.releases.tools import Timer, Tools, Undoing, ending_of
 from deployx_agent.releases.way_back import written
@@ -200,11 +200,8 @@ class AgentUpdate:
         return await self._stays(current)
 
     async def _stays(self, current: Current) -> Ending | None:
-        """The record of updates is the commit; what is remembered of releases follows it."""
-        reverted = current.action is Action.REVERT
-        here_now = Installed(task_id=current.task_id, sha256=current.sha256, version=VERSION)
-        self._memory.commit(current.name, None if reverted else here_now)
-        outcome = Outcome.REVERTED if reverted else Outcome.INSTALLED
+        """The record of updates is the commit. What was fetched is needed no more."""
+        outcome = Outcome.REVERTED if current.action is Action.REVERT else Outcome.INSTALLED
         return await self._over(current, Verdict(state=TaskState.SUCCEEDED, outcome=outcome))
 
     async def _over(self, current: Current, verdict: Verdict) -> Ending:

@@ -1,15 +1,17 @@
-"""Makes a version ready for its slot, in a process of its own: asks whether the version is vouched for, unpacks it, and loads it once.
+"""Makes a version ready, in a process of its own: asks whether it is vouched for, unpacks it, and loads it once.
 
 `python -m deployx_agent.update.prepare` reads a JSON object (``Wanted``) from standard input and prints one
 (``Prepared``). Exit code 3: it is not trusted; 4: it does not fit here; with either, the sentence is on standard error.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deployx_agent.state.durable import Unusable, usable
 from deployx_agent.update import here
 from deployx_protocol.updates import METADATA_MAX_BYTES
 
@@ -45,7 +47,10 @@ def prepare(wanted: Wanted) -> Prepared:
 
     folder = Path(wanted.folder)
     try:
+        usable(Path(wanted.pinned))
         pinned = Path(wanted.pinned).read_bytes()
+    except Unusable as why:
+        raise Untrusted(f"{wanted.pinned} cannot be trusted: {why}.") from None
     except OSError as error:
         raise Untrusted(
             f"This machine trusts no keys for updates of its agent: {wanted.pinned} cannot be read ({error.strerror}). "
@@ -55,7 +60,11 @@ def prepare(wanted: Wanted) -> Prepared:
     if not wanted.bundle:
         return Prepared(trust.number_of(wanted.version))
     number = trust.bundle(wanted.version, Path(wanted.bundle), wanted.highest)
-    _fill(folder, wanted)
+    try:
+        _fill(folder, wanted)
+    except BaseException:
+        shutil.rmtree(here.site_of(folder, here.NEXT).parent, ignore_errors=True)
+        raise
     return Prepared(number)
 
 
