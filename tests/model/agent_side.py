@@ -67,6 +67,7 @@ class AgentProcess(Process):
         self.start(self._run())
 
     async def _run(self) -> None:
+        await self.engine.end_strays()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.engine.run())
             group.create_task(self.keeper.run())

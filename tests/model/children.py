@@ -163,6 +163,10 @@ class Processes:
         """It never is."""
         return False
 
+    def leaders(self, _owner: str) -> dict[int, str]:
+        """What runs of the agent's tasks: there is one agent here."""
+        return {child.pid: child.task_id for child in self._machine.running()}
+
     def is_left_over(self, pgid: int, mark: str, task_id: str) -> bool:
         """Whether it is the one that was started for the task, and goes on."""
         return any((c.pid, c.mark, c.task_id) == (pgid, mark, task_id) and c.runs for c in self._machine.children)
@@ -177,9 +181,10 @@ class Processes:
 
 def seams(machine: Machine) -> dict[str, Any]:
     """What of `deployx_agent.tasks` is replaced by ``machine``: as little as starts, reads and ends programs."""
-
+    processes = Processes(machine)
     return {
         "deployx_agent.tasks.child.start": machine.start,
-        "deployx_agent.tasks.recovery.processes": Processes(machine),
+        "deployx_agent.tasks.engine.processes": processes,
+        "deployx_agent.tasks.recovery.processes": processes,
         "deployx_agent.tasks.spare.Spare.make": lambda _: None,
     }

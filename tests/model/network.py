@@ -231,11 +231,17 @@ def remember(past: list[Message], item: Item) -> None:
 
 
 def deliver_down(connection: Connection) -> None:
-    """The agent gets what comes next."""
+    """The agent gets what comes next, in its loop, if it lives until then."""
     item = connection.down.popleft()
     if isinstance(item, End):
         connection.agent_open = False
-        connection.to_agent(Closed(item.reason))
+        what: Received | Closed = Closed(item.reason)
     else:
         remember(connection.past_down, item)
-        connection.to_agent(Received(item.event, json.loads(item.payload)))
+        what = Received(item.event, json.loads(item.payload))
+
+    def arrive() -> None:
+        if not connection.client.dead:
+            connection.to_agent(what)
+
+    connection.client.loop.call_soon(arrive)

@@ -12,15 +12,18 @@ import asyncio
 import contextlib
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from unittest import mock
 
+from deployx_agent.tasks.one_thread import OneThread
+
 EPOCH = 1_900_000_000.0
 """What the clock on the wall says when the model's clock is at 0."""
-_IO_PATIENCE_S = 30.0
+_IO_PATIENCE_S = 300.0
+"""Longer than a machine with much else to do keeps the database waiting."""
 
 
 class Clock:
@@ -98,7 +101,7 @@ class Loop(asyncio.SelectorEventLoop):
     async def _job(
         self, executor: Executor | None, done: asyncio.Future[Any], act: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> None:
-        one_by_one = isinstance(executor, ThreadPoolExecutor) and executor._max_workers == 1
+        one_by_one = isinstance(executor, OneThread)
         lock = self._in_order.setdefault(executor, asyncio.Lock()) if executor and one_by_one else None
         async with lock or contextlib.nullcontext():
             await self._process.gate(Gate.DISK)
