@@ -52,6 +52,14 @@ class Releases(StrEnum):
     NONE = "none"
 
 
+class TakeBack(StrEnum):
+    """Which releases the server may have taken back. What one undoes by itself, because it failed, asks nobody."""
+
+    ANY = "any"  # the server's word is enough
+    NAMED = "named"  # only to the release that the signed one names as its previous; none is removed
+    NONE = "none"
+
+
 class Operator(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody whose signature counts."""
 
@@ -98,6 +106,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     runs: Demand = Demand.ANY
     releases: Releases | None = None
     """Not said: as it is for runs; none where programs are shut out and runs need no signature."""
+    take_back: TakeBack | None = None
+    """Not said: any, but named where releases have to be signed."""
     threshold: Annotated[int, Meta(ge=1)] = 1
     """How many operators have to sign."""
     operator: Annotated[list[Operator], Meta(max_length=KEYS_MAX)] = []
@@ -156,6 +166,13 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.runs is Demand.SIGNED:
             return Releases.SIGNED
         return Releases.NONE if self._shuts_out else Releases.ANY
+
+    @property
+    def may_take_back(self) -> TakeBack:
+        """Which releases the server may have taken back: a signature is for what a release puts here."""
+        if self.take_back is not None:
+            return self.take_back
+        return TakeBack.NAMED if self.release_demand is Releases.SIGNED else TakeBack.ANY
 
     @property
     def _shuts_out(self) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from deployx_protocol.policy import Demand, Policy, PolicyReport, Releases, Scripts
+from deployx_protocol.policy import Demand, Policy, PolicyReport, Releases, Scripts, TakeBack
 
 
 class Words(NamedTuple):
@@ -36,6 +36,20 @@ def _signatures(policy: Policy, now: datetime, told: Words) -> None:
         told.may_not.append("Install releases.")
     else:
         told.may.append("Install any release.")
+    _taken_back(policy, told)
+
+
+def _taken_back(policy: Policy, told: Words) -> None:
+    if policy.release_demand is Releases.NONE:
+        return
+    match policy.may_take_back:
+        case TakeBack.ANY:
+            told.may.append("Have any release taken back or removed that is installed.")
+        case TakeBack.NAMED:
+            told.may.append("Have a release taken back to the one that it names as its previous.")
+            told.may_not.append("Have a release removed, or taken back to anything else.")
+        case TakeBack.NONE:
+            told.may_not.append("Have a release taken back or removed.")
 
 
 def _signers(policy: Policy, now: datetime) -> str:

@@ -6,8 +6,8 @@ Invariant: a step of a release may do what a run may do there, and nothing more.
 
 from datetime import datetime
 
-from deployx_protocol.policy import Policy, Refusal, Releases, barred, closed
-from deployx_protocol.releases import Manifest, Step
+from deployx_protocol.policy import Policy, Refusal, Releases, TakeBack, barred, closed
+from deployx_protocol.releases import Action, Manifest, Step
 from deployx_protocol.signed_runs import Asked
 from deployx_protocol.tasks import TaskCode
 
@@ -43,6 +43,25 @@ def release_forbidden(policy: Policy, manifest: Manifest, own_user: str) -> Refu
         if refusal:
             return Refusal(refusal.code, f"{refusal.message.rstrip('.')}: `{name}` of the release.")
     return None
+
+
+def not_taken_back(policy: Policy, action: Action, manifest: Manifest, back_to: str) -> Refusal | None:
+    """Why ``policy`` does not let the server have ``manifest`` taken back, to the payload ``back_to`` (empty: to what
+    was there without a release). Signatures say what may be put on a machine, not what may be taken from it."""
+    if action is Action.INSTALL or policy.may_take_back is TakeBack.ANY:
+        return None
+    if action is Action.REMOVE:
+        return _forbids(
+            "does not let the server remove what is installed; install a release that removes it, signed as any other"
+        )
+    if policy.may_take_back is TakeBack.NONE:
+        return _forbids("does not let the server take a release back; install one that brings the old content")
+    if manifest.previous is not None and manifest.previous.sha256 == back_to:
+        return None
+    return _forbids(
+        f"takes a release back only to the one that it names as `previous`, and {manifest.version} "
+        f"{'goes back to another one' if manifest.previous else 'names none'}; install a release of the old content"
+    )
 
 
 def asked_of(step: Step, artifact_sha256: str | None) -> Asked:

@@ -21,7 +21,7 @@ from deployx_protocol.tasks import TaskCode
 if TYPE_CHECKING:  # most machines have no policy, and the agent's memory is counted
     from deployx_agent.policy.releases import Accepted
     from deployx_protocol.policy import PolicyReport, Refusal
-    from deployx_protocol.releases import Manifest
+    from deployx_protocol.releases import Action, Manifest
 
 NO_POLICY = "There is no policy on this machine: it does whatever its server says."
 _SUMMARY_MAX = 200
@@ -100,6 +100,12 @@ class Guard:
         from deployx_agent.policy.releases import previous_refusal
 
         return previous_refusal(self._current(), manifest, payload, self._user)
+
+    def taken_back_refusal(self, action: "Action", manifest: "Manifest", back_to: str) -> "Refusal | None":
+        """Why ``manifest`` is not taken back to ``back_to``, or removed, at the server's word: `policy.take_back`."""
+        from deployx_agent.policy.releases import taken_back_refusal
+
+        return taken_back_refusal(self._current(), action, manifest, back_to)
 
     def report(self) -> "PolicyReport | None":
         """What the server is told of it; None if there is nothing to tell."""

@@ -13,8 +13,8 @@ from deployx_agent.policy import signers
 from deployx_agent.policy.file import Found
 from deployx_protocol.checks import InvalidPayload
 from deployx_protocol.policy import Policy, Refusal, Releases
-from deployx_protocol.release_policy import not_yet, older, release_forbidden
-from deployx_protocol.releases import PAYLOAD_TYPE, Manifest, parse
+from deployx_protocol.release_policy import not_taken_back, not_yet, older, release_forbidden
+from deployx_protocol.releases import PAYLOAD_TYPE, Action, Manifest, parse
 from deployx_protocol.task_messages import ReleaseOrder
 from deployx_protocol.tasks import TaskCode
 
@@ -73,6 +73,13 @@ def previous_refusal(found: Found | None, manifest: Manifest, payload: bytes, ow
     if isinstance(previous, Manifest) and (previous.name != manifest.name or previous.number >= manifest.number):
         return Refusal(TaskCode.RELEASE_UNREADABLE, "The previous release is another one's, or not an earlier one.")
     return previous
+
+
+def taken_back_refusal(found: Found | None, action: Action, manifest: Manifest, back_to: str) -> Refusal | None:
+    """Why this machine does not take ``manifest`` back to ``back_to`` at its server's word, or remove it."""
+    if found is None:
+        return None
+    return not_taken_back(found.policy, action, manifest, back_to) if found.policy else unusable(found)
 
 
 def stopped(by: str) -> Refusal | None:

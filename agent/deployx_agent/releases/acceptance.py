@@ -15,7 +15,7 @@ from deployx_agent.releases.tools import Tools
 from deployx_agent.tasks.entry import Entry
 from deployx_protocol.policy import Refusal
 from deployx_protocol.release_policy import older
-from deployx_protocol.releases import Manifest, Phase, parse
+from deployx_protocol.releases import Action, Manifest, Phase, parse
 from deployx_protocol.task_messages import ReleaseOrder, Task
 
 
@@ -67,6 +67,13 @@ class Acceptance:
         if isinstance(previous, Refusal):
             raise Failure(previous.code, previous.message)
         return named.sha256, self._tools.release(previous, entry)
+
+    def taken_back(self, action: Action, manifest: Manifest, back_to: str) -> None:
+        """It is taken back to the payload ``back_to``, or removed, at the server's word. Raises Failure."""
+        guard = self._tools.around.guard
+        refusal = guard.taken_back_refusal(action, manifest, back_to) if guard else None
+        if refusal:
+            raise Failure(refusal.code, refusal.message)
 
     async def gather(self, entry: Entry, releases: list[Release]) -> None:
         """Everything that these need, and room for what follows. Raises Failure, Called."""

@@ -136,7 +136,10 @@ class Releases:
         release = self._tools.release(manifest, entry)
         installed = self._memory.installed(manifest.name)
         ours = installed if installed and installed.sha256 == sha256 else None
+        if action is Action.REMOVE:
+            self._acceptance.taken_back(action, manifest, "")
         if action is Action.REVERT and ours and ours.before is not None:
+            self._acceptance.taken_back(action, manifest, ours.back_to)
             return await self._revert(entry, ours, release)
         await self._depot.fetch(release.artifacts_of_detect(), 0, self._acceptance.fetched(entry))
         self._tools.say(entry, Phase.DETECTING)
@@ -150,6 +153,7 @@ class Releases:
         if action is Action.REVERT:
             if before is None:
                 raise unfit(f"Nothing is kept of what was here before {manifest.name} {manifest.version}.")
+            self._acceptance.taken_back(action, manifest, back_to)
             await self._acceptance.gather(entry, [before, release])
             return await self._begin(entry, _begun(entry, action, back_to, before, sha256), before, release, timer)
         await self._acceptance.gather(entry, [release, before] if before else [release])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deployx_agent.policy.decide import Allowed, Machine, decide
 from deployx_agent.policy.file import Found
-from deployx_agent.policy.releases import Accepted, previous_refusal, release_refusal
+from deployx_agent.policy.releases import Accepted, previous_refusal, release_refusal, taken_back_refusal
 from deployx_protocol.dsse import Signature
 from deployx_protocol.policy import Refusal, parse
 from deployx_protocol.releases import PAYLOAD_TYPE, Action, Artifact, Kind, Manifest, Previous, Step, payload_of
@@ -126,6 +126,32 @@ def test_threat_03_a_number_never_goes_back_signed_or_not() -> None:
         assert code_of(judge(policy, release(), *signers, highest=4)) is TaskCode.RELEASE_OLDER
         for highest in (None, 2, 3):
             assert isinstance(judge(policy, release(), *signers, highest=highest), Accepted)
+
+
+def test_threat_03_what_is_taken_back_is_what_a_signed_release_names() -> None:
+    named = Previous(version="1.1", sha256="b" * 64, size=9)
+    with_name, without = release(previous=named), release()
+    every = [(with_name, "b" * 64), (with_name, "c" * 64), (with_name, ""), (without, ""), (without, "b" * 64)]
+
+    def taken(policy: Found | None, action: Action) -> list[bool]:
+        return [taken_back_refusal(policy, action, one, back_to) is None for one, back_to in every]
+
+    keyed = {"operator": [{"name": "ada", "key": ADA.public_key}]}
+    for policy in (
+        signed_only(),
+        signed_only(take_back="named"),
+        found(runs="signed", **keyed),
+        found(take_back="named"),
+    ):
+        assert taken(policy, Action.REVERT) == [True, False, False, False, False]
+        assert taken(policy, Action.REMOVE) == [False] * 5
+        assert taken(policy, Action.INSTALL) == [True] * 5
+    for trusting in (None, found(), signed_only(take_back="any")):
+        assert taken(trusting, Action.REVERT) == taken(trusting, Action.REMOVE) == [True] * 5
+    for action in (Action.REVERT, Action.REMOVE):
+        assert (
+            taken(found(take_back="none"), action) == taken(Found(Path("/policy"), error="No."), action) == [False] * 5
+        )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,39 @@ async def test_fault_15_a_tampered_signature(peer: ReleasePeer, ready: Ready, tm
     assert (tmp_path / "ran").read_text() == "x\n", agent.log
 
 
+async def test_threat_03_a_stolen_server_takes_nothing_back(peer: ReleasePeer, ready: Ready, tmp_path: Path) -> None:
+    """It has every release that operators have signed, and says what is to be done with them."""
+    (tmp_path / "etc").mkdir(mode=0o755)
+    policy = write_policy(tmp_path / "etc" / "policy.toml", 'releases = "signed"', ADA.table())
+    path = tmp_path / "app.conf"
+
+    def settings(number: int, **fields: Any) -> Manifest:
+        artifact = peer.artifact("app.conf", str(number).encode())
+        file = {"artifact": "app.conf", "path": str(path)}
+        return manifest("conf", number, kind="file", artifacts=[artifact], file=file, **fields)
+
+    async def order(release: Manifest, action: Action = Action.INSTALL) -> TaskUpdate:
+        return await peer.follow(release, action, signatures=[ADA.sign(payload_of(release), PAYLOAD_TYPE)])
+
+    await ready(policy=policy)
+    one, two = settings(1), settings(2)
+    named = peer.order(two)
+    three = settings(3, previous={"version": two.version, "sha256": named.sha256, "size": named.size})
+    for release in (one, two):
+        assert told(await order(release)) == ("succeeded", "installed")
+    assert refused(end := await order(two, Action.REVERT), "policy_forbids"), end
+    assert "names none; install a release of the old content" in end.message
+    assert refused(end := await order(two, Action.REMOVE), "policy_forbids"), end
+    assert refused(await order(one, Action.REVERT), "release_older")
+    assert path.read_text() == "2"
+    assert told(await order(three)) == ("succeeded", "installed")
+    assert told(await order(three, Action.REVERT)) == ("succeeded", "reverted"), "that is what was signed"
+    assert path.read_text() == "2"
+    assert refused(await order(two, Action.REVERT), "release_older"), "and no step further"
+    write_policy(policy, 'releases = "signed"\ntake_back = "any"', ADA.table())
+    assert told(await order(three, Action.REMOVE)) == ("succeeded", "already")
+
+
 async def test_fault_14_what_is_not_what_was_named(peer: ReleasePeer, ready: Ready, tmp_path: Path) -> None:
     await ready()
     one = peer.artifact("one", b"1" * 5_000)

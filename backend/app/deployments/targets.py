@@ -29,10 +29,11 @@ from app.groups.parsing import parse
 from app.releases.lookup import Found
 from app.tasks.schemas import DEVICE_IDS_MAX, Targets
 from app.tasks.targets import Excluded
-from deployx_protocol.deployments import IN_FLIGHT, Order
+from deployx_protocol.deployments import IN_FLIGHT, OnFailure, Order
 from deployx_protocol.messages import TAKES_RELEASES, WATCHES_ONLY
 from deployx_protocol.policy import Policy, Releases, report_of
-from deployx_protocol.release_policy import not_yet, release_forbidden
+from deployx_protocol.release_policy import not_taken_back, not_yet, release_forbidden
+from deployx_protocol.releases import Action
 from deployx_protocol.states import Presence, Trust
 from deployx_protocol.tasks import TaskCode
 
@@ -136,7 +137,7 @@ async def judged(session: AsyncSession, asking: Asking, rows: Sequence[Any]) -> 
     manifest, ids = asking.release.manifest, [row.id for row in rows]
     busy = await _busy(session, manifest.name, ids)
     beyond = await standing.later_ones(session, manifest.name, manifest.number, ids)
-    later = 0
+    later = keep = 0
     for row in sorted(rows, key=lambda row: (row.device_name, row.id)):
         why = _left_out(asking, row) or busy.get(row.id, "")
         if not why and row.id in beyond:
@@ -149,9 +150,15 @@ async def judged(session: AsyncSession, asking: Asking, rows: Sequence[Any]) -> 
         tag = row.tags.get(asking.strategy.order_tag, row.agent_tags.get(asking.strategy.order_tag))
         found.targets.append(Planned(row.id, row.device_name, status, row.hostname, row.user_id, tag))
         later += _hours_closed(row.policy, asking)
+        keep += _keeps_it(row.policy, asking)
     found.targets = ordered(found.targets, asking.strategy)
     if later:
         found.warnings.append(f"{later} of the devices let nothing start at this hour; they would refuse it now.")
+    if keep:
+        found.warnings.append(
+            f"{keep} of the devices would not go back: their policies take a release back, if at all, only to the one "
+            "that it names as `previous`."
+        )
     return found
 
 
@@ -226,6 +233,17 @@ def _hours_closed(reported: str, asking: Asking) -> bool:
     report = _report_of(reported)
     rules = report.rules if report else None
     return bool(rules and rules.hours and rules.hours.opens_at(asking.now) > asking.now)
+
+
+def _keeps_it(reported: str, asking: Asking) -> bool:
+    """Whether a deployment that goes back when too much fails asks for what the machine does not do."""
+    if asking.strategy.on_failure is not OnFailure.ROLL_BACK:
+        return False
+    report = _report_of(reported)
+    previous = asking.release.manifest.previous
+    back_to = previous.sha256 if previous else ""
+    rules = report.rules if report else None
+    return bool(rules and not_taken_back(rules, Action.REVERT, asking.release.manifest, back_to))
 
 
 def _there(message: str) -> str:
