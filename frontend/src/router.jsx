@@ -42,7 +42,8 @@ const frame = createRoute({
   id: "frame",
   async beforeLoad({ context, location }) {
     try {
-      viewer.set((await context.queryClient.ensureQueryData(meQuery)).id);
+      const { id, role } = await context.queryClient.ensureQueryData(meQuery);
+      viewer.set({ id, acts: role !== "viewer" });
     } catch (error) {
       if (asProblem(error).status !== 401) throw error;
       throw redirect({ to: "/sign-in", search: nextOf(location.href), replace: true });

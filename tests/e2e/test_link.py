@@ -16,7 +16,7 @@ async def test_the_page_says_that_it_is_stale_and_then_is_not(own_place: Place, 
     screen.forgiven += [r"WebSocket connection to", r"ERR_CONNECTION_REFUSED"]
     await screen.shows(goes, "online")
     missing = page.get_by_test_id("piece-missing")
-    await expect(missing).to_contain_text("The plot cannot be shown.")
+    await expect(missing).to_contain_text("The plot cannot be shown. It was asked for")
     await page.unroute_all()
 
     await own_place.server.kill()

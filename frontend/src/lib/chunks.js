@@ -37,7 +37,11 @@ export async function reasonOf(error) {
   if (!(error instanceof Error && DID_NOT_COME.test(error.message))) return asProblem(error);
   const entry = document.querySelector('script[type="module"][src]')?.getAttribute("src");
   try {
-    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(ASK_MS) });
+    const answer = await fetch("/", {
+      headers: { Accept: "text/html" },
+      cache: "no-store",
+      signal: AbortSignal.timeout(ASK_MS),
+    });
     if (!answer.ok) return unreachable();
     return entry && !(await answer.text()).includes(entry) ? NEWER : STOPPED;
   } catch {

@@ -25,6 +25,12 @@ export function listNames(names, shown = 3) {
   return `${names.slice(0, shown).join(", ")} and ${formatCount(names.length - shown)} more`;
 }
 
+/** "35 succeeded, 2 timed out". @param {Record<string, number>} counts how many are in which state */
+export const countsText = (counts) =>
+  Object.entries(counts)
+    .map(([state, count]) => `${formatCount(count)} ${state.replaceAll("_", " ")}`)
+    .join(", ");
+
 const DIGITS = /\d+/g;
 
 /**

@@ -23,7 +23,12 @@ function newest(known, views) {
 
 /** @param {import("./rows").Draft} draft @param {Deployment[]} views */
 export function putDeployments(draft, views) {
-  const rows = newest(draft.state.deployments, views);
+  const before = draft.state.deployments;
+  const rows = newest(before, views);
+  for (const deployment of new Set(views.map(({ id }) => /** @type {Deployment} */ (rows.get(id))))) {
+    const from = before.get(deployment.id)?.state ?? null;
+    if (deployment.state !== from) draft.turned.push({ deployment, from });
+  }
   const kept = rows.size > DEPLOYMENTS_KEPT && [...rows.values()].sort(newestFirst).slice(0, DEPLOYMENTS_KEPT);
   draft.state.deployments = kept ? new Map(kept.map((row) => [row.id, row])) : rows;
 }

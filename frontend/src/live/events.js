@@ -131,7 +131,15 @@ function sameRowsKept(fresh, before) {
  */
 export function reduce(state, events) {
   /** @type {Draft} */
-  const draft = { state: { ...state }, touched: new Set(), transitions: [], ended: [], silent: false, ownRows: false };
+  const draft = {
+    state: { ...state },
+    touched: new Set(),
+    transitions: [],
+    ended: [],
+    turned: [],
+    silent: false,
+    ownRows: false,
+  };
   for (const [name, payload] of events) EVENTS[name]?.(draft, payload);
   if (same(draft.state.counts, state.counts)) draft.state.counts = state.counts;
   return draft;

@@ -3,6 +3,7 @@
  */
 import { useCallback, useSyncExternalStore } from "react";
 import { createAtom, useAtom } from "../lib/atom";
+import { tellOfDeployments } from "./deploymentNotices";
 import { createLink } from "./link";
 import { log } from "./log";
 import { createNotices } from "./notices";
@@ -17,9 +18,10 @@ export const optimistic = createOptimistic();
 const signedOut = createAtom(() => {});
 export const link = createLink({ store, onSignedOut: () => signedOut.get()() });
 
-/** The id of who is signed in. @type {import("../lib/atom").Atom<number | null>} */
-export const viewer = createAtom(/** @type {number | null} */ (null));
+/** Who is signed in. @type {import("../lib/atom").Atom<import("./runNotices").Viewer | null>} */
+export const viewer = createAtom(/** @type {import("./runNotices").Viewer | null} */ (null));
 tellOfRuns({ store, notices, viewer: viewer.get, watches: link.watches });
+tellOfDeployments({ store, notices, viewer: viewer.get, watches: link.watches, watched: link.watched });
 
 /** @param {() => void} listener called when the server says over the socket that nobody is signed in */
 export const onLinkSignedOut = (listener) => signedOut.set(() => listener);

@@ -52,6 +52,8 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
   let timer;
   /** Who watches what: its id → what each wants to hear. @type {Map<string, { kind: keyof typeof FOLLOWED, begun: Set<() => void> }>} */
   const watched = new Map();
+  /** What was watched since the link was started. @type {Set<string>} */
+  const ever = new Set();
 
   /** @param {import("./linkStates").LinkEvent} event @param {Partial<Link>} [more] @returns {boolean} whether it meant something */
   function happen(event, more = {}) {
@@ -108,6 +110,7 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
   function follow(kind, id, begun, forget) {
     const others = watched.get(id);
     watched.set(id, { kind, begun: new Set(others?.begun).add(begun) });
+    ever.add(id);
     if (!others && socket?.connected) watch(kind, id);
     return () => {
       const left = new Set(watched.get(id)?.begun);
@@ -151,6 +154,8 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
     watchDeployment: (id, begun) => follow("deployment", id, begun, store.forgetTargets),
     /** @param {string} id whether this page hears of every part of this run or deployment */
     watches: (id) => watched.has(id),
+    /** @param {string} id whether it ever did, for whoever is signed in */
+    watched: (id) => ever.has(id),
     /** Attempt at once. */
     retry,
     start() {
@@ -162,6 +167,7 @@ export function createLink({ store, onSignedOut, open = openSocket, random = Mat
       document.addEventListener("visibilitychange", retryIfVisible);
     },
     stop() {
+      ever.clear();
       if (!happen("stop", { ...IDLE })) return;
       socket?.off();
       socket?.disconnect();

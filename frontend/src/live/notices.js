@@ -1,11 +1,14 @@
 /**
- * Devices that come and go, as people are told of it. Several of one kind within two seconds of each other become one
- * notice, which grows for ten seconds at most. Invariant: only what a live connection reported is told; snapshots and reconnects are silent, and so is a
+ * Devices that come and go, and runs and deployments that turn, as people are told of it. Several of one kind within two
+ * seconds of each other become one notice, which grows for ten seconds at most. Invariant: only what a live connection reported is told; snapshots and reconnects are silent, and so is a
  * server that counts its agents again after it was down.
  *
- * @typedef {"connected" | "disconnected" | "pending" | "run_succeeded" | "run_failed"} Kind the last two are of `runNotices.js`
- * @typedef {{ id: number, name: string, detail: string }} Subject
- * @typedef {{ key: string, kind: Kind, at: string, subjects: Subject[], read: boolean, latestMs: number, runId?: string }} Notice
+ * @typedef {"connected" | "disconnected" | "pending"} DeviceKind
+ * @typedef {"run_succeeded" | "run_failed"} RunKind
+ * @typedef {"deployment_succeeded" | "deployment_failed" | "deployment_paused" | "deployment_approval"} DeploymentKind
+ * @typedef {DeviceKind | RunKind | DeploymentKind} Kind
+ * @typedef {{ id: number | string, name: string, detail: string }} Subject
+ * @typedef {{ key: string, kind: Kind, at: string, subjects: Subject[], read: boolean, latestMs: number }} Notice
  */
 import { createAtom } from "../lib/atom";
 import { now } from "../lib/clock";
@@ -24,9 +27,30 @@ export const TITLES = {
   pending: "Agent Waiting",
   run_succeeded: "Run Succeeded",
   run_failed: "Run Failed",
+  deployment_succeeded: "Deployment Succeeded",
+  deployment_failed: "Deployment Failed",
+  deployment_paused: "Deployment Paused",
+  deployment_approval: "Deployment Waiting",
 };
 
-/** @param {import("./rows").Transition} transition @param {number} nowMs @returns {Kind | null} null when nobody needs to be told */
+/** What is said of one, after its name, and of several. @type {Record<Kind, [(detail: string) => string, string, string]>} */
+const WORDS = {
+  connected: [() => " came online", "device", "came online"],
+  disconnected: [(detail) => ` went offline${detail ? `: ${detail}` : ""}`, "device", "went offline"],
+  pending: [() => " is waiting to be accepted", "device", "are waiting to be accepted"],
+  run_succeeded: [(detail) => ` is over: ${detail}`, "run", "are over"],
+  run_failed: [(detail) => ` is over: ${detail}`, "run", "are over, not all went well"],
+  deployment_succeeded: [(detail) => ` ${detail}`, "deployment", "succeeded"],
+  deployment_failed: [(detail) => ` ${detail}`, "deployment", "are over, and did not succeed"],
+  deployment_paused: [(detail) => ` is paused${detail ? `: ${detail}` : ""}`, "deployment", "are paused"],
+  deployment_approval: [
+    (detail) => ` waits for approval${detail ? `: ${detail}` : ""}`,
+    "deployment",
+    "wait for approval",
+  ],
+};
+
+/** @param {import("./rows").Transition} transition @param {number} nowMs @returns {DeviceKind | null} null when nobody needs to be told */
 export function kindOf({ device, from }, nowMs) {
   if (from === null && device.trust === "pending") return "pending";
   if (from === null && !(nowMs - Date.parse(device.status_since ?? "") <= NEWS_MS)) return null;
@@ -37,18 +61,10 @@ export function kindOf({ device, from }, nowMs) {
 }
 
 /** @param {Notice} notice */
-export function sentence({ kind, subjects, runId }) {
+export function sentence({ kind, subjects }) {
   const [first] = subjects;
-  if (runId) return `${first.name} is over: ${first.detail}`;
-  if (subjects.length === 1) {
-    if (kind === "connected") return `${first.name} came online`;
-    if (kind === "pending") return `${first.name} is waiting to be accepted`;
-    return `${first.name} went offline${first.detail ? `: ${first.detail}` : ""}`;
-  }
-  const devices = plural(subjects.length, "device");
-  if (kind === "connected") return `${devices} came online`;
-  if (kind === "pending") return `${devices} are waiting to be accepted`;
-  return `${devices} went offline`;
+  const [ofOne, noun, ofMany] = WORDS[kind];
+  return subjects.length === 1 ? `${first.name}${ofOne(first.detail)}` : `${plural(subjects.length, noun)} ${ofMany}`;
 }
 
 /** @param {Notice} notice */
@@ -58,9 +74,23 @@ export const names = ({ subjects }) => (subjects.length > 1 ? listNames(subjects
  * @param {Notice[]} list newest first
  * @param {import("./rows").Transition[]} transitions
  * @param {number} nowMs
- * @returns {{ list: Notice[], changed: Notice[] }} the list, and those that are new or grew
  */
 export function addTransitions(list, transitions, nowMs) {
+  const told = transitions.flatMap((transition) => {
+    const kind = kindOf(transition, nowMs);
+    const { id, device_name: name, status_detail: detail } = transition.device;
+    return kind ? [{ kind, subject: { id, name, detail } }] : [];
+  });
+  return addTold(list, told, nowMs);
+}
+
+/**
+ * @param {Notice[]} list newest first
+ * @param {{ kind: Kind, subject: Subject }[]} told
+ * @param {number} nowMs
+ * @returns {{ list: Notice[], changed: Notice[] }} the list, and those that are new or grew
+ */
+export function addTold(list, told, nowMs) {
   /** @type {Map<Kind, Notice>} */
   const open = new Map();
   for (const notice of list) {
@@ -69,17 +99,13 @@ export function addTransitions(list, transitions, nowMs) {
   }
   /** @type {Map<string, Notice>} */
   const changed = new Map();
-  for (const transition of transitions) {
-    const kind = kindOf(transition, nowMs);
-    if (!kind) continue;
-    const { device } = transition;
-    const subject = { id: device.id, name: device.device_name, detail: device.status_detail };
+  for (const { kind, subject } of told) {
     const group = open.get(kind);
     /** @type {Notice} */
     const grown = group
       ? { ...group, read: false, latestMs: nowMs, subjects: withSubject(group, subject, changed.has(group.key)) }
       : {
-          key: `${kind}-${nowMs}-${device.id}`,
+          key: `${kind}-${nowMs}-${subject.id}`,
           kind,
           at: new Date(nowMs).toISOString(),
           subjects: [subject],
@@ -128,11 +154,12 @@ export function createNotices({ store, log }) {
       watchers.add(watcher);
       return () => void watchers.delete(watcher);
     },
-    /** What is told of anything else. @param {Notice} notice */
-    add(notice) {
-      log.notification(TITLES[notice.kind]);
-      atom.set((list) => [notice, ...list].slice(0, KEPT));
-      watchers.forEach((watcher) => watcher([notice]));
+    /** What is told of anything else. @param {Kind} kind @param {Subject} subject */
+    add(kind, subject) {
+      log.notification(TITLES[kind]);
+      const { list, changed } = addTold(atom.get(), [{ kind, subject }], now());
+      atom.set(list);
+      watchers.forEach((watcher) => watcher(changed));
     },
     markRead: () =>
       atom.set((list) => (list.some(({ read }) => !read) ? list.map((notice) => ({ ...notice, read: true })) : list)),

@@ -9,6 +9,7 @@
  * @typedef {Partial<Schemas["DevicesChanged"]>} DevicesChanged
  * @typedef {{ total: number, online: number, offline: number, unknown: number, pending: number, quarantined: number, unverified: number }} Counts
  * @typedef {{ device: Device, from: Device["status"] | null }} Transition
+ * @typedef {{ deployment: import("./deployments").Deployment, from: import("./deployments").Deployment["state"] | null }} Turn
  * @typedef {{ id: string, total: number, rows: Map<number, Device>, buffer: [string, any][] }} Staging
  *
  * @typedef {object} LiveState
@@ -31,6 +32,7 @@
  * @property {Set<number> | "all"} touched ids of rows that differ from before
  * @property {Transition[]} transitions what people are told about
  * @property {import("./runs").Run[]} ended runs that were not over before
+ * @property {Turn[]} turned deployments whose state is another than before
  * @property {boolean} silent whether transitions go unmentioned
  * @property {boolean} ownRows whether `state.devices` is already this draft's own copy
  */

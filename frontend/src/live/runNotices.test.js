@@ -14,7 +14,12 @@ function page() {
   const store = createStore({ schedule: () => {} });
   const notices = createNotices({ store, log });
   const looks = { at: "", me: /** @type {number | null} */ (ME) };
-  tellOfRuns({ store, notices, viewer: () => looks.me, watches: (id) => id === looks.at });
+  tellOfRuns({
+    store,
+    notices,
+    viewer: () => (looks.me === null ? null : { id: looks.me, acts: true }),
+    watches: (id) => id === looks.at,
+  });
   /** @param {Partial<import("./runs").Run>} fields */
   function changed(fields) {
     store.dispatch("runs_changed", { runs: [{ ...RUN, user_id: ME, ...fields }] });
@@ -45,7 +50,7 @@ describe("a run of mine", () => {
     expect(heard).toHaveBeenCalledTimes(1);
     const [notice] = notices.get();
     expect(sentence(notice)).toBe("uptime && df -h / is over: 35 succeeded, 2 timed out");
-    expect(notice).toMatchObject({ kind: "run_failed", runId: RUN.id, read: false });
+    expect(notice).toMatchObject({ kind: "run_failed", subjects: [{ id: RUN.id }], read: false });
   });
 
   it("is not told to whoever looks at it, unless the page is hidden", () => {
@@ -61,9 +66,9 @@ describe("a run of mine", () => {
   });
 
   it("has the look of success only when all succeeded", () => {
-    expect(noticeOf({ ...RUN, counts: { succeeded: 3 } }).kind).toBe("run_succeeded");
-    expect(noticeOf({ ...RUN, counts: { succeeded: 3, cancelled: 1 } }).kind).toBe("run_failed");
-    expect(noticeOf({ ...RUN, title: "x".repeat(200) }).subjects[0].name).toHaveLength(61);
+    expect(noticeOf({ ...RUN, counts: { succeeded: 3 } })[0]).toBe("run_succeeded");
+    expect(noticeOf({ ...RUN, counts: { succeeded: 3, cancelled: 1 } })[0]).toBe("run_failed");
+    expect(noticeOf({ ...RUN, title: "x".repeat(200) })[1].name).toHaveLength(61);
   });
 });
 

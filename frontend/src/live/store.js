@@ -67,6 +67,7 @@ export function createStore({ schedule = nextFrame } = {}) {
         touched: /** @type {"all"} */ ("all"),
         transitions: [],
         ended: [],
+        turned: [],
         silent: true,
         ownRows: false,
       };

@@ -6,6 +6,7 @@ import { Icon } from "../../components/Icon";
 import { Time } from "../../components/Time";
 import { notices, useNotices } from "../../live";
 import { names, sentence } from "../../live/notices";
+import { readable } from "../runs/Sentence";
 import { NOTICE_STATE, placeOf } from "./noticeState";
 import classes from "./NoticeList.module.css";
 
@@ -46,7 +47,8 @@ export function NoticeList() {
         </div>
         {list.length === 0 ? (
           <p className={classes.empty}>
-            Devices that come and go, and runs of yours that end, are listed here while this page is open.
+            Devices that come and go, runs of yours that end, and deployments that end, pause or wait for approval are
+            listed here while this page is open.
           </p>
         ) : (
           <ul className={classes.list} data-testid="notice-list">
@@ -63,7 +65,7 @@ export function NoticeList() {
 /** @param {{ notice: import("../../live/notices").Notice, onOpen: () => void }} props */
 function Line({ notice, onOpen }) {
   const state = NOTICE_STATE[notice.kind];
-  const text = sentence(notice);
+  const text = readable(sentence(notice));
   const place = placeOf(notice);
   return (
     <li className={classes.line} data-unread={notice.read ? undefined : true}>

@@ -6,6 +6,7 @@ import { Icon } from "../../components/Icon";
 import { notices } from "../../live";
 import { names, sentence } from "../../live/notices";
 import { noticeMode } from "../../lib/preferences";
+import { readable } from "../runs/Sentence";
 import { NOTICE_STATE, placeOf } from "./noticeState";
 import "@mantine/notifications/styles.css";
 import classes from "./Toasts.module.css";
@@ -15,7 +16,7 @@ const SHOWN_MS = 6000;
 /** @param {import("../../live/notices").Notice} notice */
 function toast(notice) {
   const state = NOTICE_STATE[notice.kind];
-  const text = sentence(notice);
+  const text = readable(sentence(notice));
   const place = placeOf(notice);
   return {
     id: notice.key,
