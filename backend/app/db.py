@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from app import sqlite
 from app.errors import Unavailable
+from app.postgres import Addresses
 
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 3
@@ -151,6 +152,7 @@ class Database:
                 pool_use_lifo=True,
                 json_deserializer=msgspec.json.decode,
                 connect_args={
+                    "async_creator_fn": Addresses().connect,
                     "timeout": CONNECT_TIMEOUT_S,
                     "command_timeout": COMMAND_TIMEOUT_S,
                     "server_settings": {**_OF_EACH_CONNECTION, "application_name": name},

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.loading import loading
+from app.postgres import Addresses
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -43,8 +44,10 @@ async def in_one_transaction(database_url: str, work: Callable[[sa.Connection], 
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite and url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    timeout: dict[str, Any] = {"timeout": _WAIT_S if is_sqlite else _CONNECT_S}
-    engine = create_async_engine(url, poolclass=sa.pool.NullPool, connect_args=timeout)
+    options: dict[str, Any] = {"timeout": _WAIT_S if is_sqlite else _CONNECT_S}
+    if not is_sqlite:
+        options["async_creator_fn"] = Addresses().connect
+    engine = create_async_engine(url, poolclass=sa.pool.NullPool, connect_args=options)
     if is_sqlite:
         event.listen(engine.sync_engine, "connect", _leave_transactions_to_us)
         event.listen(engine.sync_engine, "begin", _begin_immediate)

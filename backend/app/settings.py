@@ -39,6 +39,8 @@ _DRIVERS = {
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
 
+_SEVERAL_HOSTS = re.compile(r"^(postgres[a-z+]*://(?:[^/?#]*@)?)([^/?#@]+,[^/?#@]+)/([^/?#]*)\??(.*)$")
+
 CommaList = Annotated[list[str], NoDecode]
 
 
@@ -69,7 +71,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".deployx")
     """The folder of the SQLite database."""
     database_url: str = Field(default="", repr=False)
-    """``postgresql://user:password@host/database`` or ``sqlite:////folder/file.db``; by default in the data folder."""
+    """``postgresql://user:password@host/database`` or ``sqlite:////folder/file.db``; by default in the data folder.
+    Where a standby may take over, all hosts: ``postgresql://user:password@host1:5432,host2:5432/database``."""
     public_url: CommaList = []
     """The origins under which agents and browsers reach this server."""
     cors_origins: CommaList = CORS_ORIGINS
@@ -262,10 +265,13 @@ class Settings(BaseSettings):
         if not value:
             return value
         try:
-            url = make_url(value)
+            url = make_url(_SEVERAL_HOSTS.sub(_one_by_one, value))
             return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
         except (ArgumentError, KeyError):
-            raise ValueError("write sqlite:////folder/file.db or postgresql://user:password@host/database") from None
+            raise ValueError(
+                "write sqlite:////folder/file.db, postgresql://user:password@host/database or, of a database that may "
+                "move, postgresql://user:password@host1:5432,host2:5432/database"
+            ) from None
 
     @model_validator(mode="after")
     def _derive(self) -> Self:
@@ -324,6 +330,17 @@ class _SecretFiles(PydanticBaseSettingsSource):
             if value is not None:
                 found[key] = value
         return found
+
+
+def _one_by_one(found: re.Match[str]) -> str:
+    """A URL with several hosts, as libpq has it, in the form in which SQLAlchemy takes it."""
+    before, places, database, query = found.groups()
+    pairs = [re.fullmatch(r"(\[[^]]+\]|[^:\[\]]+)(?::(\d+))?", place) for place in places.split(",")]
+    if not all(pairs):
+        raise ArgumentError("a host that is none")
+    hosts = ",".join(pair[1].strip("[]") for pair in pairs if pair)
+    ports = ",".join(pair[2] or "5432" for pair in pairs if pair)
+    return f"{before}/{database}?host={hosts}&port={ports}" + (f"&{query}" if query else "")
 
 
 def load(**overrides: Any) -> Settings:

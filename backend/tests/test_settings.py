@@ -182,6 +182,7 @@ UNUSABLE = [
     ("DEPLOYX_PENDING_DEVICE_RETENTION_DAYS", "0"),
     ("DEPLOYX_DATABASE_URL", "mysql://a:hunter2@b/c"),
     ("DEPLOYX_DATABASE_URL", "postgresql://a:hunter2@b:port/c"),
+    ("DEPLOYX_DATABASE_URL", "postgresql://a:hunter2@b:1,c:port/d"),
     ("DEPLOYX_DATABASE_URL", "nonsense"),
     ("DEPLOYX_ADMIN_EMAIL", "nobody"),
     ("DEPLOYX_ADMIN_PASSWORD", "hunter2"),

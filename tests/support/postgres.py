@@ -26,6 +26,11 @@ _SETTINGS = {
 }
 _HASTY = {"fsync": "off", "full_page_writes": "off"}
 """Nothing outlives the machine, which is half of the time that a test takes."""
+_UNTIL_SYNCHRONOUS = """DO $$ BEGIN
+    WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync') LOOP
+        PERFORM pg_sleep(0.05), pg_stat_clear_snapshot();
+    END LOOP;
+END $$"""
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 2 << 30
@@ -59,6 +64,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self._durable = durable
         self._settings = _SETTINGS if durable else _SETTINGS | _HASTY
         self.port = free_port()
         self._bin = programs()
@@ -103,6 +109,37 @@ class PostgresServer:
         self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
         self._process.wait(timeout=30)
         self._process = None
+
+    def end(self, number: int) -> None:
+        """Send the signal ``number`` to the server and to its processes, each of which has a session of its own."""
+        assert self._process is not None
+        self._process.send_signal(number)  # from now on it makes no new ones
+        for backend in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(backend), number)
+
+    @contextlib.contextmanager
+    def standby(self) -> Iterator["PostgresServer"]:
+        """A running copy that follows this one; until the block ends, what is committed here is on both."""
+        with _folder(durable=self._durable) as folder:
+            other = PostgresServer(folder, durable=self._durable)
+            if self._as_user:
+                shutil.chown(folder, "postgres", "postgres")
+            where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+            copied = ("-D", str(other._data), "-R", "-X", "stream", "-c", "fast", "--no-sync")
+            self._run("pg_basebackup", *where, *copied, **self._as_user)
+            other.start()
+            try:
+                self._sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                self._sql("SELECT pg_reload_conf()")
+                self._sql(_UNTIL_SYNCHRONOUS)
+                yield other
+            finally:
+                other.stop()
+
+    def promote(self) -> None:
+        """A standby becomes the one that takes writes."""
+        self._sql("SELECT pg_promote()")
 
     def create_database(self, tablespace: str = "pg_default", template: str = "template1") -> str:
         """A new database like ``template``, by default empty; returns its `postgresql+asyncpg://` URL."""
@@ -175,15 +212,23 @@ class PostgresServer:
 @contextlib.contextmanager
 def throwaway(*, durable: bool = False) -> Iterator[PostgresServer]:
     """A running server, stopped and deleted at the end."""
+    with _folder(durable=durable) as folder:
+        server = PostgresServer(folder, durable=durable)
+        try:
+            server.create()
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def _folder(*, durable: bool) -> Iterator[Path]:
     # Directly in the temp folder: under root, the user `postgres` could not enter pytest's own (0700).
     folder = Path(tempfile.mkdtemp(prefix="deployx-postgres-", dir=None if durable else _memory()))
-    server = PostgresServer(folder, durable=durable)
     try:
-        server.create()
-        server.start()
-        yield server
+        yield folder
     finally:
-        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

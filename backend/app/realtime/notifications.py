@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 
 from app.complaints import Complaints
 from app.hints import Hint, HintKind
+from app.postgres import Addresses
 from app.realtime.bus import LocalBus
 from app.realtime.envelopes import Malformed, envelopes, opened
 
@@ -53,6 +54,7 @@ class NotificationBus(LocalBus):
     ) -> None:
         super().__init__()
         self._url = url
+        self._addresses = Addresses()
         self._node_id = node_id
         self._others = others
         self._newcomer = newcomer
@@ -110,7 +112,7 @@ class NotificationBus(LocalBus):
         for name in _NOT_FOR_ASYNCPG:
             options.pop(name, None)
         self._lost.clear()
-        connection = await asyncpg.connect(
+        connection = await self._addresses.connect(
             **options,
             timeout=CONNECT_S,
             command_timeout=COMMAND_S,
