@@ -34,6 +34,8 @@ RECEIPT_S = 15.0
 RECEIPT_MAX_S = 120.0
 """Each time that it is told in vain it gets twice as long, up to this: it may be the server that is late."""
 RETRY_S = 0.5
+EXPECTED_S = 0.5
+"""So long after tasks were sent their agents are expected to speak of them: most of them do at once."""
 
 Emit = Callable[[AgentSession, str, Message], Awaitable[None]]
 
@@ -63,6 +65,8 @@ class Dispatcher:
         """Task id → when its agent was last told that it is called off."""
         self._unheard: dict[int, dict[str, float]] = {}
         """Device id → task id → when it was sent, for those without a receipt."""
+        self._sent_at = -math.inf
+        """When any was."""
         self._patience_s: dict[int, float] = {}
         """Device id → how long its next receipt may take, for those that were told in vain."""
         self._work = asyncio.Event()
@@ -83,9 +87,17 @@ class Dispatcher:
     def heard(self, device_id: int, task_ids: Collection[str]) -> None:
         """The agent has spoken of these tasks, so it has them."""
         self._patience_s.pop(device_id, None)
-        waiting = self._unheard.get(device_id, {})
-        for task_id in task_ids:
-            waiting.pop(task_id, None)
+        waiting = self._unheard.get(device_id)
+        if waiting is not None:
+            for task_id in task_ids:
+                waiting.pop(task_id, None)
+            if not waiting:
+                del self._unheard[device_id]
+
+    @property
+    def expects(self) -> bool:
+        """Whether agents are about to speak of what they were just sent."""
+        return bool(self._unheard) and time.monotonic() < self._sent_at + EXPECTED_S
 
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note of what concerns the agents connected here."""
@@ -158,8 +170,10 @@ class Dispatcher:
             self._want(delivery.device_id)
         for batch in assignment.batches(delivery.tasks):
             await self._emit(session, events.TASK_ASSIGNED, batch)
-        unheard = self._unheard.setdefault(delivery.device_id, {})
-        unheard |= dict.fromkeys((task.task_id for task in delivery.tasks if not task.known), time.monotonic())
+        new = [task.task_id for task in delivery.tasks if not task.known]
+        if new:
+            self._sent_at = time.monotonic()
+            self._unheard.setdefault(delivery.device_id, {}).update(dict.fromkeys(new, self._sent_at))
         await self._emit_cancel(session, delivery.ended.cancelled, delivery.ended.withdrawn)
         self._sent(len(delivery.tasks))
         log.debug("agent.tasks_sent", agent_id=session.agent_id, tasks=len(delivery.tasks))
@@ -214,9 +228,8 @@ class Dispatcher:
         self._called_off = {task_id: at for task_id, at in self._called_off.items() if at > now - RECEIPT_S}
         for device_id, waiting in list(self._unheard.items()):
             patience_s = self._patience_s.get(device_id, RECEIPT_S)
-            if waiting and min(waiting.values()) > now - patience_s:
+            if min(waiting.values()) > now - patience_s:
                 continue
             del self._unheard[device_id]
-            if waiting:
-                self._patience_s[device_id] = min(2 * patience_s, RECEIPT_MAX_S)
-                self._want(device_id, again=True)
+            self._patience_s[device_id] = min(2 * patience_s, RECEIPT_MAX_S)
+            self._want(device_id, again=True)

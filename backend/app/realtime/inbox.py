@@ -21,6 +21,7 @@ from deployx_protocol.task_messages import TaskUpdate
 
 log = structlog.get_logger()
 
+GATHER_S = 0.02
 ITEMS_MAX = 200
 TURN_MAX = 8
 """How many items of one device go into a batch before it is the next one's turn."""
@@ -51,10 +52,21 @@ class Waiting:
 
 
 class Inbox:
-    """``saved`` is told of each item that is committed, ``committed`` of each batch, when all in it are answered."""
+    """``saved`` is told of each item that is committed, ``committed`` of each batch, when all in it are answered.
 
-    def __init__(self, save: Save, saved: Callable[[Item, Saved], None], committed: Callable[[], None]) -> None:
+    While more is ``expected`` what has come waits for it, `GATHER_S` at most: a fleet answers one after the other, and
+    a commit for each of its devices would cost as much as what they say. The last one waits for nobody."""
+
+    def __init__(
+        self,
+        save: Save,
+        saved: Callable[[Item, Saved], None],
+        committed: Callable[[], None],
+        expected: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._save = save
+        self._expected = expected
+        self._enough = asyncio.Event()
         self._saved = saved
         self._committed = committed
         self._turns: dict[int, deque[Waiting]] = {}
@@ -112,6 +124,8 @@ class Inbox:
         self._by_device[item.device_id] += waiting.bytes
         self._bytes += waiting.bytes
         self._work.set()
+        if len(self._reports) >= ITEMS_MAX or not self._expected():
+            self._enough.set()
 
     async def run(self) -> None:
         """Commit what waits, until cancelled."""
@@ -119,6 +133,7 @@ class Inbox:
             if not self._turns:
                 self._work.clear()
             await self._work.wait()
+            await self._gather()
             batch = self._next()
             try:
                 for result in await self._commit(list(batch)):
@@ -126,6 +141,14 @@ class Inbox:
             finally:
                 self._put_back(batch)
             self._committed()
+
+    async def _gather(self) -> None:
+        """Let more come, if that is expected."""
+        if self._expected() and len(self._reports) < ITEMS_MAX:
+            self._enough.clear()
+            late = asyncio.get_running_loop().call_later(GATHER_S, self._enough.set)
+            await self._enough.wait()
+            late.cancel()
 
     async def _commit(self, batch: Sequence[Waiting]) -> list[Saved | Exception]:
         """The result of each; waits until the database is there."""

@@ -5,6 +5,7 @@ Invariants: an agent speaks for the device of its own connection, never for one 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.supervision import every, supervised
 from app.tasks.delivery import DeliveryService
 from app.tasks.reaper import ReaperService
-from app.tasks.reports import Printed, Reported, ReportService, Saved, printed_with
+from app.tasks.reports import Printed, Reported, ReportService, Saved
 from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.checks import decode
@@ -58,7 +59,9 @@ class TaskGateway:
         self._metrics = metrics
         self._dispatcher = Dispatcher(delivery, sessions, emit, metrics.tasks_sent.inc, poll_s=poll_s)
         self._acknowledging = asyncio.Event()
-        self._inbox = Inbox(reports.save_many, self._count, self._acknowledging.set)
+        self._inbox = Inbox(reports.save_many, self._count, self._committed, lambda: self._dispatcher.expects)
+        self._reported: Counter[TaskState] = Counter()
+        self._printed_bytes = 0
         self._saved: dict[AgentSession, list[Saved]] = {}
         self._complaints = Complaints("task.refused")
         self.hinted = self._dispatcher.hinted
@@ -130,16 +133,23 @@ class TaskGateway:
         self._saved.setdefault(session, []).append(saved)
 
     def _count(self, item: Reported | Printed, saved: Saved) -> None:
+        """Told to the metrics once for each batch: that costs as much as one report does."""
         for update in saved.updates:
-            self._metrics.task_reports.labels(update.state.value).inc()
+            self._reported[update.state] += 1
         if not saved.unknown:
-            frames = (
-                item.frames
-                if isinstance(item, Printed)
-                else [frame for update in item.updates if update.output for frame in printed_with(update)]
-            )
-            if frames:
-                self._metrics.task_output_bytes.inc(sum(len(frame.data) for frame in frames))
+            if isinstance(item, Printed):
+                self._printed_bytes += sum(len(frame.data) for frame in item.frames)
+            else:
+                self._printed_bytes += sum(chunk.size for update in item.updates for chunk in update.output)
+
+    def _committed(self) -> None:
+        self._acknowledging.set()
+        for state, count in self._reported.items():
+            self._metrics.task_reports.labels(state.value).inc(count)
+        self._reported.clear()
+        if self._printed_bytes:
+            self._metrics.task_output_bytes.inc(self._printed_bytes)
+            self._printed_bytes = 0
 
     def _complain(self, saved: Saved, device_id: int, source_ip: str) -> None:
         for task_id in saved.foreign:

@@ -39,12 +39,12 @@ class RunFollower:
         deadline = loop.time() + wait_s
         while not self._news.closed:
             waiter.changed.clear()
-            run = await self._reader.run(principal, run_id)
-            if run.finished_at is not None or (after_rev == 0 and run.rev > 0):
+            rev, is_over = await self._reader.pulse(principal, run_id)
+            if is_over or (after_rev == 0 and rev > 0):
                 return  # who names no `rev` has not seen it yet
             left_s = deadline - loop.time()
             if left_s <= 0:
                 return
-            if run.rev > after_rev or await waiter.wait(waiter.changed, min(left_s, POLL_S)):
+            if rev > after_rev or await waiter.wait(waiter.changed, min(left_s, POLL_S)):
                 await waiter.wait(waiter.over, min(GATHER_S, max(0.0, deadline - loop.time())))
                 return

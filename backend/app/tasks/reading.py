@@ -44,6 +44,14 @@ class WorkReader:
             run = _run(await repository.run(session, await scope_of(session, principal), run_id))
             return run_view(run, (await repository.counts(session, [run_id]))[run_id])
 
+    async def pulse(self, principal: Principal, run_id: str) -> tuple[int, bool]:
+        """The ``rev`` of a run, and whether it is over."""
+        async with self._db.read() as session:
+            found = await repository.pulse(session, await scope_of(session, principal), run_id)
+        if found is None:
+            raise NotFound("There is no such run.")
+        return found[0], found[1] is not None
+
     async def detail(self, principal: Principal, run_id: str) -> tuple[RunView, dict[str, Any]]:
         """One run, and what it was asked to do."""
         async with self._db.read(at_one_moment=True) as session:

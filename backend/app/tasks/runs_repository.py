@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from app import cursors
 from app.accounts.models import User
 from app.accounts.permissions import Permission, granted
-from app.db import insert_new
+from app.db import among, insert_new
 from app.devices.models import Device
 from app.devices.scope import EVERYONE, Right, Scope
 from app.devices.views import presence
@@ -24,6 +24,7 @@ from app.groups.scopes import of_user
 from app.tasks import lifecycle, repository
 from app.tasks.models import Run, Script, Task
 from app.tasks.reasons import Circumstances, DeviceNow
+from app.tasks.rows import RUNS, TASKS
 from app.tasks.views import TaskRow
 from deployx_protocol.tasks import FINAL, TaskState
 
@@ -73,9 +74,19 @@ def told(scope: Scope, query: Rows) -> Rows:
 # ---------------------------------------------------------------- runs
 
 
+_RUN = sa.select(Run).where(Run.id == sa.bindparam("run_id"))
+_PULSE = sa.select(RUNS.c.rev, RUNS.c.finished_at).where(RUNS.c.id == sa.bindparam("run_id"))
+
+
 async def run(session: AsyncSession, scope: Scope, run_id: str) -> Run | None:
     """A run, if it exists in this scope."""
-    return await session.scalar(mine(scope, sa.select(Run).where(Run.id == run_id)))
+    return await session.scalar(mine(scope, _RUN), {"run_id": run_id})
+
+
+async def pulse(session: AsyncSession, scope: Scope, run_id: str) -> tuple[int, datetime | None] | None:
+    """The ``rev`` of a run, and when it ended, if it exists in this scope."""
+    found = (await session.execute(mine(scope, _PULSE), {"run_id": run_id})).one_or_none()
+    return None if found is None else (found.rev, found.finished_at)
 
 
 async def visible(session: AsyncSession, scope: Scope, run_id: str) -> bool:
@@ -123,12 +134,18 @@ async def page(
     return _cut(rows, limit, "runs")
 
 
+_COUNTS = (
+    sa.select(TASKS.c.run_id, TASKS.c.state, sa.func.count())
+    .where(among(TASKS.c.run_id, "ids"))
+    .group_by(TASKS.c.run_id, TASKS.c.state)
+)
+
+
 async def counts(session: AsyncSession, run_ids: Collection[str]) -> dict[str, dict[str, int]]:
     """Run id → task state → how many tasks are in it."""
     found: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
-    for ids in repository.chunks(run_ids):
-        query = sa.select(Task.run_id, Task.state, sa.func.count()).where(Task.run_id.in_(ids))
-        for run_id, state, count in await session.execute(query.group_by(Task.run_id, Task.state)):
+    if run_ids:
+        for run_id, state, count in await session.execute(_COUNTS, {"ids": sorted(run_ids)}):
             found[run_id][state] = count
     return found
 
