@@ -131,13 +131,18 @@ class OutputChunk(Message, frozen=True, kw_only=True):
     """Base64 of the bytes, as they are: output need not be text."""
 
     def __post_init__(self) -> None:
-        if len(self.bytes()) > limits.CHUNK_MAX_BYTES:
+        if len(self.bytes()) > limits.CHUNK_MAX_BYTES:  # which also says whether it is base64
             raise InvalidPayload(f"A chunk of output has more than {limits.CHUNK_MAX_BYTES} bytes.")
 
     @classmethod
     def of(cls, seq: int, stream: int, data: bytes) -> "OutputChunk":
         """The chunk that carries ``data``."""
         return cls(seq=seq, stream=stream, data=binascii.b2a_base64(data, newline=False).decode())
+
+    @property
+    def size(self) -> int:
+        """Of what it carries, bytes."""
+        return len(self.data) // 4 * 3 - self.data.count("=", -2)
 
     def bytes(self) -> bytes:
         """What it carries. Raises InvalidPayload."""
