@@ -52,6 +52,7 @@ async def agents(console: Console, folder: Path, count: int) -> AsyncIterator[No
 
     def start(own: Path) -> Start:
         settings = {"server_url": console.url, "state_dir": str(own), "machine_id": own.name, "enrollment_token": token}
+        settings["no_software"] = "true"  # told once, a while after the start: it would be in the first rounds
         return Start((sys.executable, "-m", "deployx_agent", "run"), "[INFO] Registration successful", settings)
 
     async with _each(start, folder, "agent", count):
@@ -97,10 +98,10 @@ async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: 
             own.mkdir()
             what = start(own)
             async with turn:
-                env = children.environment(**what.settings)
-                process = await stack.enter_async_context(children.running(what.command, env, own))
-                await children.said(process, what.registered, _READY_S)
-                await stack.enter_async_context(_drained(process))
+                env, log = children.environment(**what.settings), own / "log"
+                # into a file: to read what a fleet says of a command would be part of what is measured
+                process = await stack.enter_async_context(children.running(what.command, env, own, log=log))
+                await children.written(process, log, what.registered, _READY_S)
             there += 1
             if there % _SAID_EACH == 0 or there == count:
                 say(f"{there} of {count} {name}s are there")
