@@ -4,7 +4,9 @@ What an agent writes is in its layer, so twenty of them have twenty databases of
 for all, and what it holds is real. Mounts belong to the agent's own namespace and end with it.
 """
 
+import os
 import shlex
+import stat
 import subprocess
 from pathlib import Path
 
@@ -33,6 +35,18 @@ class OwnRoot:
         """What a program is started under."""
         return ["unshare", "--mount", "/bin/sh", str(self._enter)]
 
+    def write(self, path: str, text: str) -> None:
+        """Have a file there; before anything is started in it."""
+        file = self.layer / path.removeprefix("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def hide(self, path: str) -> None:
+        """Have no such file there, though this machine has one; before anything is started in it."""
+        file = self.layer / path.removeprefix("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.mknod(file, stat.S_IFCHR, os.makedev(0, 0))  # how overlayfs writes down that a file is gone
+
     def text(self, path: str) -> str:
         """A file that was written there; empty if there is none."""
         file = self.layer / path.removeprefix("/")
@@ -48,3 +62,14 @@ class OwnRoot:
             ["dpkg-query", f"--admindir={database}", "-W", form, name], capture_output=True, text=True, check=False
         )
         return " ".join(done.stdout.split()) if done.returncode == 0 else ""
+
+    def rpm(self, name: str) -> list[str]:
+        """The versions that its own rpm has."""
+        database = self.layer / "var/lib/rpm"
+        if not database.exists():
+            return []
+        form = "%{VERSION}-%{RELEASE}\n"
+        done = subprocess.run(
+            ["rpm", "--dbpath", str(database), "-q", "--qf", form, name], capture_output=True, text=True, check=False
+        )
+        return done.stdout.split() if done.returncode == 0 else []
