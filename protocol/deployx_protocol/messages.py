@@ -130,6 +130,9 @@ class RegistrationSuccess(Message, frozen=True, kw_only=True):
     server_time: str
     http_token: str = ""
     """The bearer of this session's requests over HTTP; empty for a client without a key. Never stored by the agent."""
+    public_urls: list[str] = []
+    """The server's addresses. A release that has to be confirmed is kept when any of them, or the one that the agent
+    dialled, answers a handshake."""
 
 
 class Refused(Message, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ class Peer:
         self.state_dir: Path | None = None
         self.port = 0
         self.http_token = ""
+        self.public_urls: list[str] = []
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.sio: Any = None
@@ -169,6 +170,7 @@ class Peer:
                 heartbeat_interval_s=self.heartbeat_interval_s,
                 server_time="2026-11-24T05:00:00.000Z",
                 http_token=self.http_token,
+                public_urls=self.public_urls,
             ),
         )
 

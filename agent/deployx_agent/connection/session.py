@@ -203,7 +203,7 @@ class Session:
         interval_s = self._pace.heartbeat_interval_s or max(success.heartbeat_interval_s, HEARTBEAT_INTERVAL_MIN_S)
         self._heartbeat = Heartbeat(interval_s, self._pace.pong_timeout_s, time.monotonic(), random)
         self._progress.advance(Event.LISTENING)
-        self._engine.connected(Connection(self._transport, success.agent_id, success.http_token))
+        self._engine.connected(Connection(self._transport, success.agent_id, success.http_token, success.public_urls))
         self._log.info("Agent ready - Listening for commands", heartbeat_interval_s=interval_s)
 
     def _store(self, generation: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from deployx_agent.logs import Log
+from deployx_agent.releases import confirm
 from deployx_agent.releases.acceptance import Acceptance
 from deployx_agent.releases.countdown import boot
 from deployx_agent.releases.depot import Depot
@@ -67,6 +68,9 @@ class Releases:
         self._memory = Memory(around.folder, log)
         self._tools = Tools(around, self._memory, self._depot, store, on_output, on_phase, log)
         self._acceptance = Acceptance(self._tools)
+        self._connection = connection
+        self._origins: list[str] = []
+        """Other addresses of the server, as it last said."""
         self._turn = asyncio.Lock()
 
     # ------------------------------------------------------------ a task
@@ -79,6 +83,8 @@ class Releases:
             entry.spool = self._tools.store.spool(task)
             entry.spool.holds = False
             await self._end_unfinished()
+            if connection := self._connection():
+                self._origins = confirm.others(connection.public_urls, self._tools.around.origin)
             await self._tools.store.started(task.task_id, 0, f"{boot()}:")
             on_started()
             return await self._handle(entry, task, _order(task))
@@ -190,6 +196,7 @@ class Releases:
     async def _begin(
         self, entry: Entry, current: Current, release: Release, before: Release | None, timer: Timer
     ) -> Ending | None:
+        current = replace(current, origins=self._origins)
         self._memory.write(current)
         try:
             kept = await release.kind.prepare(removing=current.action is Action.REMOVE)

@@ -48,6 +48,8 @@ class Current(Struct, frozen=True, kw_only=True):
     """What its kind needs to put back what was there."""
     why: Verdict | None = None
     """While it is undone: how that ends."""
+    origins: list[str] = []
+    """Servers of which any may confirm it, besides the one that is dialled."""
     countdown: dict[str, Any] | None = None
     """The time that is left to be confirmed."""
     reboots: int = 0

@@ -150,19 +150,20 @@ class Undertaking:
         stored = self._current.countdown
         countdown = Countdown.read(stored) if stored else Countdown.of(confirm_s)
         self._tools.say(self._entry, Phase.CONFIRMING)
-        origin, ca_file = self._tools.around.origin, self._tools.around.ca_file
+        addresses = [self._tools.around.origin, *self._current.origins]
+        named = addresses[0] if len(addresses) == 1 else f"None of {', '.join(addresses)}"
+        could_not = f"{named} could {'not ' if len(addresses) == 1 else ''}be reached"
         while True:
             await self._note(Stage.CONFIRMING, countdown=countdown.stored())
-            why = await confirm.unreachable(origin, ca_file, max(countdown.left(), 0.1))
+            why = await confirm.none_reached(addresses, self._tools.around.ca_file, max(countdown.left(), 0.1))
             if not why:
                 return await self._commit()
             if not (left_s := countdown.left()):
                 raise Failure(
                     TaskCode.RELEASE_UNCONFIRMED,
-                    f"{origin} could not be reached within {confirm_s:g} s after the release was healthy "
-                    f"({why.rstrip('.')}).",
+                    f"{could_not} within {confirm_s:g} s after the release was healthy ({why.rstrip('.')}).",
                 )
-            self._release.programs.say(f"{origin} cannot be reached ({why}); {left_s:.0f} s are left")
+            self._release.programs.say(f"{could_not} ({why}); {left_s:.0f} s are left")
             await self._release.programs.pause(min(_CONFIRM_EVERY_S, left_s))
 
     # ------------------------------------------------------------ its end

@@ -6,7 +6,7 @@ acknowledged chunk on. Invariant: nothing is held in memory but what is just bei
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -60,6 +60,8 @@ class Connection:
     link: Link
     agent_id: str
     http_token: str
+    public_urls: Sequence[str] = ()
+    """Of the server, as it says."""
 
 
 class Posted(Message, frozen=True, kw_only=True):

@@ -6,11 +6,13 @@ before comes back, whoever is gone: the server, the agent, or both.
 
 import asyncio
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployx_agent.releases import confirm
 from deployx_protocol.releases import Manifest, Phase
 from tests.support.agent_process import StartAgent
 from tests.support.authority import Authority
@@ -44,6 +46,7 @@ async def test_a_server_that_is_there_confirms(peer: ReleasePeer, ready: Ready, 
     assert path.read_text() == "1"
 
 
+@pytest.mark.soak
 async def test_without_any_server_the_version_before_comes_back(
     peer: ReleasePeer, ready: Ready, tmp_path: Path
 ) -> None:
@@ -116,6 +119,44 @@ async def test_a_server_that_is_down_behind_its_handshake_reverts_nothing(
         assert path.read_text() == "1"
         await agent.end(signal.SIGTERM)
         await peer.stop()
+
+
+async def test_any_address_of_the_server_confirms(peer: ReleasePeer, ready: Ready, tmp_path: Path) -> None:
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+        peer.public_urls = [peer.origin, f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}", "http://192.0.2.1"]
+        agent = await ready()
+        task = peer.release_task(settings(peer, tmp_path / "settings", 1, install=waiting(tmp_path)))
+        await peer.submit(task)
+        await begun(tmp_path)
+        await peer.stop()
+        (tmp_path / "go").touch()
+        while '"over"' not in (tmp_path / "state" / "releases" / "current.json").read_text():
+            await asyncio.sleep(0.02)
+    assert (tmp_path / "settings").read_text() == "1"
+    assert "undone" not in agent.log
+
+
+async def test_what_answers_none_is_said_of_each() -> None:
+    with socket.socket() as closed:  # bound, and not listening
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        why = await confirm.none_reached([address, "http://localhost:1"], None, 5)
+    assert why.startswith(f"{address}: ") and "; http://localhost:1: " in why
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "counted"),
+    [
+        ("https://a.example", ["https://a.example", "HTTPS://B.example/", "https://b.example"], ["https://b.example"]),
+        ("https://a.example", ["http://b.example", "http://127.0.0.1", "https://c.example/x", "?", ""], []),
+        ("http://127.0.0.1:8000", ["http://b.example", "http://localhost:8000"], ["http://localhost:8000"]),
+    ],
+)
+def test_whose_answer_counts(own: str, told: list[str], counted: list[str]) -> None:
+    assert confirm.others(told, own) == counted
 
 
 @pytest.mark.soak

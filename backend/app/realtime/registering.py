@@ -205,6 +205,7 @@ class Registering:
                     heartbeat_interval_s=self._settings.heartbeat_interval_s,
                     server_time=iso(self._clock()),
                     http_token=outcome.http_token if isinstance(outcome, Registered) else "",
+                    public_urls=self._settings.public_url,
                 )
                 await self._notices.emit(session, events.REGISTRATION_SUCCESS, success)
                 self._log_registered(session, outcome)

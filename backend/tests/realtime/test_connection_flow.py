@@ -40,7 +40,7 @@ async def test_a_registration_makes_a_row_with_every_column(serve: Serve, agent:
 async def test_registration_success_says_what_the_agent_needs(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval", heartbeat_interval_s=7.5)
     success = await agent(node).start()
-    said = {"agent_id", "trust", "generation", "heartbeat_interval_s", "server_time", "http_token"}
+    said = {"agent_id", "trust", "generation", "heartbeat_interval_s", "server_time", "http_token", "public_urls"}
     assert success.keys() == said
     [row] = await node.devices()
     assert row.http_token_hash == hashlib.sha256(success["http_token"].encode()).hexdigest()

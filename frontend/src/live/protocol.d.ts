@@ -515,6 +515,8 @@ export interface components {
             server_time: string;
             /** @default  */
             http_token: string;
+            /** @default [] */
+            public_urls: string[];
         };
         /**
          * SessionEnded
