@@ -137,6 +137,7 @@ const newRelease = createRoute({
 const release = createRoute({
   getParentRoute: () => frame,
   path: "/releases/$releaseId",
+  validateSearch: only("standing"),
   component: page(() => import("./pages/Release"), "Release"),
 });
 

@@ -1,12 +1,13 @@
 /** One release: what it says, what it brings along, who signed it, and which deployments bring it to devices. */
-import { useState } from "react";
+import { Suspense, useState } from "react";
 import { Skeleton, Stack } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { ConfirmDialog } from "../components/ConfirmDialog";
 import { Icon } from "../components/Icon";
 import { OffButton } from "../components/OffButton";
 import { useTitle } from "../components/Page";
+import { piece } from "../components/Piece";
 import { ProblemBox } from "../components/ProblemBox";
 import { Time } from "../components/Time";
 import { DeploymentMark } from "../features/deployments/Mark";
@@ -14,11 +15,14 @@ import { useActOff } from "../features/devices/useActOff";
 import { deleteRelease } from "../features/releases/api";
 import { Artifacts, Manifest } from "../features/releases/Manifest";
 import { Signatures } from "../features/releases/Signatures";
+import { standingOf } from "../features/releases/standings";
 import { RELEASES, useRelease } from "../features/releases/useReleases";
 import { plural } from "../lib/text";
 import "../features/deployments/deployments.css";
 import page from "./Runs.module.css";
 import classes from "../features/releases/Release.module.css";
+
+const Compliance = piece(() => import("../features/releases/Compliance"), { what: "Which devices have it" });
 
 export function Release() {
   const { releaseId = "" } = useParams({ strict: false });
@@ -54,7 +58,8 @@ export function Release() {
 
 /** @param {{ release: import("../features/releases/api").ReleaseDetail }} props */
 function Known({ release }) {
-  const { name, version, description, created_by, created_at, used_by, deployments, sha256 } = release;
+  const { standing } = /** @type {{ standing?: string }} */ (useSearch({ strict: false }));
+  const { id, name, version, description, created_by, created_at, used_by, deployments, sha256 } = release;
   return (
     <>
       <div className={classes.head}>
@@ -108,6 +113,12 @@ function Known({ release }) {
           </section>
         </div>
       </div>
+      <section className={classes.section} aria-label="Which devices have it">
+        <h2 className={classes.heading}>Which devices have it</h2>
+        <Suspense fallback={<Skeleton height={190} />}>
+          <Compliance key={id} releaseId={id} standing={standingOf(standing)} />
+        </Suspense>
+      </section>
     </>
   );
 }

@@ -29,6 +29,21 @@ export async function readRelease(ref) {
   return readById(items[0]?.id ?? "none");
 }
 
+/**
+ * Which devices have it; `standing` and `q` narrow what is listed, not what is counted.
+ *
+ * @param {string} id
+ * @param {{ standing?: Schemas["Standing"], q?: string, cursor?: string, limit?: number }} query
+ * @param {AbortSignal} [signal]
+ */
+export const readCompliance = (id, { standing, ...query }, signal) =>
+  ask(
+    api.GET("/api/v1/releases/{release_id}/compliance", {
+      params: { path: { release_id: id }, query: given({ ...query, standing: standing && [standing] }) },
+      signal,
+    }),
+  );
+
 /** UTF-8 as base64, also of what is long. @param {string} text */
 export function base64Of(text) {
   let binary = "";
