@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     """Whether agents may begin with long-polling, as other Socket.IO clients do; such a device is never trusted."""
     heartbeat_interval_s: float = _named("HEARTBEAT_INTERVAL", 30, gt=0, le=3600)
     """How often agents send `ping`."""
-    presence_grace_s: float = _named("PRESENCE_GRACE", 90, gt=0, le=3600)
+    presence_grace_s: float = _named("PRESENCE_GRACE", 85, gt=0, le=3600)
     """How long the devices of a server that crashed stay as they were, so that their agents can come back."""
     node_lease_s: float = _named("NODE_LEASE", 15, gt=0, le=300)
     """Of servers that share a PostgreSQL: how long one may be silent before the others call it lost."""

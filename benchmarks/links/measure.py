@@ -13,7 +13,7 @@ from links.crowd import Crowd
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
-START_S = 30.0
+START_S = 120.0
 FAN_OUTS = 3
 SERVERS: dict[str, tuple[str | Path, ...]] = {
     "DeployX": (sys.executable, "-m", "links.own_server"),

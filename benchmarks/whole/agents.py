@@ -171,7 +171,7 @@ class Fleet:
 
     async def flap(self, changes: int, over_s: float) -> None:
         """Agents go and come back, so that their states change ``changes`` times, evenly over ``over_s``."""
-        began, pairs = time.perf_counter(), changes // 2
+        began, pairs, places = time.perf_counter(), changes // 2, asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int) -> None:
             at = number % len(self.agents)
@@ -179,7 +179,8 @@ class Fleet:
             old = self.agents[at]
             old.drop()
             await old.gone.wait()
-            self.agents[at] = await self.enter(old.machine)
+            async with places:  # a server that is behind admits no more than so many
+                self.agents[at] = await self.enter(old.machine)
 
         if pairs > len(self.agents):
             raise ValueError("each agent goes once at most")

@@ -16,11 +16,10 @@ from tests.support import postgres
 from tests.support.marked_runs import Figures
 from tests.support.node import eventually
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 RUNS_EVERY_S = 0.2
 BACK_S = 60.0
 """Half a minute for commands that are under way and never answered, and as long for a machine that is busy."""
-SLOW = pytest.mark.soak
 
 
 @pytest.fixture
@@ -50,9 +49,7 @@ async def under_work(cluster: Cluster) -> AsyncIterator[None]:
     await eventually(lambda: count >= 2 or working.done(), within_s=60, what="runs at both servers")
     yield
     before = count
-    await eventually(
-        lambda: count >= before + 2 or working.done(), within_s=BACK_S, what="runs at both servers again"
-    )
+    await eventually(lambda: count >= before + 2 or working.done(), within_s=BACK_S, what="runs at both servers again")
     stop.set()
     await working
     for runs in places:
@@ -65,21 +62,16 @@ async def under_work(cluster: Cluster) -> AsyncIterator[None]:
         assert agent.log.count("Connecting to server...") == 1, "it had nothing to do with it"
 
 
-@pytest.mark.parametrize(
-    "crashes",
-    [pytest.param((False, True, False, True), id="again-and-again", marks=SLOW), pytest.param((True,), id="crash")],
-)
 async def test_fault_04_postgresql_is_restarted_under_two_servers(
-    own_postgres: postgres.PostgresServer, make_cluster: MakeCluster, crashes: tuple[bool, ...]
+    own_postgres: postgres.PostgresServer, make_cluster: MakeCluster
 ) -> None:
     cluster = await make_cluster((1, 1), url=own_postgres.create_database())
-    for crash in crashes:
+    for crash in (True, False, True):
         async with under_work(cluster):
             await asyncio.to_thread(own_postgres.stop, immediate=crash)
             await asyncio.to_thread(own_postgres.start)
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 async def test_fault_04_a_standby_takes_over_from_a_postgresql_that_is_gone(
     own_postgres: postgres.PostgresServer, make_cluster: MakeCluster, how: signal.Signals

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from app.realtime.notifications import CHANNEL
+from app.settings import Settings
 from deployx_protocol import events
 from tests.conftest import WatchServer
 from tests.nodes.conftest import GRACE_S, POLL_S, SHORT, MakeCluster
@@ -16,6 +18,7 @@ from tests.support.marked_runs import Figures, MarkedRuns
 from tests.support.node import eventually
 
 pytestmark = pytest.mark.timeout(600)
+OFFLINE_S = 90.0
 
 
 async def assert_done(runs: MarkedRuns, count: int) -> None:
@@ -61,6 +64,19 @@ async def test_fault_22_a_server_is_killed_while_a_run_goes_on(
         events.RUNS_CHANGED,
         where=lambda told: any(one["id"] == run and one["finished_at"] for one in told["runs"]),
     )
+
+
+@pytest.mark.soak
+async def test_fault_22_whoever_is_gone_with_a_server_is_offline_in_time(make_cluster: MakeCluster) -> None:
+    """With lease and grace as they are by default; and the server that is lost is the one that looked after graces."""
+    usual = Settings()
+    cluster = await make_cluster((1, 0), node_lease=usual.node_lease_s, presence_grace=usual.presence_grace_s)
+    assert "lease.taken" in cluster.servers[0].log
+    await cluster.servers[0].kill()
+    killed_at = time.monotonic()
+    await cluster.fleet.kill(0)
+    await cluster.operators[1].until(1, status="offline", status_cause="server_lost", within_s=GRACE_S + 60)
+    assert time.monotonic() - killed_at <= OFFLINE_S
 
 
 @pytest.mark.soak
