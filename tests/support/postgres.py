@@ -7,6 +7,7 @@ is killed. `initdb` refuses to run as root, so under root it and the server run 
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self._durable = durable
         self._durable = durable
         self._settings = _SETTINGS if durable else _SETTINGS | _HASTY
         self.port = free_port()
@@ -145,7 +148,7 @@ class PostgresServer:
         """A new database like ``template``, by default empty; returns its `postgresql+asyncpg://` URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         where = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
-        self._run("createdb", *where, "-D", tablespace, "-T", template, name)
+        self._run("createdb", *where, *self._copied, "-D", tablespace, "-T", template, name)
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
@@ -184,6 +187,13 @@ class PostgresServer:
     def _sql(self, statement: str) -> None:
         self._run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-q", "-c", statement, "postgres")
 
+    @cached_property
+    def _copied(self) -> tuple[str, ...]:
+        """How a database is made of a template: file by file, not page by page through the log, which costs more where
+        no disk is waited for. PostgreSQL knows the other way, and a name for this one, since 15."""
+        (version,) = re.findall(r"PostgreSQL\) (\d+)", self._run("postgres", "--version"))
+        return ("-S", "file_copy") if int(version) >= 15 and not self._durable else ()
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"
@@ -195,8 +205,8 @@ class PostgresServer:
             return False
         return True
 
-    def _run(self, program: str, *arguments: str, **as_user: Any) -> None:
-        done = subprocess.run(
+    def _run(self, program: str, *arguments: str, **as_user: Any) -> str:
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [str(self._bin / program), *arguments],
             capture_output=True,
             text=True,
@@ -207,6 +217,7 @@ class PostgresServer:
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed ({done.returncode}): {done.stdout}{done.stderr}")
+        return done.stdout
 
 
 @contextlib.contextmanager
