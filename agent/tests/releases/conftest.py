@@ -1,6 +1,6 @@
 """Fixtures of the tests about releases: a server that has some, and an agent that is registered with it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,6 @@ from tests.support.zygote import Zygotes
 async def peer(state_dir: Path) -> AsyncIterator[ReleasePeer]:
     async with ReleasePeer.running(state_dir) as peer:
         yield peer
-
-
-@pytest.fixture(scope="session")
-def zygotes() -> Iterator[Zygotes]:
-    """Agents that start in a moment."""
-    made = Zygotes()
-    yield made
-    made.end()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def expected(mib: int) -> str:
 
 @pytest.mark.parametrize("mib", [30, pytest.param(100, marks=pytest.mark.soak)])
 async def test_much_output_arrives_whole_in_little_memory(mib: int, peer: TaskPeer, ready: Ready) -> None:
-    agent = await ready()
+    agent = await ready(forked=False)
     await peer.do("true")
     before = resident_mib(agent.process.pid)
     peer.posts_fail_with = [503]

@@ -39,7 +39,7 @@ class Reports:
 
 @pytest.mark.timeout(300)
 async def test_ten_thousand_wait_in_little_memory(peer: TaskPeer, ready: Ready, tmp_path: Path) -> None:
-    agent = await ready(tasks_parallel=1)
+    agent = await ready(forked=False, tasks_parallel=1)
     go, order, reports = tmp_path / "go", tmp_path / "order", Reports(peer)
     first = peer.task(shell=f"until test -e {go}; do sleep 0.02; done")
     await peer.assign(first)
