@@ -30,10 +30,10 @@ from app.releases.lookup import Found
 from app.tasks.schemas import DEVICE_IDS_MAX, Targets
 from app.tasks.targets import Excluded
 from deployx_protocol.deployments import IN_FLIGHT, OnFailure, Order
-from deployx_protocol.messages import TAKES_RELEASES, WATCHES_ONLY
+from deployx_protocol.messages import TAKES_RELEASES, TAKES_UPDATES, WATCHES_ONLY
 from deployx_protocol.policy import Policy, Releases, report_of
 from deployx_protocol.release_policy import not_taken_back, not_yet, release_forbidden
-from deployx_protocol.releases import Action
+from deployx_protocol.releases import Action, Kind
 from deployx_protocol.states import Presence, Trust
 from deployx_protocol.tasks import TaskCode
 
@@ -45,6 +45,7 @@ _WHY = {
 _ONLY_SEEN = "it is shared with you to look at, not to run on"
 _WATCHES = "its agent only watches: its owner has to start it without --watch-only"
 _TOO_OLD = "its agent does not know releases: upgrade it"
+_NO_ROOT = "it trusts no keys for updates of its agent: put update-root.json there, and restart the agent"
 _NOT_THERE = "There is no such device."
 _NEVER_BACK = "a release never goes back"
 _report_of = lru_cache(maxsize=1_024)(report_of)
@@ -125,7 +126,8 @@ async def joining(
     are looked at, from the id ``after`` on. And the id that was looked at last; 0 when it was the last of all."""
     condition = await groups.condition(session, asking.user_id, parse(selector), asking.live_nodes)
     known = sa.exists().where(DeploymentTarget.deployment_id == deployment_id, DeploymentTarget.device_id == Device.id)
-    able = (Device.trust == Trust.TRUSTED, Device.public_key.is_not(None), _says(TAKES_RELEASES))
+    able = [Device.trust == Trust.TRUSTED, Device.public_key.is_not(None), _says(TAKES_RELEASES)]
+    able += [_says(TAKES_UPDATES)] if asking.release.manifest.kind is Kind.AGENT else []
     query = _query(asking.scope, lock=True).where(condition, ~known, *able, Device.id > after).limit(most)
     rows = list(await session.execute(query))
     return (await judged(session, asking, rows)).targets, rows[-1].id if len(rows) == most else 0
@@ -195,6 +197,8 @@ def _left_out(asking: Asking, row: Any) -> str:
     if any(row.facts.get(name) != value for name, value in TAKES_RELEASES.items()):
         return _TOO_OLD
     manifest = asking.release.manifest
+    if manifest.kind is Kind.AGENT and any(row.facts.get(name) != value for name, value in TAKES_UPDATES.items()):
+        return _NO_ROOT
     if not manifest.runs_on(row.platform, row.facts.get("arch", "")):
         arch = row.facts.get("arch", "")
         is_on = f"{row.platform}/{arch}" if arch else row.platform
