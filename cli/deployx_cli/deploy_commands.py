@@ -6,8 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from deployx_cli import completing, deploying, output, safe
+from deployx_cli import deploying, output, safe
 from deployx_cli.connection import InsecureHttp, connected
+from deployx_cli.deploy_options import (
+    Attempts,
+    Deadline,
+    DeviceOrder,
+    Failures,
+    Healthy,
+    MaxParallel,
+    OfflineAfter,
+    On,
+    ReleaseName,
+    Soak,
+    Waves,
+    WhenFailing,
+    WhenOffline,
+)
 from deployx_cli.errors import EXIT_INTERRUPTED
 from deployx_cli.progress import Progress
 from deployx_cli.strategy import Options, strategy_of
@@ -19,21 +34,6 @@ EXITS = (
     "**Exit codes** with --watch: 0 every device has it, 1 none has, 3 some have, 2 wrong usage, 69 server "
     "unreachable, 77 not allowed, 130 after Ctrl-C, which leaves the deployment going. One that pauses ends the watch."
 )
-
-
-class Offline(StrEnum):
-    """What becomes of a device that is away when it is its turn."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-    FAIL = "fail"
-
-
-class OnFailure(StrEnum):
-    """What happens when more fail than may."""
-
-    PAUSE = "pause"
-    ROLL_BACK = "roll-back"
 
 
 class State(StrEnum):
@@ -59,54 +59,22 @@ class State(StrEnum):
     "`deployx deploy shop@2.4 --on site=berlin --window 'mon-fri 22:00-04:00 Europe/Berlin'`\n\n" + EXITS,
 )
 def deploy_command(
-    release: Annotated[
-        str,
-        typer.Argument(metavar="NAME@VERSION", help="A release on the server.", autocompletion=completing.release),
-    ],
-    on: Annotated[
-        str,
-        typer.Option(
-            "--on",
-            metavar="SELECTOR",
-            help="Which devices; * means all you may see.",
-            autocompletion=completing.selector,
-        ),
-    ],
-    waves: Annotated[
-        str,
-        typer.Option(
-            metavar="LIST", help="How many have it after each wave, as in 1,10%,50%,100%; at once by default."
-        ),
-    ] = "",
-    max_parallel: Annotated[int | None, typer.Option(min=1, metavar="N", help="On how many devices at once.")] = None,
-    failures: Annotated[
-        str, typer.Option(metavar="N|N%", help="How many may fail: of all devices, or of each wave; none by default.")
-    ] = "",
-    soak: Annotated[
-        str, typer.Option(metavar="TIME", help="How long a wave has to stay well before the next: 10m, 2h.")
-    ] = "",
-    healthy: Annotated[
-        float | None, typer.Option(metavar="PERCENT", help="How much of a wave has to have it before the next.")
-    ] = None,
+    release: ReleaseName,
+    on: On,
+    waves: Waves = "",
+    max_parallel: MaxParallel = None,
+    failures: Failures = "",
+    soak: Soak = "",
+    healthy: Healthy = None,
     window: Annotated[
         str, typer.Option(metavar="WINDOW", help="When it may start something: 'mon-fri 22:00-04:00 Europe/Berlin'.")
     ] = "",
-    order: Annotated[
-        str, typer.Option(metavar="ORDER", help="Who comes first: name, random, random:SEED or tag:NAME.")
-    ] = "",
-    deadline: Annotated[
-        str, typer.Option(metavar="TIME", help="After so long nothing is started any more: 12h, 3d.")
-    ] = "",
-    offline: Annotated[
-        Offline | None, typer.Option(help="A device that is away: wait for it, leave it out, or count it as failed.")
-    ] = None,
-    offline_after: Annotated[
-        str, typer.Option(metavar="TIME", help="How long it may be away before it is left out or fails.")
-    ] = "",
-    on_failure: Annotated[OnFailure | None, typer.Option(help="What happens when more fail than may.")] = None,
-    attempts: Annotated[
-        int | None, typer.Option(min=1, max=10, metavar="N", help="Tries while nobody can say how one ended.")
-    ] = None,
+    order: DeviceOrder = "",
+    deadline: Deadline = "",
+    offline: WhenOffline = None,
+    offline_after: OfflineAfter = "",
+    on_failure: WhenFailing = None,
+    attempts: Attempts = None,
     following: Annotated[bool, typer.Option("--following", help="Devices that match later get it too.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is over.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and start nothing.")] = False,

@@ -1,4 +1,4 @@
-"""`deployx schedules`: runs that start by themselves, at a time or by cron."""
+"""`deployx schedules`: runs and deployments that start by themselves, at a time or by cron."""
 
 import sys
 from typing import Annotated, Any
@@ -8,12 +8,28 @@ import typer
 from deployx_cli import completing, output, safe, timing
 from deployx_cli.api import Api
 from deployx_cli.connection import InsecureHttp, connected
+from deployx_cli.deploy_options import (
+    Attempts,
+    Deadline,
+    DeviceOrder,
+    Failures,
+    Healthy,
+    MaxParallel,
+    OfflineAfter,
+    On,
+    ReleaseName,
+    Soak,
+    Waves,
+    WhenFailing,
+    WhenOffline,
+)
 from deployx_cli.durations import seconds
 from deployx_cli.errors import CommandError
 from deployx_cli.moments import for_people
 from deployx_cli.request import Asked, request_of
+from deployx_cli.strategy import Options, strategy_of
 
-app = typer.Typer(no_args_is_help=True, help="Runs that start by themselves, at a time or by cron.")
+app = typer.Typer(no_args_is_help=True, help="Runs and deployments that start by themselves, at a time or by cron.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 Schedule = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Its name or its id.")]
@@ -26,6 +42,11 @@ Zone = Annotated[str, typer.Option("--timezone", metavar="ZONE", help="By defaul
 Windows = Annotated[
     list[str] | None,
     typer.Option("--window", metavar="'[DAYS ]FROM-TO'", help="Only within, as 'mon-fri 22:00-06:00'; repeatable."),
+]
+Missed = Annotated[str, typer.Option(metavar="once|skip", help="What becomes of times at which no server was there.")]
+Grace = Annotated[str, typer.Option(metavar="TIME", help="How late a missed time may be made up for.")]
+Overlap = Annotated[
+    str, typer.Option(metavar="skip|start", help="What becomes of a time at which that before is not over.")
 ]
 
 
@@ -93,13 +114,9 @@ def create_command(
         str, typer.Option(metavar="TIME", help="How long a device that is away may still come; a day by default.")
     ] = "",
     max_parallel: Annotated[int | None, typer.Option(min=1, metavar="N", help="On how many devices at once.")] = None,
-    missed: Annotated[
-        str, typer.Option(metavar="once|skip", help="What becomes of times at which no server was there.")
-    ] = "once",
-    grace: Annotated[str, typer.Option(metavar="TIME", help="How late a missed time may be made up for.")] = "1h",
-    overlap: Annotated[
-        str, typer.Option(metavar="skip|start", help="What becomes of a time at which that before is not over.")
-    ] = "skip",
+    missed: Missed = "once",
+    grace: Grace = "1h",
+    overlap: Overlap = "skip",
     as_json: AsJson = False,
     insecure_http: InsecureHttp = False,
 ) -> None:
@@ -125,17 +142,71 @@ def create_command(
         "name": name,
         **timing.when(cron, at, timezone, window or []),
         "action": {"kind": "run", "request": request_of(asked)},
-        "missed": missed,
-        "grace_s": int(seconds(grace, "--grace")),
-        "overlap": overlap,
+        **_misses(missed, grace, overlap),
     }
-    with connected(insecure_http) as api:
-        made = api.object("POST", "/schedules", json=wanted)
-    if as_json:
-        print(safe.as_json(made))
-    else:
-        for line in _described(made):
-            typer.echo(safe.text(line))
+    _create(wanted, as_json=as_json, insecure_http=insecure_http)
+
+
+@app.command(
+    "deploy",
+    epilog="**Examples**\n\n`deployx schedules deploy weekly agent@1.5 --cron '0 2 * * tue' --on role=web`\n\n"
+    "`deployx schedules deploy friday shop@2.4 --at 2026-12-18T22:00 --on role=web --waves 1,10%,100% --soak 30m`",
+)
+def deploy_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    release: ReleaseName,
+    on: On,
+    cron: Cron = "",
+    at: At = "",
+    timezone: Zone = "",
+    window: Windows = None,
+    waves: Waves = "",
+    max_parallel: MaxParallel = None,
+    failures: Failures = "",
+    soak: Soak = "",
+    healthy: Healthy = None,
+    deploy_window: Annotated[
+        str,
+        typer.Option(metavar="WINDOW", help="When the deployment may start something: 'mon-fri 22:00-04:00 UTC'."),
+    ] = "",
+    order: DeviceOrder = "",
+    deadline: Deadline = "",
+    offline: WhenOffline = None,
+    offline_after: OfflineAfter = "",
+    on_failure: WhenFailing = None,
+    attempts: Attempts = None,
+    missed: Missed = "once",
+    grace: Grace = "1h",
+    overlap: Overlap = "skip",
+    as_json: AsJson = False,
+    insecure_http: InsecureHttp = False,
+) -> None:
+    """Have a release brought to devices at a time, or again and again to those that do not have it.
+
+    Which devices is decided each time. Where a second person has to approve a deployment, each of these waits for that.
+    """
+    options = Options(
+        waves=waves,
+        max_parallel=max_parallel,
+        failures=failures,
+        soak=soak,
+        healthy=healthy,
+        window=deploy_window,
+        order=order,
+        deadline=deadline,
+        offline=offline or "",
+        offline_after=offline_after,
+        on_failure=on_failure or "",
+        attempts=attempts,
+    )
+    request = {"release": release, "targets": {"selector": on}, "strategy": strategy_of(options)}
+    wanted = {
+        "name": name,
+        **timing.when(cron, at, timezone, window or []),
+        "action": {"kind": "deployment", "request": request},
+        **_misses(missed, grace, overlap),
+    }
+    _create(wanted, as_json=as_json, insecure_http=insecure_http)
 
 
 @app.command(
@@ -203,6 +274,20 @@ def delete_command(
             if not typer.confirm(f"Delete {safe.text(one['name'])}?", err=True):
                 raise CommandError("Nothing was deleted.")
         api.delete(f"/schedules/{one['id']}")
+
+
+def _misses(missed: str, grace: str, overlap: str) -> dict[str, Any]:
+    return {"missed": missed, "grace_s": int(seconds(grace, "--grace")), "overlap": overlap}
+
+
+def _create(wanted: dict[str, Any], *, as_json: bool, insecure_http: bool) -> None:
+    with connected(insecure_http) as api:
+        made = api.object("POST", "/schedules", json=wanted)
+    if as_json:
+        print(safe.as_json(made))
+        return
+    for line in _described(made):
+        typer.echo(safe.text(line))
 
 
 def _posted(name: str, what: str, *, insecure_http: bool) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
         yield server
 
 
-def test_from_creating_to_deleting(real: RealServer, deployx: Any) -> None:
+def test_from_creating_to_deleting(real: RealServer, deployx: Any, tmp_path: Path) -> None:
     signed_in(deployx, real)
 
     def said(*words: str, code: int = 0) -> str:
@@ -58,6 +59,15 @@ def test_from_creating_to_deleting(real: RealServer, deployx: Any) -> None:
     assert "say --yes" in said("delete", "nightly", code=1)
     said("delete", "nightly", "--yes")
     assert json.loads(said("list", "--json")) == []
+    manifest = tmp_path / "deployx.yaml"
+    manifest.write_text("name: curl\nversion: 1.0\nplatforms: linux\npackage: {name: curl}\n")
+    assert deployx("release", "create", str(manifest)).returncode == 0
+    weekly = ("deploy", "weekly", "curl@1.0", "--cron", "0 2 * * tue", "--on", "*", "--waves", "1,100%")
+    made = json.loads(said(*weekly, "--deploy-window", "22:00-04:00", "--json"))
+    assert (made["what"], made["action"]["kind"]) == ("curl@1.0", "deployment")
+    assert made["action"]["request"]["strategy"]["waves"] == ["1", "100%"]
+    assert made["action"]["request"]["strategy"]["window"]["begin"] == "22:00"
+    assert "There is no release curl@2.0" in said(*[word.replace("1.0", "2.0") for word in weekly], code=1)
     none = deployx("software", "openssl<3.0.13")
     assert (none.returncode, none.stdout) == (1, "DEVICE\tHAS\tKNOWN\n")
     wrong = deployx("software", "openssl<")

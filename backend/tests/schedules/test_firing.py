@@ -317,8 +317,11 @@ async def test_history_is_kept_for_a_while(bench: Bench) -> None:
     assert len(kept) == 2
 
 
-async def test_a_deployment_is_started_as_a_run_is(bench: Bench) -> None:
-    starting = Starting(bench.uow, bench.db, lambda: (), clock=bench.clock)
+@pytest.mark.parametrize(("following", "state"), [(False, "running"), (True, "awaiting_approval")])
+async def test_a_deployment_is_started_as_a_run_is_and_waits_for_a_second_person_as_any(
+    bench: Bench, following: bool, state: str
+) -> None:
+    starting = Starting(bench.uow, bench.db, lambda: (), approve_above=1, clock=bench.clock)
     release = release_row()
     async with bench.db.write() as session:
         session.add(release)
@@ -326,7 +329,7 @@ async def test_a_deployment_is_started_as_a_run_is(bench: Bench) -> None:
     for firings in (bench.firings, bench.service._firings):
         firings._starters = {**firings._starters, "deployment": DeploymentStarter(starting)}
     bench.service._starters = bench.firings._starters
-    request = {"release": "web@1.0", "targets": {"selector": "platform=linux"}}
+    request = {"release": "web@1.0", "targets": {"selector": "platform=linux"}, "following": following}
     made = await bench.make(action={"kind": "deployment", "request": request})
     assert (made.what, made.action.kind) == ("web@1.0", "deployment")
     for hour in (1, 2):
@@ -337,5 +340,5 @@ async def test_a_deployment_is_started_as_a_run_is(bench: Bench) -> None:
     async with bench.db.read() as session:
         [deployment] = await session.scalars(sa.select(Deployment))
     assert (first.state, first.deployment_id, first.run_id) == (FiringState.STARTED, deployment.id, None)
-    assert (deployment.created_by, deployment.total) == ("bob@example.test", 1)
+    assert (deployment.created_by, deployment.total, deployment.state) == ("bob@example.test", 1, state)
     assert (second.state, second.deployment_id) == (FiringState.SKIPPED, None)
