@@ -142,8 +142,10 @@ class Engine:
             self.turns.look_idle()
             while True:
                 self._idle = True
-                happen = await self._inbox.get()
-                self._idle = False
+                try:
+                    happen = await self._inbox.get()
+                finally:
+                    self._idle = False
                 await self._see_to(happen)
 
     def hurry(self) -> None:
