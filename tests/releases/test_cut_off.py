@@ -4,9 +4,12 @@ The agent lives in a network namespace of its own, behind a pair of veth; its se
 """
 
 import asyncio
+import ctypes
 import os
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,29 +21,45 @@ from tests.support.release_peer import ReleasePeer, manifest, told
 from tests.support.tls_front import front
 
 CONFIRM_S = 10
+_NETWORK = 0x40000000
+"""CLONE_NEWNET."""
 
 
-class Namespace:
-    """A network of its own, with one way out."""
+class Namespaces:
+    """Two networks: a server's, and a machine's with one way out. This machine's own does not change, which browsers
+    that other tests have would notice."""
 
     def __init__(self) -> None:
-        number = os.getpid() % 250
-        self.name = f"deployx-{os.getpid()}"
-        self.link = f"dx{os.getpid() % 100_000}"
-        self.host, self.machine = f"10.219.{number}.1", f"10.219.{number}.2"
+        self.server, self.machine = (f"deployx-{os.getpid()}-{side}" for side in ("server", "machine"))
+        self.host = "10.219.1.1"
 
     def make(self) -> None:
-        _ip("netns", "add", self.name)
-        _ip("link", "add", self.link, "type", "veth", "peer", "name", "out", "netns", self.name)
-        _ip("addr", "add", f"{self.host}/30", "dev", self.link)
-        _ip("link", "set", self.link, "up")
-        for words in (("addr", "add", f"{self.machine}/30", "dev", "out"), ("link", "set", "out", "up")):
-            _ip("-n", self.name, *words)
-        _ip("-n", self.name, "link", "set", "lo", "up")
+        for name in (self.server, self.machine):
+            _ip("netns", "add", name)
+        _ip("-n", self.server, "link", "add", "in", "type", "veth", "peer", "name", "out", "netns", self.machine)
+        for name, link, address in ((self.server, "in", self.host), (self.machine, "out", "10.219.1.2")):
+            _ip("-n", name, "addr", "add", f"{address}/30", "dev", link)
+            _ip("-n", name, "link", "set", link, "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+
+    def listening(self) -> socket.socket:
+        """A socket in the server's network."""
+        made: list[socket.socket] = []
+
+        def enter() -> None:  # a thread that ends afterwards: it does not come back
+            with Path("/run/netns", self.server).open() as there:
+                if ctypes.CDLL(None, use_errno=True).setns(there.fileno(), _NETWORK):
+                    raise OSError(ctypes.get_errno(), "setns")
+            made.append(socket.create_server((self.host, 0)))
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        return made[0]
 
     def remove(self) -> None:
-        subprocess.run(["ip", "netns", "del", self.name], check=False)
-        subprocess.run(["ip", "link", "del", self.link], check=False, stderr=subprocess.DEVNULL)
+        for name in (self.server, self.machine):
+            subprocess.run(["ip", "netns", "del", name], check=False)
 
 
 def _ip(*words: str) -> None:
@@ -48,8 +67,8 @@ def _ip(*words: str) -> None:
 
 
 @pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    made = Namespace()
+def networks() -> Iterator[Namespaces]:
+    made = Namespaces()
     try:
         made.make()
         yield made
@@ -57,16 +76,16 @@ def namespace() -> Iterator[Namespace]:
         made.remove()
 
 
-async def test_a_release_that_cuts_the_network_is_undone_by_the_agent(namespace: Namespace, tmp_path: Path) -> None:
+async def test_a_release_that_cuts_the_network_is_undone_by_the_agent(networks: Namespaces, tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     authority = Authority(tmp_path / "authority").make()
-    context = authority.issue(f"IP:{namespace.host}")
-    async with ReleasePeer.running(state) as peer, front(peer, context, namespace.host) as port:
+    context = authority.issue(f"IP:{networks.host}")
+    async with ReleasePeer.running(state) as peer, front(peer, context, networks.listening()) as port:
         env = environment(
-            state, server_url=f"https://{namespace.host}:{port}", ca_file=authority.certificate, reconnect_delay=0.2
+            state, server_url=f"https://{networks.host}:{port}", ca_file=authority.certificate, reconnect_delay=0.2
         )
-        agent = await AgentProcess.start(env, "run", under=["ip", "netns", "exec", namespace.name])
+        agent = await AgentProcess.start(env, "run", under=["ip", "netns", "exec", networks.machine])
         try:
             await agent.logged("Agent ready - Listening for commands")
             place = tmp_path / "network"

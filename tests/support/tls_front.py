@@ -1,6 +1,7 @@
 """What stands in front of a server with TLS, as nginx does: it answers handshakes also while that one is down."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +10,9 @@ from tests.support.scripted_peer import Peer
 
 
 @asynccontextmanager
-async def front(peer: Peer, context: ssl.SSLContext, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """What ends TLS before ``peer``, and goes on answering handshakes when it is down; its port."""
+async def front(peer: Peer, context: ssl.SSLContext, listening: socket.socket | None = None) -> AsyncIterator[int]:
+    """What ends TLS before ``peer``, and goes on answering handshakes when it is down; its port, here or at the socket
+    that is given."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -31,6 +33,7 @@ async def front(peer: Peer, context: ssl.SSLContext, host: str = "127.0.0.1") ->
             return
         await asyncio.gather(pump(reader, back), pump(onward, writer))
 
-    server = await asyncio.start_server(join, host, 0, ssl=context)
+    sock = listening or socket.create_server(("127.0.0.1", 0))
+    server = await asyncio.start_server(join, sock=sock, ssl=context)
     async with server:
         yield server.sockets[0].getsockname()[1]
