@@ -33,7 +33,7 @@ async def test_from_the_printed_password_to_the_first_device(
     shell: list[asyncio.subprocess.Process],
     tmp_path: Path,
 ) -> None:
-    server = await start_server(sqlite_url, forked=False)
+    server = await start_server(sqlite_url)
     password = await server.command("create-admin", "first@example.test", "--generate")
     screen = await open_screen(server.url)
     page = screen.page

@@ -15,6 +15,7 @@ from tests.conftest import keep_log
 from tests.e2e.conftest import SHARED, OpenScreen, running
 from tests.support import people, rows
 from tests.support.server_process import ADMIN, ServerProcess
+from tests.support.zygote import Zygotes
 
 DEVICES = 10_000
 CROWD = range(1, 1_001)
@@ -44,10 +45,10 @@ _AT_REST = "() => window.__gaps.length >= 60 && Math.max(...window.__gaps.slice(
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope=SHARED)
-async def ten_thousand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
+async def ten_thousand(tmp_path_factory: pytest.TempPathFactory, zygotes: Zygotes) -> AsyncIterator[ServerProcess]:
     """A server whose database has ten thousand devices; those of the crowd have no key."""
     settings: dict[str, Any] = {"enrollment": "approval", "anonymous_max": 2_000, "ping_interval": 5}
-    async with running(tmp_path_factory.mktemp("server"), **settings) as server:
+    async with running(tmp_path_factory.mktemp("server"), zygote=zygotes.of("server"), **settings) as server:
         async with server.db.write() as session:
             for number in range(1, DEVICES + 1):
                 unkeyed = {"public_key": None, "trust": "unverified"} if number in CROWD else {}

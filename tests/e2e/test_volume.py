@@ -78,10 +78,7 @@ class Size:
     seconds: int
 
 
-SIZES = [
-    pytest.param(Size(12, 6, 2, 2), id="sample"),
-    pytest.param(Size(100, 0, 20, 20), id="full", marks=pytest.mark.soak),
-]
+SAMPLE, FULL = Size(12, 6, 2, 2), Size(100, 0, 20, 20)
 
 
 @dataclass
@@ -172,11 +169,33 @@ class Growth:
 
 
 @pytest.mark.serial
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "size", [Size(12, 6, 2, 2), pytest.param(Size(100, 0, 20, 20), marks=pytest.mark.soak)], ids=str
-)
+@pytest.mark.databases("sqlite")
 async def test_output_in_volume_arrives_whole_and_is_looked_at(
+    database_url: str,
+    start_server: StartServer,
+    make_fleet: MakeFleet,
+    operate: Operate,
+    open_screen: OpenScreen,
+    tmp_path: Path,
+) -> None:
+    await _looked_at(SAMPLE, database_url, start_server, make_fleet, operate, open_screen, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.serial
+@pytest.mark.timeout(900)
+async def test_output_in_full_volume_arrives_whole_and_is_looked_at(
+    database_url: str,
+    start_server: StartServer,
+    make_fleet: MakeFleet,
+    operate: Operate,
+    open_screen: OpenScreen,
+    tmp_path: Path,
+) -> None:
+    await _looked_at(FULL, database_url, start_server, make_fleet, operate, open_screen, tmp_path)
+
+
+async def _looked_at(
     size: Size,
     database_url: str,
     start_server: StartServer,

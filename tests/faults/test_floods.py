@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import httpx2
-import pytest
 
 from deployx_protocol import limits
 from tests.conftest import StartServer
@@ -63,7 +62,6 @@ async def endless_body(http: httpx2.AsyncClient, path: str) -> None:
         assert answer.status_code in (401, 413, 422)
 
 
-@pytest.mark.serial
 async def test_threat_20_floods_cost_a_server_a_bounded_amount_of_memory(
     sqlite_url: str, start_server: StartServer
 ) -> None:

@@ -21,7 +21,7 @@ def own_postgres() -> Iterator[postgres.PostgresServer]:
 
 
 @pytest.mark.parametrize(
-    "outage_s", [pytest.param(5, marks=pytest.mark.serial), pytest.param(30, marks=pytest.mark.soak)]
+    "outage_s", [pytest.param(2, marks=pytest.mark.serial), pytest.param(30, marks=pytest.mark.soak)]
 )
 @pytest.mark.timeout(300)
 async def test_fault_04_real_agents_come_and_go_while_the_database_is_away(

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,14 @@ import pytest
 from tests.support.local_run import Run, StartRun, is_alive
 from tests.support.postgres import free_port
 
-_SECOND_START_S = 20.0
-"""Two on an idle machine."""
+_SECOND_START_CPU_S = 20.0
+"""Processor time, whatever else the machine does; three are enough."""
+
+
+def _cpu_s(pid: int) -> float:
+    """What the process has taken so far, with all that it started and that has ended."""
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
 def _password(run: Run) -> str:
@@ -34,7 +39,6 @@ def _devices(port: int, password: str) -> list[dict[str, Any]]:
         return items
 
 
-@pytest.mark.serial
 def test_the_first_start_ends_with_this_machine_trusted_and_online_and_the_next_is_quick(start_run: StartRun) -> None:
     port = free_port()
     run = start_run(port)
@@ -60,10 +64,9 @@ def test_the_first_start_ends_with_this_machine_trusted_and_online_and_the_next_
     left = sqlite3.connect(run.data_dir / "deployx.db").execute("SELECT status, status_detail FROM devices").fetchall()
     assert left == [("offline", "the agent stopped: SIGTERM")], "the agent left first, and said why"
 
-    started = time.monotonic()
     again = start_run(port)
     again.printed("Ctrl-C ends it")
-    assert time.monotonic() - started < _SECOND_START_S
+    assert sum(map(_cpu_s, (again.process.pid, *again.children()))) < _SECOND_START_CPU_S
     done_once = [("server.log", "database.migrated"), ("server.log", "user.created"), ("agent.log", "token=presented")]
     for name, words in done_once:
         assert (run.data_dir / name).read_text().count(words) == 1
