@@ -1,5 +1,6 @@
 """The files in `deploy/`, read by us and, where it is installed, by the program that they are for."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import wheels
 from app.commands import commands
 from app.serve import CLOSE_S, DRAIN_S
 from app.settings import Settings, known_variables
@@ -20,6 +22,10 @@ COMPOSE = ROOT / "deploy" / "compose.yaml"
 IMAGE = ROOT / "deploy" / "Dockerfile"
 ENVIRONMENT = ROOT / "deploy" / "server.env"
 NGINX = ROOT / "deploy" / "nginx.conf"
+COMPOSE_KEYS = {
+    *("build", "command", "depends_on", "environment", "healthcheck", "image", "ports", "restart", "secrets"),
+    *("stop_grace_period", "volumes"),
+}
 
 
 def _unit(path: Path) -> dict[str, list[str]]:
@@ -96,9 +102,46 @@ def test_compose_starts_servers_with_settings_that_can_be_used() -> None:
     known = {f"{PREFIX}{name}" for name in known_variables()}
     assert set(server["environment"]) <= known
     assert set(found["volumes"]) == {"database", "data"}
-    image = IMAGE.read_text()
-    assert "dist/server/" in image
-    assert all(name in image for name in ("run.txt", "--require-hashes", "deployx-server"))
+    for service in found["services"].values():
+        assert set(service) <= COMPOSE_KEYS
+        assert set(service.get("secrets", [])) <= set(found["secrets"])
+        assert set(service.get("depends_on", [])) <= set(found["services"])
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in found["volumes"] or source in ("./nginx.conf", "./tls")
+
+
+def test_the_nginx_of_compose_asks_all_containers(tmp_path: Path) -> None:
+    shell, option, line = yaml.safe_load(COMPOSE.read_text())["services"]["nginx"]["command"]
+    line = line.replace("/etc/nginx/templates/deployx.conf.in", str(NGINX)).replace("/etc/nginx/conf.d", str(tmp_path))
+    assert line.endswith("&& exec nginx -g 'daemon off;'")
+    subprocess.run([shell, option, line.partition(" && ")[0]], check=True, timeout=60)
+    made, shipped = ((path / "default.conf" if path is tmp_path else NGINX).read_text() for path in (tmp_path, NGINX))
+    assert made.startswith("resolver 127.0.0.11 ")
+    upstream = re.search(r"upstream deployx \{(.*?)\n\}", made, re.DOTALL)
+    assert upstream is not None
+    assert re.findall(r"^ *(server .*|zone .*);", upstream[1], re.MULTILINE) == [
+        "zone deployx 64k",
+        "server server:8000 resolve max_fails=1 fail_timeout=5s",
+    ]
+    assert made.partition("server {")[2] == shipped.partition("server {")[2]
+
+
+def test_the_image_is_made_of_what_make_wheels_leaves() -> None:
+    image = dict(re.findall(r"^([A-Z]+) ((?:.*\\\n)*.*)", IMAGE.read_text(), re.MULTILINE))
+    source, target = image["COPY"].split()
+    assert Path(source) == wheels.DIST.relative_to(ROOT) / "server"
+    made = {file.name for file in wheels.KINDS["server"][1]} | {"*.whl"}
+    used = set(re.findall(rf"{target}(\S+)", image["RUN"]))
+    assert used == {"run.txt", "*.whl"} <= made
+    assert "--require-hashes" in image["RUN"]
+    ignored = IMAGE.with_name("Dockerfile.dockerignore").read_text().splitlines()
+    assert [line for line in ignored if not line.startswith("#")] == ["*", "!dist/server"]
+    assert json.loads(image["ENTRYPOINT"]) == ["/opt/deployx/bin/deployx-server"]
+    assert set(json.loads(image["CMD"])) <= {known.name for known in commands.registered_commands}
+    environment = dict(pair.split("=") for pair in image["ENV"].split())
+    assert set(environment) <= {f"{PREFIX}{name}" for name in known_variables()}
+    assert environment["DEPLOYX_DATA_DIR"] == image["WORKDIR"]
 
 
 def test_nginx_passes_on_what_the_server_needs(tmp_path: Path) -> None:
