@@ -28,6 +28,7 @@ REALTIME = "backend/tests/realtime"
 TOO_EARLY = f"{SECURITY}/test_too_early.py::test_threat_01_nothing_is_dispatched"
 POLICY = "agent/tests/policy/test_decide.py"
 RELEASES = "agent/tests/policy/test_releases.py"
+UPDATES = "tests/updates/test_trust.py"
 ACCOUNTS = "backend/tests/accounts/test_service.py"
 ARTIFACTS = "backend/tests/artifacts"
 
@@ -305,6 +306,27 @@ MUTATIONS = (
         '    if origin.startswith("http:") and not insecure_http and not origins.is_loopback(origin):',
         "    if False:",
         "agent/tests/test_config.py::test_threat_18_plain_http_elsewhere_needs_the_flag_at_each_start",
+    ),
+    Mutation(
+        "19 a bundle need not be the one that was signed",
+        "agent/deployx_agent/update/trust.py",
+        "                target.verify_length_and_hashes(file)",
+        "                pass",
+        f"{UPDATES}::test_threat_19_what_the_keys_vouch_for_is_taken_and_nothing_else",
+    ),
+    Mutation(
+        "19 the agent goes back to an older version that is signed",
+        "agent/deployx_agent/update/trust.py",
+        "        if number < highest:",
+        "        if False:",
+        f"{UPDATES}::test_threat_19_what_the_keys_vouch_for_is_taken_and_nothing_else",
+    ),
+    Mutation(
+        "19 what a machine has seen of metadata is forgotten",
+        "agent/deployx_agent/update/trust.py",
+        "        if known.exists() and known.read_text() != now:",
+        "        if known.exists():",
+        f"{UPDATES}::test_threat_19_what_was_seen_once_is_not_taken_back",
     ),
     Mutation(
         "20 one address opens as many connections as it likes",
