@@ -13,6 +13,9 @@ from tests.support.machines import Machine, MakeAgent
 from tests.support.node import Lines, Serve
 from tests.support.rawlink import RawLink
 
+# One database: what is refused here does not reach one, and test_enrolling.py has tokens on both.
+pytestmark = pytest.mark.databases("sqlite")
+
 SEED = Machine(hostname="web-01").seed()
 BAD: dict[str, Any] = {
     "nothing": None,
@@ -65,19 +68,28 @@ async def test_each_bad_payload_is_answered_and_writes_nothing(serve: Serve, age
     assert await node.claims() == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [r'"a\ud800b"', r'"a\udc00"', "NaN", "Infinity", "-Infinity", "1e999", "9" * 40, '"' + "x" * 70_000 + '"', '"\xff'],
-    ids=["lone surrogate", "low surrogate", "NaN", "Infinity", "-Infinity", "1e999", "40 digits", "70 kB", "no JSON"],
-)
-async def test_json_that_others_let_through_is_refused(text: str, serve: Serve, agent: MakeAgent) -> None:
+LET_THROUGH = {
+    "lone surrogate": r'"a\ud800b"',
+    "low surrogate": r'"a\udc00"',
+    "NaN": "NaN",
+    "Infinity": "Infinity",
+    "-Infinity": "-Infinity",
+    "1e999": "1e999",
+    "40 digits": "9" * 40,
+    "70 kB": '"' + "x" * 70_000 + '"',
+    "no JSON": '"\xff',
+}
+
+
+async def test_json_that_others_let_through_is_refused(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     fields = json.dumps(SEED).removesuffix("}")
-    async with RawLink.connected(node.url) as link:
-        await link.send(f'42["agent_register",{fields},"hostname":{text}}}]')
-        answer = await link.event_or_end()
-        assert answer is None or answer[0] == events.REGISTRATION_FAILED
-    assert await node.devices() == []
+    for name, text in LET_THROUGH.items():
+        async with RawLink.connected(node.url) as link:
+            await link.send(f'42["agent_register",{fields},"hostname":{text}}}]')
+            answer = await link.event_or_end()
+            assert answer is None or answer[0] == events.REGISTRATION_FAILED, name
+        assert await node.devices() == [], name
     await agent(node).start()  # the server goes on
 
 

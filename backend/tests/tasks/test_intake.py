@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import httpx2
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,7 @@ async def test_output_goes_on_over_http_where_the_link_ended(node: RunningNode, 
     assert (await post(http, peer, task_id, Frame(3, 1, b"d"))).json() == {"next_seq": 4}
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_a_post_has_a_size_and_of_many_frames_the_first_are_taken(
     node: RunningNode, enter: Enter, browse: Browse
 ) -> None:
@@ -109,6 +111,7 @@ async def test_a_post_has_a_size_and_of_many_frames_the_first_are_taken(
     assert (await one_task(node.db, task_id)).output_next_seq == first + FRAMES_MAX
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_what_is_no_frame_is_refused_with_a_sentence(node: RunningNode, enter: Enter, browse: Browse) -> None:
     peer, task_id = await running(node, enter)
     http = browse(node)

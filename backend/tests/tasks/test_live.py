@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.models import User
@@ -135,6 +136,7 @@ async def test_a_watched_task_says_so_when_its_device_goes_and_comes(
     assert gone["tasks"][0]["state"] == "accepted"
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_a_malformed_watch_is_refused_and_a_dashboard_watches_a_few_runs(
     node: RunningNode, browse: Browse, person: MakePerson, watch: Watch
 ) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.audit.actions import Action
@@ -108,6 +109,7 @@ async def test_threat_13_an_agent_cannot_speak_of_another_devices_task(
     await peer.report(task_id, "succeeded", exit_code=0)
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_nothing_is_taken_before_a_registration(node: RunningNode, enter: Enter, agent: MakeAgent) -> None:
     _, task_id, _ = await running(node, enter)
     stranger = agent(node, Machine())
@@ -120,6 +122,7 @@ async def test_nothing_is_taken_before_a_registration(node: RunningNode, enter: 
     assert (await one_task(node.db, task_id)).state == "running"
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_malformed_reports_are_refused_with_a_sentence(node: RunningNode, enter: Enter) -> None:
     peer, task_id, _ = await running(node, enter)
     for payload in (

@@ -148,6 +148,7 @@ def named(device: Device) -> str:
     return key_id(device.public_key or "")
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_what_does_not_fit_a_message_is_refused_before_it_is_a_run(
     node: RunningNode, client: httpx2.AsyncClient
 ) -> None:

@@ -235,6 +235,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.databases("sqlite")  # it is about what comes before a database
 async def test_bad_input_has_a_code_and_a_sentence_and_saves_nothing(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
