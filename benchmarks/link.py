@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from app.serve import allow_many_connections
 from links.measure import SERVERS, Figures, measure
@@ -39,7 +40,8 @@ async def main(options: argparse.Namespace) -> int:
             if server in left_out:
                 print(f"{server:18}  not measured: there is no node on the PATH.")
                 continue
-            found.append(await measure(server, agents, options.spread))
+            watched = options.profiles if server == next(iter(SERVERS)) else None
+            found.append(await measure(server, agents, options.spread, watched))
             print(_row(found[-1]), flush=True)
         print(_ratios(found))
     return 0
@@ -66,4 +68,5 @@ if __name__ == "__main__":
     sizes = [1_000, 5_000, 10_000]
     parser.add_argument("--agents", type=int, nargs="+", default=sizes, help="how many, one after another")
     parser.add_argument("--spread", type=float, default=10.0, help="seconds within which each sends its heartbeat")
+    parser.add_argument("--profiles", type=Path, help="a folder for flame graphs of ours, which make its figures worse")
     sys.exit(asyncio.run(main(parser.parse_args())))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -55,11 +56,33 @@ async def _served(command: tuple[str | Path, ...]) -> AsyncIterator[tuple[int, s
         await process.wait()
 
 
-async def measure(server: str, agents: int, spread_s: float) -> Figures:
+@contextlib.asynccontextmanager
+async def _profiled(pid: int, path: Path | None) -> AsyncIterator[None]:
+    """py-spy watches the process meanwhile, and writes to ``path`` where its time went."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = (Path(sys.executable).with_name("py-spy"), "record", "--native", "--rate", "250", "--output", path)
+    watching = await asyncio.create_subprocess_exec(*command, "--pid", str(pid), stdout=asyncio.subprocess.PIPE)
+    try:
+        assert watching.stdout is not None
+        if not await asyncio.wait_for(watching.stdout.readline(), START_S):  # "Sampling process …"
+            raise RuntimeError("py-spy did not start")
+        yield
+    finally:
+        if watching.returncode is None:
+            watching.send_signal(signal.SIGINT)
+        await watching.communicate()
+
+
+async def measure(server: str, agents: int, spread_s: float, profiles: Path | None = None) -> Figures:
     """Start ``server``, let ``agents`` come, beat within ``spread_s`` and answer.
 
+    With ``profiles`` that folder gets a flame graph of the storm and one of the fan-out; the figures are worse for it.
     Raises TimeoutError when it does not keep up at all.
     """
+    storm, fan_out = (profiles / f"{name}-{agents}.svg" if profiles else None for name in ("storm", "fan-out"))
     async with _served(SERVERS[server]) as (pid, url):
         warm = Crowd(url)
         await warm.come(20)
@@ -68,7 +91,8 @@ async def measure(server: str, agents: int, spread_s: float) -> Figures:
         await asyncio.sleep(1)
         crowd = Crowd(url)
         empty, before = memory(pid).rss, cpu_ms(pid)
-        came_s = await crowd.come(agents)
+        async with _profiled(pid, storm):
+            came_s = await crowd.come(agents)
         registration_us = (cpu_ms(pid) - before) / agents * 1000
         await asyncio.sleep(1)
         agent_kib = (memory(pid).rss - empty) / agents / 1024
@@ -76,7 +100,8 @@ async def measure(server: str, agents: int, spread_s: float) -> Figures:
         beats = await crowd.heartbeats(spread_s)
         heartbeat_us = (cpu_ms(pid) - before) / agents * 1000
         before = cpu_ms(pid)
-        events = [await crowd.fan_out() for _ in range(FAN_OUTS)]
+        async with _profiled(pid, fan_out):
+            events = [await crowd.fan_out() for _ in range(FAN_OUTS)]
         event_us = (cpu_ms(pid) - before) / agents / FAN_OUTS * 1000
         best = min(events, key=max)
         await crowd.leave()
