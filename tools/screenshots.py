@@ -38,7 +38,8 @@ PEOPLE_TAGS = {"web": {"tier": "front"}, "db": {"tier": "data", "backup": "hourl
 async def picture(browser: Browser, server: ServerProcess, path: Path, target: str = "/", **options: Any) -> None:
     """One page, as it looks when everything has arrived."""
     context = await browser.new_context(reduced_motion="reduce", **options)
-    screen = await Screen.open(context, server.url)
+    screen = await Screen.open(context)
+    screen.begin(server.url)
     await screen.sign_in(await server.sign_in(), target)
     await screen.page.wait_for_load_state("networkidle")
     await screen.page.wait_for_function("() => !document.querySelector('.mantine-Skeleton-root')")

@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import prepared
 from tests.support.shell import bare_environment
 
 collect_ignore = [] if os.geteuid() == 0 else ["test_signed_runs.py", "test_signed_releases.py"]
 """A machine believes a policy only if it is root's."""
+
+
+_PROGRAM = str(Path(sys.executable).with_name("deployx"))
 
 
 @dataclass
@@ -82,33 +86,38 @@ def server() -> Iterator[Server]:
 
 
 class Deployx:
-    """The installed command, with a home of its own."""
+    """The command, with a home of its own. A call is forked from one that is loaded, if its start does not matter."""
 
     def __init__(self, home: Path) -> None:
         self.login_file = home / "deployx" / "login.json"
         self._env = {**bare_environment(home), "XDG_CONFIG_HOME": str(home), "COLUMNS": "160"}
 
-    def __call__(self, *arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).with_name("deployx")), *arguments]
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env={**self._env, **env}, timeout=60, check=False
-        )
+    def __call__(
+        self, *arguments: str, stdin: str = "", forked: bool = True, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        env = {**self._env, **env}
+        if forked:
+            done = prepared.run("deployx", arguments, env, stdin.encode())
+        else:
+            done = subprocess.run(
+                [_PROGRAM, *arguments], input=stdin.encode(), env=env, capture_output=True, timeout=60, check=False
+            )
+        return subprocess.CompletedProcess(done.args, done.returncode, _text(done.stdout), _text(done.stderr))
 
     def binary(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """The same, with bytes as they are."""
-        command = [str(Path(sys.executable).with_name("deployx")), *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, env=self._env, timeout=60, check=False)
+        return prepared.run("deployx", arguments, self._env, stdin)
 
     def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
         """Start it, and go on."""
-        command = [str(Path(sys.executable).with_name("deployx")), *arguments]
+        command = [_PROGRAM, *arguments]
         env = {**self._env, "TERM": "xterm"}
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=env)
 
     def on_terminal(self, *arguments: str, **env: str) -> str:
         """What it prints when stdout is a terminal."""
         ours, theirs = pty.openpty()
-        command = [str(Path(sys.executable).with_name("deployx")), *arguments]
+        command = [_PROGRAM, *arguments]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env={**self._env, "TERM": "xterm", **env}
         )
@@ -122,6 +131,10 @@ class Deployx:
         os.close(ours)
         assert process.wait(timeout=60) == 0, printed.decode()
         return printed.decode()
+
+
+def _text(said: bytes) -> str:
+    return said.decode().replace("\r\n", "\n").replace("\r", "\n")  # as subprocess reads it
 
 
 @pytest.fixture

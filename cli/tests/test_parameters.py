@@ -21,7 +21,7 @@ def test_a_run_loads_no_pydantic_and_sends_what_was_typed(server: Any, deployx: 
         "--cwd",
         "/srv",
     )
-    done = deployx(*typed, **env)
+    done = deployx(*typed, forked=False, **env)
     assert "deployx_cli.main" in done.stderr
     assert "pydantic" not in done.stderr
     [asked] = server.requests
@@ -30,7 +30,8 @@ def test_a_run_loads_no_pydantic_and_sends_what_was_typed(server: Any, deployx: 
 
 
 def test_defaults_are_not_checked(server: Any, deployx: Any) -> None:
-    done = deployx("runs", DEPLOYX_URL=server.url, DEPLOYX_TOKEN="dxp_test", PYTHONPROFILEIMPORTTIME="1")
+    env = {"DEPLOYX_URL": server.url, "DEPLOYX_TOKEN": "dxp_test", "PYTHONPROFILEIMPORTTIME": "1"}
+    done = deployx("runs", forked=False, **env)
     assert "deployx_cli.main" in done.stderr
     assert "pydantic" not in done.stderr
     assert "limit=20" in server.requests[0].path

@@ -6,7 +6,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import prepared
 from tests.support.shell import DEADLINE_S, EMAIL, PASSWORD, RealServer, signed_in, until
-
-AGENT = str(Path(sys.executable).with_name("deployx-agent"))
 
 pytestmark = pytest.mark.xdist_group("real runs")  # one fleet for all of them
 
@@ -29,7 +27,7 @@ class Fleet:
         self.server = server
         self.api = api
         self._folder = folder
-        self._agents: dict[str, subprocess.Popen[bytes]] = {}
+        self._agents: dict[str, prepared.Started] = {}
 
     def start(self, name: str, **settings: str) -> None:
         """Start an agent, and give its device this name."""
@@ -39,8 +37,8 @@ class Fleet:
         env = {"PATH": os.environ["PATH"], "HOME": str(state), "XDG_CONFIG_HOME": str(state)}
         env |= {"DEPLOYX_SERVER_URL": self.server.url, "DEPLOYX_STATE_DIR": str(state), "DEPLOYX_AGENT_ID": name}
         env |= {"DEPLOYX_MACHINE_ID": f"machine-{name}", "DEPLOYX_ENROLLMENT_TOKEN": token, **settings}
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._agents[name] = subprocess.Popen([AGENT, "run"], env=env, stdout=log, stderr=log)
+        with Path(os.devnull).open("rb") as nothing, (self._folder / f"{name}.log").open("ab") as log:
+            self._agents[name] = prepared.start("agent", ["run"], env, (nothing, log, log))
         device = until(lambda: self.device(name, "online"), f"{name} to come")
         assert self.api.patch(f"/devices/{device['id']}", json={"device_name": name}).status_code == 200
 
@@ -53,7 +51,7 @@ class Fleet:
         """End an agent, and wait until the server knows."""
         agent = self._agents.pop(name)
         agent.terminate()
-        agent.wait(timeout=DEADLINE_S)
+        agent.wait(DEADLINE_S)
         until(lambda: self.device(name, "offline"), f"{name} to leave")
 
     def close(self) -> None:
@@ -61,7 +59,7 @@ class Fleet:
         for agent in self._agents.values():
             agent.terminate()
         for agent in self._agents.values():
-            agent.wait(timeout=DEADLINE_S)
+            agent.wait(DEADLINE_S)
 
     def running(self) -> bool:
         """Whether the newest run has a task that runs."""

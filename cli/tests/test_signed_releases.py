@@ -6,8 +6,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import prepared
 from tests.support.operators import write_policy
 from tests.support.shell import DEADLINE_S, EMAIL, PASSWORD, RealServer, signed_in, until
 
-AGENT = str(Path(sys.executable).with_name("deployx-agent"))
 pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
 WATCHED = ("--on", "*", "--watch", "--yes")
 
@@ -45,8 +43,8 @@ def machine(server: RealServer, deployx: Any, tmp_path: Path) -> Iterator[httpx2
         env |= {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
         env |= {"DEPLOYX_STATE_DIR": str(tmp_path / "state"), "DEPLOYX_AGENT_ID": "guarded"}
         env |= {"DEPLOYX_ENROLLMENT_TOKEN": token, "DEPLOYX_POLICY": str(policy)}
-        with (tmp_path / "agent.log").open("ab") as log:
-            agent = subprocess.Popen([AGENT, "run"], env=env, stdout=log, stderr=log)
+        with Path(os.devnull).open("rb") as nothing, (tmp_path / "agent.log").open("ab") as log:
+            agent = prepared.start("agent", ["run"], env, (nothing, log, log))
         stack.callback(agent.wait, DEADLINE_S)
         stack.callback(agent.terminate)
         until(lambda: api.get("/devices", params={"status": "online"}).json()["items"], "the machine to come")

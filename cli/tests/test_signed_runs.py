@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import prepared
 from tests.support.operators import write_policy
 from tests.support.shell import DEADLINE_S, EMAIL, PASSWORD, RealServer, signed_in, until
-
-AGENT = str(Path(sys.executable).with_name("deployx-agent"))
 
 
 @pytest.fixture
@@ -44,8 +41,8 @@ def guarded(server: RealServer, policy: Path, tmp_path: Path) -> Iterator[httpx2
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DEPLOYX_SERVER_URL": server.url}
         env |= {"DEPLOYX_STATE_DIR": str(tmp_path / "state"), "DEPLOYX_AGENT_ID": "guarded"}
         env |= {"DEPLOYX_ENROLLMENT_TOKEN": token, "DEPLOYX_POLICY": str(policy)}
-        with (tmp_path / "agent.log").open("ab") as log:
-            agent = subprocess.Popen([AGENT, "run"], env=env, stdout=log, stderr=log)
+        with Path(os.devnull).open("rb") as nothing, (tmp_path / "agent.log").open("ab") as log:
+            agent = prepared.start("agent", ["run"], env, (nothing, log, log))
         stack.callback(agent.wait, DEADLINE_S)
         stack.callback(agent.terminate)
         until(lambda: api.get("/devices", params={"status": "online"}).json()["items"], "the machine to come")

@@ -1,7 +1,7 @@
 """Fixtures of the browser tests: a real Chromium, and one screen for each person who looks at the dashboard.
 
-The tests of one worker share an event loop, a Chromium and a server. Each has an account, devices and a browser context
-of its own, so that nothing of another test can be seen. A test that needs the server to itself takes ``own_place``.
+The tests of one worker share an event loop, a Chromium and a server. Each has an account, devices and an empty cookie
+jar of its own, so that nothing of another test can be seen. A test that needs the server to itself takes ``own_place``.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 import pytest_asyncio
@@ -19,7 +19,7 @@ from app.accounts.permissions import Role
 from tests import conftest
 from tests.conftest import MakeFleet, Operate, StartServer
 from tests.support import people, rows
-from tests.support.browser import Screen
+from tests.support.browser import Screen, Screens
 from tests.support.chromium import LAUNCH_ARGUMENTS
 from tests.support.fleet import Fleet
 from tests.support.server import Person
@@ -28,6 +28,7 @@ from tests.support.zygote import Zygote, Zygotes
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 SHARED: Final = "session"
+Scheme = Literal["light", "dark"]
 
 OpenScreen = Callable[..., Awaitable[Screen]]
 
@@ -51,6 +52,12 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=list(LAUNCH_ARGUMENTS))
         yield browser
         await browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser_screens(browser: Browser) -> Screens:
+    """Those that all tests have."""
+    return Screens(browser)
 
 
 @pytest.fixture(scope="session")
@@ -104,16 +111,19 @@ async def operate() -> AsyncIterator[Operate]:
 
 
 @pytest_asyncio.fixture(loop_scope=SHARED)
-async def open_screen(browser: Browser) -> AsyncIterator[OpenScreen]:
+async def open_screen(browser_screens: Screens) -> AsyncIterator[OpenScreen]:
     """``await open_screen(server.url)``: a blank page. In the end its console must hold no complaint."""
     screens: list[Screen] = []
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(url: str, **options: Any) -> Screen:
-            context = await browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-            stack.push_async_callback(context.close)
-            screens.append(await Screen.open(context, url))
-            return screens[-1]
+        async def start(
+            url: str, *, viewport: ViewportSize = WIDE, color_scheme: Scheme | None = None, **options: Any
+        ) -> Screen:
+            screen = await stack.enter_async_context(browser_screens.taken(url, **options))
+            await screen.page.set_viewport_size(viewport)
+            await screen.page.emulate_media(color_scheme=color_scheme)
+            screens.append(screen)
+            return screen
 
         yield start
         for screen in screens:

@@ -11,7 +11,6 @@ from playwright.async_api import Page, expect
 
 from app.accounts.permissions import Role
 from tests.e2e.conftest import OpenScreen, Place
-from tests.e2e.test_accessibility import check
 from tests.support import secrets_made
 from tests.support.server import PASSWORD
 
@@ -63,7 +62,7 @@ async def test_an_account_is_minded_and_all_of_it_is_on_record(
     await tokens.get_by_role("button", name="Create token").click()
     token = secrets_made.keep(await page.get_by_test_id("api-token").inner_text())
     assert token.startswith("dxp_")
-    await check(here, page.get_by_test_id("api-token"))
+    await here.stands_every_look(page.get_by_test_id("api-token"))
     await tokens.get_by_role("button", name="I have copied it").click()
     await expect(page.get_by_text(token)).to_have_count(0)
     await expect(tokens.get_by_test_id("token-row").filter(has_text="nightly report")).to_contain_text("may only read")
@@ -85,7 +84,7 @@ async def test_an_account_is_minded_and_all_of_it_is_on_record(
         await form.get_by_label("New password").fill(wanted)
         await form.get_by_role("button", name="Change password").click()
         await expect(form).to_contain_text(said)
-    await check(here, form)
+    await here.stands_every_look(form)
     await expect(sessions.get_by_test_id("token-row")).to_have_count(1)
 
     # the record: it holds all of that, is narrowed, opened and exported, and the export is whole
@@ -99,16 +98,16 @@ async def test_an_account_is_minded_and_all_of_it_is_on_record(
         "was refused",
     ):
         await expect(entries.filter(has_text=said).first).to_be_visible()
-    await check(here, entries)
+    await here.stands_every_look(entries)
     await page.get_by_label("What was done").select_option("API tokens")
     await expect(entries.filter(has_text="signed in")).to_have_count(0)
     await expect(entries.first).to_contain_text("deleted the API token nightly report")
     await entries.first.locator("summary").click()
     await expect(entries.first).to_contain_text("api_token.deleted")
-    await check(here, entries)
+    await here.stands_every_look(entries)
     await page.get_by_label("Who did it").fill("nobody@example.test")
     await expect(page.get_by_text("No entry matches.")).to_be_visible()
-    await check(here, page.get_by_text("No entry matches."))
+    await here.stands_every_look(page.get_by_text("No entry matches."))
     await page.get_by_role("button", name="Show everything").first.click()
     await expect(entries.filter(has_text="signed in").first).to_be_visible()
     async with page.expect_download() as downloading:

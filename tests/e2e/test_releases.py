@@ -100,21 +100,16 @@ async def test_axe_finds_nothing_and_a_viewer_makes_nothing(place: Place, open_s
     manifest = releases.manifest(named, description="What is new: much.")
     made = await place.operator.ask("POST", "/releases", releases.envelope(manifest))
     viewer = await place.newcomer(Role.VIEWER)
-    for scheme, width in (("light", 1280), ("dark", 390)):
-        screen = await open_screen(
-            place.server.url, color_scheme=scheme, viewport={"width": width, "height": 844}, is_mobile=width < 500
-        )
-        page = screen.page
-        await screen.enter(viewer, "/releases")
-        await expect(page.get_by_role("button", name="New release")).to_have_attribute("aria-disabled", "true")
-        for path, shown in (
-            ("/releases", "release-list"),
-            ("/releases/new", "new-release"),
-            (f"/releases/{made['id']}", "manifest"),
-            (f"/releases/{named}@1.1", "manifest"),
-        ):
-            await screen.goto(path)
-            await screen.live()
-            await expect(page.get_by_test_id(shown)).to_be_visible()
-            assert await screen.axe() == [], (path, scheme, width)
-            assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, (path, width)
+    screen = await open_screen(place.server.url)
+    page = screen.page
+    await screen.enter(viewer, "/releases")
+    await expect(page.get_by_role("button", name="New release")).to_have_attribute("aria-disabled", "true")
+    for path, shown in (
+        ("/releases", "release-list"),
+        ("/releases/new", "new-release"),
+        (f"/releases/{made['id']}", "manifest"),
+        (f"/releases/{named}@1.1", "manifest"),
+    ):
+        await screen.goto(path)
+        await screen.live()
+        await screen.stands_every_look(page.get_by_test_id(shown))

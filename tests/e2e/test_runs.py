@@ -238,28 +238,23 @@ async def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     await place.device(2)
     run = await start_run(COLOURS)
     [task, _] = (await place.operator.ask("GET", f"/runs/{run}/tasks"))["items"]
-    for scheme, width in (("light", 1280), ("dark", 390)):
-        screen = await open_screen(
-            place.server.url, color_scheme=scheme, viewport={"width": width, "height": 844}, is_mobile=width < 500
-        )
-        screen.forgiven.append("404")  # a run that is not there is asked for
-        page = screen.page
-        await screen.enter(place.operator.person, "/runs")
-        await expect(page.get_by_test_id("run-row")).to_contain_text("2 succeeded")
-        for path, shown in (
-            ("/runs", "run-list"),
-            ("/runs?q=nothing-like-it", "link-state"),
-            ("/runs/new", "start-run"),
-            (f"/runs/{run}", "task-row"),
-            (f"/runs/{run}?view=outputs", "output-group"),
-            (f"/runs/{run}?task={task['id']}", "output"),
-            ("/runs/00000000-0000-7000-8000-000000000000", "link-state"),
-        ):
-            await screen.goto(path)
-            await screen.live()
-            await expect(page.get_by_test_id(shown).first).to_be_visible()
-            if path.endswith("/new"):
-                await page.get_by_label("Selector").fill("*")
-                await expect(page.get_by_test_id("reached")).to_be_visible()
-            assert await screen.axe() == [], (path, scheme, width)
-            assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, (path, width)
+    screen = await open_screen(place.server.url)
+    screen.forgiven.append("404")  # a run that is not there is asked for
+    page = screen.page
+    await screen.enter(place.operator.person, "/runs")
+    await expect(page.get_by_test_id("run-row")).to_contain_text("2 succeeded")
+    for path, shown in (
+        ("/runs", "run-list"),
+        ("/runs?q=nothing-like-it", "link-state"),
+        ("/runs/new", "start-run"),
+        (f"/runs/{run}", "task-row"),
+        (f"/runs/{run}?view=outputs", "output-group"),
+        (f"/runs/{run}?task={task['id']}", "output"),
+        ("/runs/00000000-0000-7000-8000-000000000000", "link-state"),
+    ):
+        await screen.goto(path)
+        await screen.live()
+        if path.endswith("/new"):
+            await page.get_by_label("Selector").fill("*")
+            await expect(page.get_by_test_id("reached")).to_be_visible()
+        await screen.stands_every_look(page.get_by_test_id(shown))

@@ -10,7 +10,6 @@ from app.accounts import totp
 from app.accounts.models import Session
 from app.clock import utcnow
 from tests.e2e.conftest import OpenScreen, Place
-from tests.e2e.test_accessibility import check
 from tests.support.browser import Screen
 from tests.support.server import PASSWORD, Person
 from tests.support.server_process import ServerProcess
@@ -66,11 +65,11 @@ async def test_from_setting_it_up_to_turning_it_off(place: Place, open_screen: O
 
     # ---- set up: asked for the password first
     await security.button("Set up").click()
-    await check(screen, security.dialog)
+    await screen.stands_every_look(security.dialog)
     await security.prove("Your password", "not the password")
     await expect(security.dialog.get_by_role("alert")).to_contain_text("The password is wrong.")
     await security.prove("Your password", PASSWORD)
-    await check(screen, security.section.get_by_role("img", name="QR code of the key"))
+    await screen.stands_every_look(security.section.get_by_role("img", name="QR code of the key"))
     key = await page.get_by_test_id("totp-secret").inner_text()
     await security.section.get_by_role("textbox", name="Code").fill("000000")
     await security.button("Turn on").click()
@@ -79,7 +78,7 @@ async def test_from_setting_it_up_to_turning_it_off(place: Place, open_screen: O
     await security.button("Turn on").click()
     listed = page.get_by_test_id("recovery-codes").get_by_role("listitem")
     await expect(listed).to_have_count(10)
-    await check(screen, listed)
+    await screen.stands_every_look(listed)
     codes = await listed.all_inner_texts()
     async with page.expect_download() as downloading:
         await security.button("Download").click()
@@ -96,7 +95,7 @@ async def test_from_setting_it_up_to_turning_it_off(place: Place, open_screen: O
     await screen.fill_sign_in(ada.email)
     code = page.get_by_label("Code")
     await expect(code).to_be_focused()
-    await check(screen, code)
+    await screen.stands_every_look(code)
     await page.keyboard.type("999999")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_have_text("This code is wrong, or was used already.")
@@ -111,7 +110,7 @@ async def test_from_setting_it_up_to_turning_it_off(place: Place, open_screen: O
     tokens = page.get_by_test_id("api-tokens")
     await tokens.get_by_label("Name of the token").fill("Nightly report")
     await tokens.get_by_role("button", name="Create token").click()
-    await check(screen, security.dialog.get_by_label("Code"))
+    await screen.stands_every_look(security.dialog.get_by_label("Code"))
     await page.keyboard.press("Escape")
     await expect(tokens.get_by_role("alert")).to_contain_text("No token was made.")
     await tokens.get_by_role("button", name="Create token").click()
@@ -121,7 +120,7 @@ async def test_from_setting_it_up_to_turning_it_off(place: Place, open_screen: O
 
     # ---- turned off, with both
     await security.button("Turn off").click()
-    await check(screen, security.dialog)
+    await screen.stands_every_look(security.dialog)
     await security.dialog.get_by_label("Your password").fill(PASSWORD)
     await security.dialog.get_by_label("Code").fill(codes[0])
     await security.dialog.get_by_role("button", name="Turn off").click()

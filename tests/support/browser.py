@@ -1,11 +1,14 @@
 """A real browser at the dashboard: a screen for each person, which remembers all that it was sent and said."""
 
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.async_api import (
+    Browser,
     BrowserContext,
     ConsoleMessage,
     Locator,
@@ -21,6 +24,11 @@ from tests.support.server import PASSWORD, Person
 
 PATIENCE_MS = 45_000
 """Long: a machine that is busy with other tests is no failure."""
+LOOKS: tuple[tuple[Literal["light", "dark"], ViewportSize], ...] = (
+    ("light", {"width": 1280, "height": 900}),
+    ("dark", {"width": 390, "height": 844}),
+)
+"""Both schemes of colours, and a desk and a phone."""
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 _AT_REST = """() => document.getAnimations().every(
     (one) => one.playState !== "running" || one.effect.getComputedTiming().iterations === Infinity
@@ -54,7 +62,7 @@ class Screen:
 
     context: BrowserContext
     page: Page
-    url: str
+    url: str = ""
     said: list[str] = field(default_factory=list)
     """What stands in its console, each line after its level: ``debug: [INFO] …``."""
     received: list[str] = field(default_factory=list)
@@ -67,12 +75,11 @@ class Screen:
     """Patterns of complaints in the console that the test provokes."""
 
     @classmethod
-    async def open(cls, context: BrowserContext, url: str) -> "Screen":
+    async def open(cls, context: BrowserContext) -> "Screen":
         """A blank page that listens to itself."""
-        context.set_default_timeout(PATIENCE_MS)
-        await context.add_init_script(_WATCHED)
-        screen = cls(context, await context.new_page(), url)
+        screen = cls(context, await context.new_page())
         page = screen.page
+        await page.add_init_script(_WATCHED)
         page.on("console", screen._heard)
         page.on("pageerror", lambda error: screen.said.append(f"pageerror: {error}"))
         page.on("request", lambda request: screen.hosts.add("/".join(request.url.split("/")[:3])))
@@ -80,19 +87,40 @@ class Screen:
         page.on("response", screen._answered)
         return screen
 
+    def begin(self, url: str) -> None:
+        """From now on it is for the server at ``url``, and knows of nothing before."""
+        self.url, self.said, self.received, self.hosts, self.forgiven = url, [], [], set(), []
+        self.keeps_bodies = True
+
+    async def leave(self) -> None:
+        """Be a blank page again, in an empty cookie jar, with nothing to go back to."""
+        for other in self.context.pages:
+            if other is not self.page:
+                await other.close()
+        await self.page.unroute_all()
+        await self.page.goto("about:blank")
+        await self.context.clear_cookies()
+        tools = await self.context.new_cdp_session(self.page)
+        kinds = "local_storage,session_storage"
+        await tools.send("Storage.clearDataForOrigin", {"origin": self.url, "storageTypes": kinds})
+        await tools.send("Page.resetNavigationHistory")
+        await tools.detach()
+
     def _heard(self, message: ConsoleMessage) -> None:
         self.said.append(f"{message.type}: {message.text}")
 
     def _joined(self, socket: WebSocket) -> None:
+        received = self.received
         self.hosts.add("/".join(socket.url.replace("ws", "http", 1).split("/")[:3]))
-        socket.on("framereceived", lambda payload: self.received.append(str(payload)))
+        socket.on("framereceived", lambda payload: received.append(str(payload)))
 
     async def _answered(self, response: Response) -> None:
+        received = self.received
         if "/api/" in response.url and self.keeps_bodies:
             try:
-                self.received.append(await response.text())
+                received.append(await response.text())
             except Exception as error:  # the page left before the body came
-                self.received.append(f"unread: {type(error).__name__}")
+                received.append(f"unread: {type(error).__name__}")
 
     def complaints(self) -> list[str]:
         """Errors and warnings in the console that nobody forgave."""
@@ -176,3 +204,43 @@ class Screen:
             "async () => (await axe.run(document, { resultTypes: ['violations'] })).violations"
         )
         return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+    async def stands_every_look(self, shown: Locator) -> None:
+        """In each look ``shown`` is there, axe finds nothing, and nothing scrolls sideways."""
+        for scheme, viewport in LOOKS:
+            await self.page.emulate_media(color_scheme=scheme)
+            await expect(self.page.locator("html")).to_have_attribute("data-mantine-color-scheme", scheme)
+            await self.resize(viewport)
+            await expect(shown.first).to_be_visible()
+            assert await self.axe() == [], (self.page.url, scheme, viewport)
+            width = await self.page.evaluate("() => document.documentElement.scrollWidth")
+            assert width <= viewport["width"], (self.page.url, viewport)
+
+
+class Screens:
+    """The screens of a browser. One that was left is taken again: what it has loaded and compiled of the dashboard is
+    most of what a first page costs."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: list[tuple[dict[str, Any], Screen]] = []
+
+    @contextlib.asynccontextmanager
+    async def taken(self, url: str, **options: Any) -> AsyncIterator[Screen]:
+        """A blank one, whose context has these options, for the server at ``url``."""
+        found = next((one for one in self._free if one[0] == options), None)
+        if found:
+            self._free.remove(found)
+            screen = found[1]
+        else:
+            context = await self._browser.new_context(reduced_motion="reduce", **options)
+            context.set_default_timeout(PATIENCE_MS)
+            screen = await Screen.open(context)
+        screen.begin(url)
+        try:
+            yield screen
+            await screen.leave()
+        except BaseException:
+            await screen.context.close()
+            raise
+        self._free.append((options, screen))

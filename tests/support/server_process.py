@@ -112,6 +112,12 @@ class ServerProcess:
 
     async def command(self, *arguments: str, stdin: str = "") -> str:
         """What ``deployx-server …`` prints, run beside the server as an administrator does."""
+        if self._zygote and not stdin:
+            forked = await self._zygote.start(self.env, *arguments)
+            assert forked.stdout and forked.stderr
+            said, wrong = await asyncio.gather(forked.stdout.read(), forked.stderr.read())
+            assert await forked.wait() == 0, wrong.decode()
+            return said.decode().strip()
         process = await asyncio.create_subprocess_exec(
             _PROGRAM,
             *arguments,

@@ -2,9 +2,6 @@
 
 import contextlib
 import os
-import select
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +9,8 @@ from typing import Any
 
 import httpx2
 
-SERVER = str(Path(sys.executable).with_name("deployx-server"))
+from tests.support import prepared
+
 EMAIL = "ada@example.test"
 PASSWORD = "correct horse battery"
 START_S = 60.0
@@ -30,27 +28,29 @@ class RealServer:
 
     def __init__(self, folder: Path) -> None:
         self._env = {**bare_environment(folder), "DEPLOYX_DATA_DIR": str(folder)}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: prepared.Started | None = None
         self._log = folder / "server.log"
         self.url = ""
 
     def command(self, *arguments: str, stdin: str = "") -> str:
         """Run one of its commands, and give what it prints."""
-        command = [SERVER, *arguments]
-        done = subprocess.run(command, input=stdin, env=self._env, check=True, text=True, capture_output=True)
-        return done.stdout
+        done = prepared.run("server", arguments, self._env, stdin.encode())
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
 
     def start(self) -> None:
         """Serve on a free port."""
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [SERVER, "serve", "--port", "0"], env=self._env, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        assert self._process.stdout
-        ready, _, _ = select.select([self._process.stdout], [], [], START_S)
-        line = self._process.stdout.readline() if ready else ""
-        assert line.startswith("server.started"), self._log.read_text()
-        self.url = line.strip().partition("url=")[2]
+        with Path(os.devnull).open("rb") as nothing, self._log.open("wb") as log:
+            self._process = prepared.start("server", ["serve", "--port", "0"], self._env, (nothing, log, log))
+        self.url = until(self._started, "the server to start")
+
+    def _started(self) -> str:
+        """Where it serves; empty while it does not yet."""
+        said = self._log.read_text()
+        assert self._process is not None
+        assert self._process.poll() is None, said
+        _, _, rest = said.partition("server.started url=")
+        return rest.partition("\n")[0] if "\n" in rest else ""
 
     @contextlib.contextmanager
     def api(self) -> Iterator[httpx2.Client]:
@@ -66,9 +66,7 @@ class RealServer:
         """End it in order."""
         if self._process:
             self._process.terminate()
-            self._process.wait(timeout=START_S)
-            assert self._process.stdout
-            self._process.stdout.close()
+            self._process.wait(START_S)
             self._process = None
 
 

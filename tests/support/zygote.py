@@ -14,7 +14,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _MODULES = {
         "deployx_agent.cli",
         *("deployx_agent.agent", "deployx_agent.connection.keeper", "deployx_agent.connection.socketio_transport"),
     ),
+    "deployx": ("deployx_cli.main", "deployx_cli.http", "deployx_cli.tables"),
 }
 """The program, and what it imports later on."""
 
@@ -151,7 +153,7 @@ def _load(side: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 def _serve(side: str, theirs: socket.socket) -> int:
-    program = _program(side)
+    started = program(side)
     gc.freeze()
     woken, waker = os.pipe()
     for descriptor in (woken, waker):
@@ -178,14 +180,14 @@ def _serve(side: str, theirs: socket.socket) -> int:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 for descriptor in (woken, waker, theirs.detach()):
                     os.close(descriptor)
-                _become(program, side, wanted, descriptors)
+                _begin(started, side, wanted, descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
             children.add(child)
             theirs.send(json.dumps({"pid": child}).encode())
 
 
-def _program(side: str) -> Any:
+def program(side: str) -> Any:
     """The program of ``side``, loaded."""
     loaded = {name: importlib.import_module(name) for name in _MODULES[side]}
     return loaded[_MODULES[side][0]].main
@@ -199,22 +201,28 @@ def _bury(children: set[int], theirs: socket.socket) -> None:
             theirs.send(json.dumps({"pid": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
 
 
-def _become(program: Any, side: str, wanted: dict[str, Any], descriptors: list[int]) -> None:
+def _begin(started: Any, side: str, wanted: dict[str, Any], descriptors: list[int]) -> None:
     """Never returns."""
     from tests.support import crash_points, killed_at, release_points
 
     for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if wanted["label"]:
+        points = crash_points.POINTS[side] | release_points.POINTS[side]
+        killed_at.arm(points[wanted["label"]])
+    become(started, wanted["env"], wanted["arguments"])
+
+
+def become(started: Any, env: Mapping[str, str], arguments: Sequence[str]) -> None:
+    """Be this program, in an environment of its own, to the end. Never returns."""
     os.environ.clear()
-    os.environ.update(wanted["env"])
-    sys.argv[1:] = wanted["arguments"]
+    os.environ.update(env)
+    time.tzset()
+    sys.argv[1:] = arguments
     code: Any = 1
     try:
-        if wanted["label"]:
-            points = crash_points.POINTS[side] | release_points.POINTS[side]
-            killed_at.arm(points[wanted["label"]])
-        code = program() or 0
+        code = started() or 0
     except SystemExit as end:
         code = end.code or 0
     finally:
