@@ -43,8 +43,8 @@ MUTATIONS = (
     Mutation(
         "01 agents' events are taken before CONNECT",
         "backend/app/realtime/agentlink/connection.py",
-        "            case packets.Event(name, args, ack_id) if self.entered:",
-        "            case packets.Event(name, args, ack_id):",
+        "        if isinstance(packet, packets.Event) and self.entered:",
+        "        if isinstance(packet, packets.Event):",
         f"{TOO_EARLY}_before_the_connection_is_asked_for",
     ),
     Mutation(
@@ -64,8 +64,8 @@ MUTATIONS = (
     Mutation(
         "02 reserved names are events like others",
         "protocol/deployx_protocol/packets.py",
-        "    if name in events.RESERVED:",
-        "    if name in ():",
+        "    if name in _RESERVED:\n        raise _reserved()\n    event",
+        "    event",
         f"{REALTIME}/test_seed_client.py::test_threat_02_an_event_with_a_reserved_name_calls_no_handler",
     ),
     Mutation(
