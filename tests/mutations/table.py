@@ -104,6 +104,13 @@ MUTATIONS = (
         f"{RELEASES}::test_threat_03_a_number_never_goes_back_signed_or_not",
     ),
     Mutation(
+        "03 whatever is signed is taken back at the server's word",
+        "protocol/deployx_protocol/release_policy.py",
+        "    if manifest.previous is not None and manifest.previous.sha256 == back_to:",
+        "    if True:",
+        f"{RELEASES}::test_threat_03_what_is_taken_back_is_what_a_signed_release_names",
+    ),
+    Mutation(
         "03 a release does what the policy forbids to runs",
         "protocol/deployx_protocol/policy.py",
         "        return Releases.NONE if self._shuts_out else Releases.ANY",
