@@ -163,6 +163,8 @@ def root_command(
     repository: Folder = _FOLDER,
 ) -> None:
     """The root that machines trust: install.sh takes it along, or put it to /etc/deployx-agent/update-root.json."""
+    from deployx_cli.update_repository import write
+
     there = _repository(repository)
     number = there.newest_root().signed.version
     text = there.published()[f"{number}.root.json"]
@@ -170,7 +172,7 @@ def root_command(
         print(text, end="")
         return
     try:
-        Path(save).write_text(text, encoding="utf-8")
+        write(Path(save), text.encode())
     except OSError as error:
         raise CommandError(f"{save} cannot be written: {error.strerror}.") from None
     typer.echo(f"The root is in {safe.text(save)}.", err=True)

@@ -11,7 +11,7 @@ from deployx_cli.api import Api
 from deployx_cli.errors import CommandError
 from deployx_cli.release_files import Kept
 from deployx_cli.update_bundle import Wheels
-from deployx_cli.update_repository import Repository, as_artifact
+from deployx_cli.update_repository import Repository, as_artifact, write
 from deployx_protocol.releases import AGENT_NAME, Artifact, Kind, Manifest, payload_of
 
 METADATA = "update-metadata.json"
@@ -24,7 +24,7 @@ def made(repository: Repository, version: str) -> Kept:
     bundle = repository.bundle(version)
     metadata = as_artifact(repository.published())
     try:
-        (repository.folder / METADATA).write_bytes(metadata)
+        write(repository.folder / METADATA, metadata)
         with bundle.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         artifacts = [

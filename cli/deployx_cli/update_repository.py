@@ -6,6 +6,7 @@ signatures that the newest root asks for, and none of it has expired.
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -225,11 +226,19 @@ class Repository:
     def _write(self, part: Metadata[Any], name: str) -> None:
         try:
             self._metadata.mkdir(parents=True, exist_ok=True)
-            partial = self._metadata / f".{name}.tmp"
-            partial.write_bytes(part.to_bytes(_WRITTEN))
-            partial.replace(self._metadata / name)
+            write(self._metadata / name, part.to_bytes(_WRITTEN))
         except OSError as error:
             raise CommandError(f"{self._metadata / name} cannot be written: {error.strerror}.") from None
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put ``content``, which is no secret, in place of what ``path`` holds, whole or not at all. Raises OSError."""
+    partial = path.with_name(f".{path.name}.tmp")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def as_artifact(files: dict[str, str]) -> bytes:

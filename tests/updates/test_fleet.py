@@ -122,7 +122,7 @@ def test_threat_19_a_fleet_follows_its_own_keys_and_no_server(fleet: Fleet) -> N
     [failed] = [one for one in bad["targets"] if one["state"] != "pending"]  # the canary, and nobody else
     assert (failed["state"], failed["outcome"]) == ("rolled_back", "reverted")
     assert "9.1.0 did not register within 10 s" in failed["reason"]
-    ada.must("deployment", "abort", "last", "--yes")
+    ada.must("deployment", "abort", "last")
     until(lambda: versions(api) == ["9.0.0"] * COUNT, "the canary to be back")
 
     forged = thief.deployed(thief.publish("9.9.9"))

@@ -3,13 +3,12 @@
 The thief has everything that is on a server, and any key but those of the publisher's people."""
 
 import json
-from collections.abc import Callable
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from deployx_agent.update import trust
 from deployx_agent.update.trust import Trust, Untrusted
 from deployx_cli.keys import Key
 from deployx_cli.update_repository import Repository
@@ -148,7 +147,12 @@ def test_what_is_remembered_is_durable_before_anything_follows(
     repository: Repository, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    fsync: Callable[[int], None] = trust.os.fsync
-    monkeypatch.setattr(trust.os, "fsync", lambda descriptor: (synced.append(descriptor), fsync(descriptor))[1])
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
     machine.number(repository.published(), "2.0", repository.bundle("2.0"))
     assert len(synced) > len(list(machine.folder.glob("*.json")))

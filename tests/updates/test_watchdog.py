@@ -172,12 +172,15 @@ def test_asked_to_stop_it_stops_and_goes_on_at_the_next_start(machine: Machine) 
 
 @pytest.mark.parametrize("change", ["base", "python"])
 def test_what_was_installed_by_hand_since_comes_first(machine: Machine, change: str) -> None:
-    new = replace(machine.new, **{change: "another"})
+    def another(slot: Slot) -> Slot:
+        return replace(slot, base="another") if change == "base" else replace(slot, python="another")
+
+    new = another(machine.new)
     record.write(machine.folder, Record(machine.old, trial=Trial("task-1", new, 1.0)))
     assert machine.run()[1] == "the old one runs\n"
     found = machine.found()
     assert found.tries is None
-    old = replace(machine.old, **{change: "another"})
+    old = another(machine.old)
     assert Record(old).runs.slot == here.BASE and Record(machine.new, old).back is None
 
 

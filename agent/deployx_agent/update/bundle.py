@@ -75,7 +75,8 @@ def _unpack_wheel(file: IO[bytes], site: Path, limit: _Limit) -> None:
                 raise Unfit(f"A wheel in the bundle has the name {name[:80]!r}, which leads out of its folder.")
             path = site.joinpath(*parts)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with wheel.open(info) as source, path.open("wb") as target:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with wheel.open(info) as source, os.fdopen(descriptor, "wb") as target:
                 while piece := source.read(1 << 20):
                     limit.take(len(piece))
                     target.write(piece)

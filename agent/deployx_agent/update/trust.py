@@ -75,7 +75,8 @@ class Trust:
         if known.exists() and known.read_text() != now:
             shutil.rmtree(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        known.write_text(now)
+        with os.fdopen(os.open(known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(now)
 
     def number_of(self, version: str) -> int:
         """The number of a version that may be here. Raises Untrusted."""
