@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.support.scripted_peer import Peer
+from tests.support.server_process import ServerProcess
 
 
 @asynccontextmanager
-async def front(peer: Peer, context: ssl.SSLContext, listening: socket.socket | None = None) -> AsyncIterator[int]:
+async def front(
+    peer: Peer | ServerProcess, context: ssl.SSLContext, listening: socket.socket | None = None
+) -> AsyncIterator[int]:
     """What ends TLS before ``peer``, and goes on answering handshakes when it is down; its port, here or at the socket
     that is given."""
 
