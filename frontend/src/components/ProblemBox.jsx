@@ -13,7 +13,7 @@ export function ProblemBox({ error, what, onRetry, action = "Try again" }) {
       <div className={classes.words}>
         <strong>{what}</strong>
         <p>{problem.detail || problem.title}</p>
-        <p>{problem.whatToDo}</p>
+        {problem.whatToDo && <p>{problem.whatToDo}</p>}
         {problem.requestId && (
           <p className="muted">
             Request id <span className="mono">{problem.requestId}</span>

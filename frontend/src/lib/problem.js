@@ -7,8 +7,8 @@ const WHAT_TO_DO = /** @type {Record<string, string>} */ ({
   not_found: "It may have been deleted. Go back to the list.",
   too_many_attempts: "Wait before you try again.",
   proof_required: "Do it again, and show that it is you when you are asked.",
-  part_missing: "Try again.",
-  newer_dashboard: "Reload the page.",
+  part_missing: "", // the button says it
+  newer_dashboard: "",
   precondition_failed: "Someone else changed it meanwhile. Look at the new values, then try again.",
 });
 

@@ -88,6 +88,13 @@ export function ScheduleForm({ schedule, first = NO_WORK, onSaved }) {
   return (
     <form className={compose.form} onSubmit={submit} noValidate>
       <div className={compose.left}>
+        <SegmentedControl
+          className={classes.kinds}
+          aria-label="What it starts"
+          data={KINDS}
+          value={work.kind}
+          onChange={(kind) => setWork((now) => ({ ...now, kind: /** @type {"run" | "deployment"} */ (kind) }))}
+        />
         <section className={compose.section} aria-label="When">
           <h2 className={compose.heading}>When</h2>
           <TextInput
@@ -109,13 +116,6 @@ export function ScheduleForm({ schedule, first = NO_WORK, onSaved }) {
           <h2 className={compose.heading}>If it does not fit</h2>
           <Rules timing={timing} deploys={deploys} problem={tried ? problems.grace : undefined} onChange={change} />
         </section>
-        <SegmentedControl
-          className={classes.kinds}
-          aria-label="What it starts"
-          data={KINDS}
-          value={work.kind}
-          onChange={(kind) => setWork((now) => ({ ...now, kind: /** @type {"run" | "deployment"} */ (kind) }))}
-        />
         {deploys ? (
           <DeploymentFields draft={work.deployment} preview={deploymentReach} {...parts} />
         ) : (

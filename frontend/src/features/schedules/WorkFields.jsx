@@ -1,5 +1,5 @@
 /** What a schedule does, and where: the fields of a run or of a deployment, as their own pages have them. */
-import { Reached } from "../deployments/wizard/Reached";
+import { LeftOut, Reached, Warnings, reachWords } from "../deployments/wizard/Reached";
 import { ReleaseStep } from "../deployments/wizard/ReleaseStep";
 import { TargetsBox } from "../deployments/wizard/TargetsStep";
 import { Waves, WavesBox } from "../deployments/wizard/WavesStep";
@@ -8,6 +8,7 @@ import { Advanced } from "../runs/compose/Advanced";
 import { Preview } from "../runs/compose/Preview";
 import { What } from "../runs/compose/What";
 import { Where } from "../runs/compose/Where";
+import wizard from "../deployments/wizard/Wizard.module.css";
 import compose from "../runs/compose/Compose.module.css";
 
 /** @param {import("../runs/compose/What").PartProps & { refused: import("../../lib/problem").Problem | null }} props */
@@ -45,15 +46,20 @@ export const RunReach = ({ draft, state }) => <Preview state={state} expires={dr
 
 /** @param {{ draft: import("../deployments/wizard/draft").Draft, state: import("../deployments/wizard/usePreview").PreviewState }} props */
 export function DeploymentReach({ draft, state }) {
-  const { preview } = state;
+  const { preview, error, behind } = state;
+  if (!preview || (error && !behind)) return <Reached state={state} />;
   return (
-    <>
-      <Reached state={state} />
-      {preview && preview.waves.length > 1 && <Waves preview={preview} />}
-      {preview && preview.total > 0 && <p className="muted">{courseWords(draft, preview)}</p>}
-      {preview?.needs_approval && (
+    <div className={wizard.reached} data-testid="preview" aria-busy={behind}>
+      <p className={wizard.words} role="status">
+        {reachWords(preview)}
+      </p>
+      <Warnings preview={preview} />
+      {preview.waves.length > 1 && <Waves preview={preview} />}
+      {preview.total > 0 && <p className="muted">{courseWords(draft, preview)}</p>}
+      {preview.needs_approval && (
         <p className="muted">Each time it waits until a second person has approved exactly that plan.</p>
       )}
-    </>
+      <LeftOut preview={preview} />
+    </div>
   );
 }
