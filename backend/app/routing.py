@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.routing import compile_path
@@ -40,7 +41,7 @@ class Guard(ABC):
 class LateRoute(APIRoute):
     """A route that knows what is needed to find it, and the rest as soon as anyone asks for any of it.
 
-    What is wrong with its declaration is raised then: a test asks all of them.
+    What is wrong with its declaration is raised then, each time, as FastAPIError: a test asks all of them.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:
@@ -60,9 +61,9 @@ class LateRoute(APIRoute):
             raise AttributeError(f"{self.path} has no {name!r}", name=name, obj=self)
         try:
             super().__init__(self.path, self.endpoint, **declared)
-        except BaseException:
+        except Exception as error:
             self._declared = declared
-            raise
+            raise FastAPIError(f"{self.path} is declared as FastAPI cannot have it: {error}") from error
         self.responses = {**self.answers, **self.responses}
         calls: list[object] = [inner.call for inner in self.dependant.dependencies]
         self.app = _guarded(self.app, [call for call in calls if isinstance(call, Guard)])
