@@ -35,6 +35,10 @@ MEASURE_S = 15.0
 POST_S = 20.0
 """How long a request with output waits for its commit."""
 UNFINISHED = sorted(frozenset(TaskState) - FINAL)
+ACKNOWLEDGE_AFTER_S = 0.02
+"""So long after its commit an acknowledgement leaves at the earliest."""
+ACKNOWLEDGE_LOOKS = 10
+"""After so many times as long it leaves, whoever is expected to answer."""
 ACKNOWLEDGED_MAX = 150
 """How many entries of a kind one acknowledgement has at most: far below the size of a message."""
 
@@ -161,10 +165,19 @@ class TaskGateway:
         """Tell each agent what was committed, while the next batch is on its way."""
         while True:
             await self._acknowledging.wait()
+            await self._give_way()
             self._acknowledging.clear()
             saved, self._saved = self._saved, {}
             for session, answers in saved.items():
                 await self._tell(session, answers)
+
+    async def _give_way(self) -> None:
+        """An agent needs the word to tidy up, and nobody waits for that: let the rest of a fleet answer first, and let
+        those be told who wait for the answers."""
+        for _ in range(ACKNOWLEDGE_LOOKS):
+            await asyncio.sleep(ACKNOWLEDGE_AFTER_S)
+            if not self._dispatcher.expects:
+                return
 
     async def _tell(self, session: AgentSession, answers: Sequence[Saved]) -> None:
         updates = [update for one in answers for update in one.updates]
