@@ -24,6 +24,14 @@ export function Found({ q, tab, onTab }) {
     );
   if (pages.error) return <ProblemBox error={pages.error} what="The search cannot be done." />;
   const [{ devices, reporting, total }] = pages.data.pages;
+  if (reporting === 0)
+    return (
+      <p className="muted" data-testid="software-summary">
+        {total === 0
+          ? "There is no device yet. What is installed on those that you add is listed here."
+          : "No device has reported what is installed yet. Agents do so soon after they connect."}
+      </p>
+    );
   const silent = total - reporting;
   return (
     <>
