@@ -26,7 +26,7 @@ found["trial"] = None
 path.with_suffix(".new").write_text(json.dumps(found))
 path.with_suffix(".new").replace(path)
 """
-WAIT = "import signal\nsignal.signal(15, lambda *_: exit(0))\nsignal.pause()\n"
+WAIT = "import signal, sys\nsignal.signal(15, lambda *_: sys.exit(0))\nsignal.pause()\n"
 
 
 class Machine:
