@@ -5,10 +5,10 @@ manifest and lie in it; what comes out has passed every check that the server an
 the server knows (numbers, the previous release).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deployx_cli import release_archives, release_fields, release_yaml
 from deployx_cli.release_artifacts import LocalFile, located
@@ -23,7 +23,10 @@ TOP = (
     *("name", "version", "number", "kind", "platforms", "description", "artifacts", "archive", "file", "package"),
     *("install", "detect", "health", "uninstall", "previous", "confirm", "reboot", "timeout"),
 )
+WRITTEN = tuple(kind for kind in Kind if kind is not Kind.AGENT)
+"""The kinds that a manifest is written for by hand."""
 STEP = ("command", "shell", "artifact", "script", "interpreter", "args", "env", "timeout")
+_Word = TypeVar("_Word", Kind, Reboot)
 _STEP_TIMEOUT_S = 600.0
 _TOTAL_TIMEOUT_S = 3_600.0
 _WITHIN_S = 60.0
@@ -62,7 +65,7 @@ class _Compiler(Building):
         total_s = top.get("timeout", release_fields.span)
         self._step_timeout_s = min(_STEP_TIMEOUT_S, (total_s or _TOTAL_TIMEOUT_S) / 4)
         self._artifacts(top)
-        kind = top.get("kind", _one_of(Kind)) or _implied(top)
+        kind = top.get("kind", _kind) or _implied(top)
         archive, place = self._archive(top), self._file(top)
         values: dict[str, Any] = {
             "name": top.get("name", release_fields.text) or "-",
@@ -76,7 +79,7 @@ class _Compiler(Building):
             "health": self._health(top),
             "confirm_s": top.get("confirm", release_fields.span),
             "timeout_s": total_s or _TOTAL_TIMEOUT_S,
-            "reboot": top.get("reboot", _one_of(Reboot)) or Reboot.NEVER,
+            "reboot": top.get("reboot", _one_of(tuple(Reboot))) or Reboot.NEVER,
             "description": top.get("description", release_fields.paragraph) or "",
             **{name: self._step(top.nested(name), f"`{name}`") for name in ("install", "detect", "uninstall")},
         }
@@ -254,14 +257,20 @@ class _Compiler(Building):
         self.faults.append(Fault(node.place, f"`artifacts` does not list {name[:80]!r}{listed}."))
 
 
-def _one_of(kinds: type[Kind] | type[Reboot]) -> Callable[[Node], Any]:
-    def read(node: Node) -> Any:
-        try:
-            return kinds(release_fields.text(node))
-        except ValueError:
-            raise Fault(
-                node.place, f"has to be one of {', '.join(kinds)}, and is {(node.text or '')[:40]!r}."
-            ) from None
+def _kind(node: Node) -> Kind:
+    if (node.text or "") == Kind.AGENT:
+        raise Fault(node.place, "is not written by hand; `deployx agent-update push` makes releases of the agent.")
+    return _one_of(WRITTEN)(node)
+
+
+def _one_of(kinds: Sequence[_Word]) -> Callable[[Node], _Word]:
+    def read(node: Node) -> _Word:
+        said = release_fields.text(node)
+        for kind in kinds:
+            if kind.value == said:
+                return kind
+        listed = ", ".join(kind.value for kind in kinds)
+        raise Fault(node.place, f"has to be one of {listed}, and is {(node.text or '')[:40]!r}.")
 
     return read
 
