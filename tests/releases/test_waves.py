@@ -136,7 +136,7 @@ async def packages(fleet: Fleet, apt: AptRepository, waves: list[str]) -> None:
     apt.add("app", "2.0")
     view = await fleet.deploy(package(2, "2.0", health=HEALTH), waves, "rolled_back")
     log = [one["text"] for one in (await fleet.operator.ask("GET", f"/deployments/{view['id']}/log"))["items"]]
-    assert any(f"wave {len(waves)}" in text for text in log) and any("1 device failed" in text for text in log), log
+    assert any(f"Wave {len(waves)} " in text for text in log) and any("1 device failed" in text for text in log), log
     assert view["counts"] == {"rolled_back": len(fleet.machines)}
     assert fleet.all(lambda one: one.package(f"{PREFIX}app")) == {"ii 1.0"}
 
