@@ -7,13 +7,13 @@ import { createRoot } from "react-dom/client";
 import { MantineProvider } from "@mantine/core";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { forgetDeadStyles } from "./lib/chunks";
+import { watchStyles } from "./lib/chunks";
 import { createQueryClient } from "./lib/queryClient";
 import { nonce } from "./lib/nonce";
 import { cssVariablesResolver, theme } from "./lib/theme";
 import { createDashboardRouter } from "./router";
 
-forgetDeadStyles();
+watchStyles();
 const queryClient = createQueryClient();
 const router = createDashboardRouter(queryClient);
 

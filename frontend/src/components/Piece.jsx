@@ -4,7 +4,7 @@
  */
 import { use, useReducer } from "react";
 import { CloseButton } from "@mantine/core";
-import { reasonOf } from "../lib/chunks";
+import { missingStyles, reasonOf } from "../lib/chunks";
 import { ProblemBox } from "./ProblemBox";
 import classes from "./Piece.module.css";
 
@@ -31,6 +31,7 @@ export function piece(load, { name = "default", what = "This part", over = false
 
   async function attempt() {
     try {
+      await missingStyles();
       arrived(await load());
     } catch (error) {
       failures += 1;

@@ -11,8 +11,10 @@ const ENTRY = "/assets/index-1.js";
 
 /** @param {string | null} page what the server's first page holds; null: no server answers */
 function answer(page) {
-  const reply = page === null ? Promise.reject(new TypeError("Failed to fetch")) : Promise.resolve(new Response(page));
-  vi.spyOn(window, "fetch").mockImplementation(() => reply);
+  vi.spyOn(window, "fetch").mockImplementation(async () => {
+    if (page === null) throw new TypeError("Failed to fetch");
+    return new Response(page);
+  });
 }
 
 /** @param {() => Promise<any>} load @param {{ over?: boolean }} [options] */

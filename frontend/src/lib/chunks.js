@@ -21,16 +21,34 @@ const NEWER = new Problem({
   detail: "The server has another version of the dashboard than this page.",
 });
 
-/** The build's loader takes a style sheet whose element is there for one that was read; one that failed must go. */
-export function forgetDeadStyles() {
+/** Style sheets that did not come. @type {Set<HTMLLinkElement>} */
+const dead = new Set();
+
+/** The build's loader asks for each style sheet once, whether it came or not: those that did not are asked for here. */
+export function watchStyles() {
   document.addEventListener(
     "error",
     ({ target }) => {
-      if (target instanceof HTMLLinkElement && target.rel === "stylesheet") target.remove();
+      if (target instanceof HTMLLinkElement && target.rel === "stylesheet") dead.add(target);
     },
     { capture: true },
   );
 }
+
+/** Asks again for every style sheet that did not come. Raises what the build's loader raises when one still does not. */
+export const missingStyles = () =>
+  Promise.all(
+    [...dead].map(
+      (old) =>
+        new Promise((resolve, reject) => {
+          const link = /** @type {HTMLLinkElement} */ (old.cloneNode());
+          dead.delete(old);
+          link.addEventListener("load", resolve);
+          link.addEventListener("error", () => reject(new Error(`Unable to preload CSS for ${link.href}`)));
+          old.replaceWith(link);
+        }),
+    ),
+  );
 
 /** @param {unknown} error of an import @returns {Promise<Problem>} what to tell the reader */
 export async function reasonOf(error) {
