@@ -62,6 +62,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory, zygotes: Zygotes) -> As
             ("looked-at", "sim:seconds=0.2 sim:unhealthy=1"),
             ("thought-of", "sim:seconds=0.2"),
             ("many", "sim:seconds=0.2"),
+            ("nightly", "sim:seconds=0.2"),
         ):
             await operator.ask("POST", "/releases", releases.envelope(releases.manifest(name, description=words)))
         token = await operator.enrollment_token(max_uses=AGENTS)
@@ -245,6 +246,51 @@ async def test_a_sick_release_stops_by_itself(shop: Shop, screen: Screen) -> Non
     await expect(page.locator('[data-kind="retried"]')).to_be_visible()
 
 
+async def test_one_that_a_schedule_starts_is_told_of_and_its_release_says_who_has_it(
+    shop: Shop, screen: Screen
+) -> None:
+    page = screen.page
+    await screen.goto("/schedules/new")
+    await screen.live()
+    await page.get_by_text("Deploy a release").click()
+    await page.get_by_role("textbox", name="Name", exact=True).fill("every night")
+    await page.get_by_role("button", name="every day at 2:30").click()
+    await page.get_by_role("button", name="Make the schedule").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Choose a release.")
+    await page.get_by_role("radio", name="nightly 1.1").check()
+    await page.get_by_label("Selector").fill(WHERE)
+    await page.get_by_label("Waves", exact=True).fill("1, 100%")
+    await page.get_by_label("Soak").fill("0 s")
+    await expect(page.get_by_test_id("preview")).to_contain_text(f"{shop.linux} devices")
+    await expect(page.get_by_test_id("preview")).to_contain_text("Each time it waits until a second person")
+    await page.get_by_role("button", name="Make the schedule").click()
+    await expect(page.get_by_role("heading", name="every night")).to_be_visible()
+    await page.get_by_role("button", name="Start now").click()
+    await page.get_by_test_id("firings").get_by_role("link", name="Its deployment").click()
+    await expect(state(page)).to_have_attribute("data-state", "awaiting_approval")
+    deployment = page.url.rpartition("/")[2].partition("?")[0]
+    plan = (await shop.operator.ask("GET", f"/deployments/{deployment}"))["plan_hash"]
+
+    await page.get_by_role("link", name="Schedules").first.click()
+    approver = Operator(shop.server, shop.other)
+    await approver.ask("POST", f"/deployments/{deployment}/approve", {"plan_hash": plan})
+    await approver.client.aclose()
+    toast = page.get_by_test_id("toast").filter(has_text="nightly 1.1 succeeded")
+    await toast.get_by_role("link").click()
+    await expect(state(page)).to_have_attribute("data-state", "succeeded")
+
+    release = (await shop.operator.ask("GET", "/releases?name=nightly"))["items"][0]["id"]
+    await screen.goto(f"/releases/{release}")
+    await screen.live()
+    await page.get_by_test_id("standing-exact").click()
+    having = page.get_by_test_id("compliance").get_by_role("listitem")
+    await expect(having).to_have_count(shop.linux)
+    await expect(having.first).to_contain_text("Has it")
+    await page.get_by_test_id("standing-unfit").click()
+    await expect(having).to_have_count(AGENTS - shop.linux)
+    assert await screen.axe() == []
+
+
 @pytest.mark.parametrize(
     ("scheme", "width"), [("dark", 390), pytest.param("light", 1280, marks=pytest.mark.soak)], ids=["phone", "desk"]
 )
@@ -258,6 +304,7 @@ async def test_axe_finds_nothing_and_nothing_scrolls_sideways(
         ("/deployments/new", "release-choice"),
         (f"{chosen}&step=targets", "left-out"),
         (f"{one}?view=plan", "plan"),
+        ("/schedules/new?kind=deployment&release=thought-of@1.1&on=*", "planned-waves"),
         ("/deployments/00000000-0000-7000-8000-000000000000", "link-state"),
     )
     screen = await open_screen(
