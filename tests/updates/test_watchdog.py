@@ -1,6 +1,7 @@
 """The watchdog sees a version to its registration, or goes back. The versions here are a few lines each."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -61,7 +62,8 @@ class Machine:
         """What the old version hears of it."""
         self.version("a")
         site = here.site_of(self.folder, "a") / "deployx_agent" / "update"
-        (site / "probe.py").write_text(f"raise SystemExit({0 if answers else 1})\n")
+        # Of another length each, or what Python compiled of the one could still be taken for the other.
+        (site / "probe.py").write_text("raise SystemExit(0)\n" if answers else "raise SystemExit(111)\n")
         self.version("a", alone="print('the old one runs', flush=True)")
 
     def trial(self, patience_s: float = 1.0, starts: int = 0) -> None:
@@ -70,7 +72,7 @@ class Machine:
     def start(self) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "deployx_agent", "run", "--state-dir", str(self.state)]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(command, env=environment(self.state), **pipes)
+        self.process = subprocess.Popen(command, env=environment(self.state), start_new_session=True, **pipes)
         return self.process
 
     def run(self) -> tuple[int, str, str]:
@@ -96,8 +98,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     made = Machine(tmp_path / "state")
     yield made
     if made.process and made.process.poll() is None:
-        made.process.kill()
-        made.process.communicate()
+        os.killpg(made.process.pid, signal.SIGKILL)  # the version it watches as well
+        made.process.communicate(timeout=30)
 
 
 def test_one_that_registers_stays_and_ends_as_it_wants(machine: Machine) -> None:
