@@ -21,7 +21,7 @@ async def test_fault_13b_the_server_answers_when_it_is_on_the_disk(make_scene: M
     runs = scene.marked_runs("runs")
     trace = tmp_path / "trace"
     async with tracing(scene.server.pid, trace):
-        await runs.start(output_bytes=2_000, lasts_s=0.5)
+        await runs.start(output_bytes=2_000, lasts_s=2.0)  # the other is accepted while this one is at it
         await runs.start()
         tasks = await runs.settled()
     assert runs.figures(tasks) == Figures()

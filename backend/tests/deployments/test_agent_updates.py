@@ -1,5 +1,7 @@
 """A new version of the agent: who can be given it, and how carefully it goes if nobody says how."""
 
+from typing import Any
+
 import pytest
 
 from app.accounts.permissions import Role
@@ -21,9 +23,9 @@ async def test_it_goes_to_one_a_tenth_all_and_only_where_its_keys_are_trusted(
     node = await serve()
     ada = await person("ada@example.test", Role.OPERATOR)
     agent = AgentBundle(version="2.0", bundle=BUNDLE.name, metadata=METADATA.name)
-    plain = {"kind": Kind.AGENT, "agent": agent, "install": None, "detect": None, "artifacts": [BUNDLE, METADATA]}
+    said_of_it: dict[str, Any] = {"agent": agent, "install": None, "detect": None, "artifacts": [BUNDLE, METADATA]}
     async with node.db.write() as session:
-        session.add(release_row(AGENT_NAME, "2.0", **plain))
+        session.add(release_row(AGENT_NAME, "2.0", kind=Kind.AGENT, **said_of_it))
         facts = [TAKES_RELEASES | TAKES_UPDATES] * 11 + [dict(TAKES_RELEASES)]
         rows = [device(number, platform="linux", facts=one, user_id=ada.id) for number, one in enumerate(facts, 1)]
         session.add_all(rows)

@@ -40,7 +40,8 @@ const Arrived = ({ words }) => <p>{words}</p>;
 
 beforeEach(() => {
   /** @type {any} */ (window).happyDOM.settings.handleDisabledFileLoadingAsSuccess = true;
-  document.head.innerHTML = `<script type="module" src="${ENTRY}"></script>`;
+  const entry = Object.assign(document.createElement("script"), { type: "module", src: ENTRY });
+  document.head.replaceChildren(entry);
 });
 
 it("loads at the next try when the server is back, and the page lives meanwhile", async () => {
