@@ -68,7 +68,7 @@ async def test_a_lookup_that_hangs_is_a_timeout_and_holds_up_no_stop(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(NEVER_ANSWERS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    agent = await start_agent(server_url="https://deployx.example", connect_timeout=0.1)
+    agent = await start_agent(forked=False, server_url="https://deployx.example", connect_timeout=0.1)
     await agent.logged("[WARNING] Connection timed out", 2)
     assert await agent.end(signal.SIGTERM) == 0
 
@@ -82,7 +82,9 @@ async def test_a_name_that_does_not_exist_is_a_failure(
         "socket.getaddrinfo = unknown\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    agent = await start_agent(server_url="https://deployx.example", reconnect_attempts=1, reconnect_delay=0.01)
+    agent = await start_agent(
+        forked=False, server_url="https://deployx.example", reconnect_attempts=1, reconnect_delay=0.01
+    )
     assert await agent.end() == 69
     assert agent.log.count('[ERROR] Connection failed  error="Name or service not known"') == 2
 

@@ -21,6 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _MESSAGE_MAX = 65_536
+_PYTHONPATH = os.environ.get("PYTHONPATH")
 _MODULES = {
     "server": ("app.cli", "app.commands", "app.serve", "app.main"),
     "agent": (
@@ -68,7 +69,8 @@ class Zygote:
 
     async def start(self, env: Mapping[str, str], *arguments: str, label: str = "", log: Path | None = None) -> Forked:
         """The product with these arguments, which dies at the point ``label`` (``crash_points.py``). Its output goes to
-        ``log``, or else is read from ``stdout`` and ``stderr``."""
+        ``log``, or else is read from ``stdout`` and ``stderr``. What it is loaded from is settled by now."""
+        assert env.get("PYTHONPATH") == _PYTHONPATH, "a process that has loaded its modules looks for none there"
         theirs: list[int] = []
         readers: list[asyncio.StreamReader | None] = []
         for _ in range(2):
