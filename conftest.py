@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.support.databases", "tests.support.fixtures"]
+pytest_plugins = ["tests.support.databases", "tests.support.fixtures", "tests.support.together"]
 
 # What is loaded until the tests begin is no garbage.
 gc.disable()

@@ -17,8 +17,6 @@ import pytest
 from tests.support import prepared
 from tests.support.shell import DEADLINE_S, EMAIL, PASSWORD, RealServer, signed_in, until
 
-pytestmark = pytest.mark.xdist_group("real runs")  # one fleet for all of them
-
 
 class Fleet:
     """Two agents, `one` and `two`, of a server with one operator."""

@@ -20,7 +20,7 @@ import wheels
 from bootstrap.index import uv_environment
 from bootstrap.places import BIN, OWN_PACKAGES, PYTHON, ROOT
 
-pytestmark = [pytest.mark.xdist_group("wheels"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def _uv(*arguments: str | Path, timeout_s: float = 300) -> None:

@@ -11,12 +11,11 @@ import pytest
 
 from deployx_protocol.releases import Action, Manifest
 from deployx_protocol.task_messages import STDERR
+from deployx_protocol.tasks import FINAL
 from tests.support.apt_repository import PREFIX, AptRepository, installed, repository
 from tests.support.left_over import left_over
 from tests.support.release_peer import ReleasePeer, manifest, told
 from tests.support.task_peer import Ready
-
-pytestmark = pytest.mark.xdist_group("dpkg")
 
 
 @pytest.fixture
@@ -86,6 +85,7 @@ async def test_fault_02_killed_inside_dpkg(
     task = peer.release_task(package(2, "latest"))
     await peer.submit(task)
     while not (tmp_path / "begun").exists():
+        assert not FINAL & {*peer.states(task.task_id)}, f"{peer.updates[-1]} {peer.printed(task.task_id, STDERR)!r}"
         await asyncio.sleep(0.02)
     assert installed("app")[:2] != "ii"
     await agent.end(signal.SIGKILL)
