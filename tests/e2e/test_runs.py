@@ -199,6 +199,7 @@ async def test_a_command_is_saved_taken_and_forgotten(place: Place, screen: Scre
     await screen.live()
     await compose(page, "Shell line", "Line for the shell", "df -h | tail -3")
     await page.get_by_role("button", name="Saved").click()
+    await expect(page.get_by_text("Nothing is saved yet.")).to_be_visible()
     await page.get_by_label("Save what is typed as").fill("disks")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("button", name="disks df -h | tail -3")).to_be_visible()

@@ -9,12 +9,14 @@ import { commandOf, draftOf } from "./draft";
 import classes from "./SavedCommands.module.css";
 
 const KEY = ["saved-commands"];
+const SAVED = { queryKey: KEY, queryFn: listSaved };
 const NAME_MAX = 100;
 
 /** @param {Pick<import("./What").PartProps, "draft" | "onChange">} props */
 export function SavedCommands({ draft, onChange }) {
   const [opened, setOpened] = useState(false);
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useQuery(SAVED); // it is there when this opens, and nothing moves away from under the pointer
   return (
     <Popover opened={opened} onChange={setOpened} position="bottom-end" width={340} trapFocus returnFocus>
       <Popover.Target>
@@ -44,7 +46,7 @@ export function SavedCommands({ draft, onChange }) {
 /** @param {{ onTake: (command: import("../api").Command) => void, onForgotten: () => void }} props */
 function List({ onTake, onForgotten }) {
   const queryClient = useQueryClient();
-  const saved = useQuery({ queryKey: KEY, queryFn: listSaved });
+  const saved = useQuery(SAVED);
   const forget = useMutation({
     mutationFn: deleteSaved,
     onSuccess: onForgotten,
