@@ -88,7 +88,7 @@ async def minions(programs: Path, folder: Path, count: int) -> AsyncIterator[Pat
 @contextlib.asynccontextmanager
 async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: int) -> AsyncIterator[None]:
     turn = asyncio.Semaphore(STARTING_AT_ONCE)
-    there = 0
+    there, processes = 0, list[asyncio.subprocess.Process]()
     say(f"{count} {name}s start, {STARTING_AT_ONCE} at once")
     async with contextlib.AsyncExitStack() as stack:
 
@@ -101,6 +101,7 @@ async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: 
                 env, log = children.environment(**what.settings), own / "log"
                 # into a file: to read what a fleet says of a command would be part of what is measured
                 process = await stack.enter_async_context(children.running(what.command, env, own, log=log))
+                processes.append(process)
                 await children.written(process, log, what.registered, _READY_S)
             there += 1
             if there % _SAID_EACH == 0 or there == count:
@@ -115,6 +116,9 @@ async def _each(start: Callable[[Path], Start], folder: Path, name: str, count: 
         except ExceptionGroup as errors:
             raise NotMeasured(f"{there} of {count} {name}s were there: {errors.exceptions[0]}") from None
         yield
+        for process in processes:  # all at once: one minion takes ten seconds to end
+            if process.returncode is None:
+                process.terminate()
 
 
 @contextlib.asynccontextmanager
