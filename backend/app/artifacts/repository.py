@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.artifacts import uses
 from app.artifacts.models import Artifact, ArtifactUpload, ArtifactUse
+from app.db import in_turn
 
 QUOTA_LOCK = 0x6465706C6F790B  # of no other part
 """Uploads are admitted one after the other, so that two together do not pass a quota which has room for one."""
@@ -74,9 +75,8 @@ async def spoken_for(session: AsyncSession, user_id: int | None = None) -> int:
 
 
 async def one_at_a_time(session: AsyncSession) -> None:
-    """Wait for others who admit uploads. On SQLite a transaction that writes has waited already."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(QUOTA_LOCK)))
+    """Wait for others who admit uploads."""
+    await in_turn(session, QUOTA_LOCK)
 
 
 async def upload(session: AsyncSession, user_id: int, upload_id: str, *, lock: bool = False) -> ArtifactUpload | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 
 from app.accounts.auth import Auth
 from app.accounts.permissions import Permission
@@ -10,6 +10,7 @@ from app.accounts.principal import Principal
 from app.accounts.schemas import Timestamp
 from app.deployments.compliance import ComplianceService, Standing
 from app.groups.selectors import TEXT_MAX
+from app.releases.routes import ReleaseId
 from app.routing import Router
 from app.tasks.schemas import Described
 
@@ -71,7 +72,7 @@ def router(auth: Auth, service: ComplianceService) -> Router:
     async def read_compliance(
         *,
         principal: Principal = reader,
-        release_id: Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")],
+        release_id: ReleaseId,
         standing: Annotated[list[Standing] | None, Query(max_length=len(Standing))] = None,
         selector: Annotated[str | None, Query(max_length=TEXT_MAX, pattern=r"^[^\x00]*$")] = None,
         q: Annotated[Text, Query(description="Part of the device's name")] = None,

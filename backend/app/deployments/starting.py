@@ -23,7 +23,7 @@ from app.accounts.principal import Principal
 from app.accounts.proof import require_proof
 from app.audit.actions import Action, numbers
 from app.clock import Clock, utcnow
-from app.db import Database
+from app.db import Database, in_turn
 from app.deployments import moves, repository, targets, waves
 from app.deployments.joining import new_target
 from app.deployments.models import Deployment
@@ -50,8 +50,7 @@ log = structlog.get_logger()
 _ATTEMPTS = 3
 """To commit beside someone who does the same; the second finds what the first committed."""
 _INSERTED = 1_000
-_KEYS_LOCK = 0x4458_6B65
-"""The first half of PostgreSQL's advisory locks on idempotency keys."""
+_KEYS_LOCK = 0x44586B65  # of no other part
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -196,12 +195,10 @@ class Starting:
 
     async def _earlier(self, session: AsyncSession, principal: Principal, demand: Demand) -> str | None:
         """What this key made already. A request that is still at it is waited for: its devices would be left out here,
-        as those of another deployment (SQLite has one writer at a time anyway)."""
+        as those of another deployment."""
         if demand.key is None:
             return None
-        if session.get_bind().dialect.name == "postgresql":
-            of = sa.func.hashtext(f"{principal.user_id} {demand.key}")
-            await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_KEYS_LOCK, of)))
+        await in_turn(session, _KEYS_LOCK, f"{principal.user_id} {demand.key}")
         query = sa.select(Deployment.id, Deployment.request_sha256).where(
             Deployment.user_id == principal.user_id, Deployment.idempotency_key == demand.key
         )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased, undefer
 
 from app import cursors
 from app.artifacts.models import Artifact
+from app.db import in_turn
 from app.deployments.models import Deployment
 from app.devices.models import Device
 from app.devices.scope import Scope
@@ -39,9 +40,8 @@ class Row:
 
 
 async def hold_name(session: AsyncSession, name: str) -> None:
-    """Wait for others who make releases of this name. On SQLite a transaction that writes has waited already."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK, sa.func.hashtext(name))))
+    """Wait for others who make releases of this name."""
+    await in_turn(session, _LOCK, name)
 
 
 async def by_sha256(session: AsyncSession, sha256: str) -> Release | None:
