@@ -4,7 +4,6 @@ Invariant: before anything is changed, the files of every package that would be 
 back needs no repository and no server.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from deployx_agent.connection.background import in_thread
 from deployx_agent.releases.failure import Failure, unfit
 from deployx_agent.releases.kind import Before, Site
 from deployx_agent.releases.managers import Manager, Plan, last_words, manager_of, same_version
-from deployx_agent.state.durable import sync_folder
+from deployx_agent.state.durable import sync_file, sync_folder
 from deployx_protocol.releases import Package, PackageState
 from deployx_protocol.tasks import TaskCode, TaskState
 
@@ -137,10 +136,6 @@ class PackageKind:
 
 def _sync(files: list[Path]) -> None:
     for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_file(file)
         sync_folder(file.parent)
         sync_folder(file.parent.parent)

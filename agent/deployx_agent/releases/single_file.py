@@ -14,7 +14,7 @@ from pathlib import Path
 from deployx_agent.connection.background import in_thread
 from deployx_agent.releases.failure import Failure, unfit
 from deployx_agent.releases.kind import Before, Site, make_parents
-from deployx_agent.state.durable import sync_folder
+from deployx_agent.state.durable import sync_file, sync_folder
 from deployx_protocol.releases import File
 from deployx_protocol.tasks import TaskCode
 
@@ -185,9 +185,5 @@ def _copy(source: Path, into: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_file(path)
     sync_folder(path.parent)

@@ -44,15 +44,19 @@ def write(path: Path, content: dict[str, Any], *, sync: bool = True) -> None:
         sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable. Windows has no such thing, and needs none."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Make what ``path`` holds durable; its name is its folder's."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable. Windows has no such thing, and needs none."""
+    if os.name != "nt":
+        sync_file(folder)
 
 
 def read(path: Path, parse: Callable[[dict[str, Any]], T], longest_bytes: int = _LONGEST_BYTES) -> T | None:

@@ -181,10 +181,7 @@ class Store:
     def free_bytes(self) -> int:
         """Room on the disk. Raises DiskError."""
         try:
-            if hasattr(os, "statvfs"):
-                found = os.statvfs(self.owner)
-                return found.f_bavail * found.f_frsize
-            return shutil.disk_usage(self.folder).free
+            return shutil.disk_usage(self.owner).free
         except OSError as error:
             raise DiskError(error.strerror or str(error)) from error
 

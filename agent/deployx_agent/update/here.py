@@ -17,8 +17,8 @@ NEXT: Final = "next"
 FOLDER: Final = "update"
 """In the state folder."""
 _SITE = "site"
-_AT = "import runpy,sys;sys.path.insert(0,sys.argv.pop(1));{do}"
-_MODULE = "runpy.run_module(sys.argv.pop(1),run_name='__main__',alter_sys=True)"
+_AT = "import sys;sys.path.insert(0,sys.argv.pop(1));{do}"
+_MODULE = "import runpy;runpy.run_module(sys.argv.pop(1),run_name='__main__',alter_sys=True)"
 _ENTRY = "from deployx_agent.update import entry;sys.exit(entry.{function}())"
 
 
@@ -50,15 +50,13 @@ def own_slot() -> str:
 
 def module(name: str, *arguments: str, isolated: bool = True) -> list[str]:
     """A module of this version, as a program. ``isolated``: it does not see the environment either."""
-    if own_slot() == BASE:
-        return [sys.executable, *(["-I"] if isolated else []), "-m", name, *arguments]
-    return [sys.executable, "-I", "-S", "-c", _AT.format(do=_MODULE), str(own_site()), name, *arguments]
+    return module_at(None if own_slot() == BASE else own_site(), name, *arguments, isolated=isolated)
 
 
-def module_at(site: Path | None, name: str, *arguments: str) -> list[str]:
+def module_at(site: Path | None, name: str, *arguments: str, isolated: bool = False) -> list[str]:
     """A module of the version whose code lies at ``site``; None: of the base."""
     if site is None:
-        return [sys.executable, "-m", name, *arguments]
+        return [sys.executable, *(["-I"] if isolated else []), "-m", name, *arguments]
     return [sys.executable, "-I", "-S", "-c", _AT.format(do=_MODULE), str(site), name, *arguments]
 
 
@@ -67,4 +65,4 @@ def entry(site: Path | None, function: str, *arguments: str) -> list[str]:
     do = _ENTRY.format(function=function)
     if site is None:
         return [sys.executable, "-c", f"import sys;{do}", *arguments]
-    return [sys.executable, "-I", "-S", "-c", _AT.format(do=do).replace("runpy,", ""), str(site), *arguments]
+    return [sys.executable, "-I", "-S", "-c", _AT.format(do=do), str(site), *arguments]

@@ -112,25 +112,25 @@ class Record:
 
     def started(self, more: int = 1) -> "Record":
         """What is on trial is started once more, or that start does not count."""
-        if self.trial is None:
-            raise AssertionError("nothing is on trial")
-        return replace(self, trial=replace(self.trial, starts=max(self.trial.starts + more, 0)))
+        trial = self._on_trial()
+        return replace(self, trial=replace(trial, starts=max(trial.starts + more, 0)))
 
     def confirming(self) -> "Record":
         """What is on trial has registered."""
-        trial = self.trial
-        if trial is None:
-            raise AssertionError("nothing is on trial")
+        trial = self._on_trial()
         highest = max(self.highest, trial.to.number)
         return Record(trial.to, self.current, confirmed=trial.task_id, highest=highest)
 
     def giving_up(self, code: str, reason: str) -> "Record":
         """What is on trial is given up."""
-        trial = self.trial
-        if trial is None:
-            raise AssertionError("nothing is on trial")
+        trial = self._on_trial()
         failed = Failed(trial.task_id, trial.to.version, code, reason)
         return replace(self, trial=None, failed=failed)
+
+    def _on_trial(self) -> Trial:
+        if self.trial is None:
+            raise AssertionError("nothing is on trial")
+        return self.trial
 
 
 def fresh() -> Record:

@@ -17,7 +17,7 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from deployx_agent.state.durable import sync_folder
+from deployx_agent.state.durable import sync_file, sync_folder
 from deployx_protocol.updates import METADATA_MAX_BYTES, read_custom, target_of
 
 _PIN = "pinned"
@@ -115,10 +115,6 @@ def _sync(folder: Path) -> None:
     """What is remembered is on the disk before anything follows from it."""
     for path in folder.rglob("*"):
         if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(path)
     for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         sync_folder(path)
