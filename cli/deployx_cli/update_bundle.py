@@ -56,7 +56,7 @@ def gathered(folder: Path) -> Wheels:
     others = [path for path in files if not any(path in found for found in ours.values())]
     hashes, there = set(_HASH.findall(lock)), {_package(path.name.split("-")[0]) for path in others}
     for path in others:
-        if _sha256(path) not in hashes:
+        if sha256_of(path) not in hashes:
             raise CommandError(f"{path} is not what {LOCK} names; remove it, or fetch it anew.")
     missing = [name for name, _ in _PIN.findall(lock) if _package(name) not in there]
     if missing:
@@ -92,6 +92,7 @@ def _package(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of what the file holds. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

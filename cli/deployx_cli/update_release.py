@@ -10,7 +10,7 @@ import msgspec
 from deployx_cli.api import Api
 from deployx_cli.errors import CommandError
 from deployx_cli.release_files import Kept
-from deployx_cli.update_bundle import Wheels
+from deployx_cli.update_bundle import Wheels, sha256_of
 from deployx_cli.update_repository import Repository, as_artifact, write
 from deployx_protocol.releases import AGENT_NAME, Artifact, Kind, Manifest, payload_of
 
@@ -25,10 +25,8 @@ def made(repository: Repository, version: str) -> Kept:
     metadata = as_artifact(repository.published())
     try:
         write(repository.folder / METADATA, metadata)
-        with bundle.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         artifacts = [
-            Artifact(name=bundle.name, sha256=sha256, size=bundle.stat().st_size),
+            Artifact(name=bundle.name, sha256=sha256_of(bundle), size=bundle.stat().st_size),
             Artifact(name=METADATA, sha256=hashlib.sha256(metadata).hexdigest(), size=len(metadata)),
         ]
     except OSError as error:
