@@ -327,5 +327,7 @@ def _facts(facts: dict[str, str], field: str, most: int) -> None:
     if len(facts) > most:
         raise checks.InvalidPayload(f"`{field}` has {len(facts)} entries; at most {most} are allowed.")
     for name, value in facts.items():
-        checks.printable(name, f"a name in {field}", limits.FACT_NAME_MAX)
-        checks.printable(value, f"{field}.{name}", limits.FACT_VALUE_MAX, empty=True)
+        if not checks.is_plain(name, limits.FACT_NAME_MAX):
+            checks.printable(name, f"a name in {field}", limits.FACT_NAME_MAX)
+        if value and not checks.is_plain(value, limits.FACT_VALUE_MAX):
+            checks.printable(value, f"{field}.{name}", limits.FACT_VALUE_MAX)

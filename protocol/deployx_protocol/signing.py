@@ -38,7 +38,8 @@ def register_bytes(message: AgentRegister, sid: str) -> bytes:
         *(_map_parts(message.tags) if message.tags else ()),  # so an agent without tags signs as it always did
         *(("policy", message.policy) if message.policy else ()),  # likewise; a count of tags is a number
     ]
-    return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in parts))
+    raws = [part.encode() for part in parts]
+    return b"".join([len(raw).to_bytes(4, "big") + raw for raw in raws])
 
 
 def _map_parts(values: dict[str, str]) -> list[str]:

@@ -97,18 +97,16 @@ def lost_memory(device: Device, message: AgentRegister, lineage: Lineage) -> Tas
     return TaskCode.JOURNAL_RESTORED if put_back else None
 
 
-def issue_generation(device: Device, presented: int) -> int:
-    """Hand out the next generation to an agent that presents ``presented``, and remember what that leaves behind.
+def next_generation(device: Device, presented: int) -> tuple[int, list[list[int]]]:
+    """The generation to hand out to an agent that presents ``presented``, and the ranges that are left behind then.
 
     Every number is handed out once. An agent that presents a number below the last one handed out has not stored
     what came after it; whoever presents one of those later is another copy of the same state.
     """
+    forks = device.generation_forks
     if presented < device.generation_issued:
-        left_behind = [presented + 1, device.generation_issued]
-        device.generation_forks = _merged([*device.generation_forks, left_behind])
-    device.generation_issued = max(presented, device.generation_issued) + 1
-    device.generation = presented
-    return device.generation_issued
+        forks = _merged([*forks, [presented + 1, device.generation_issued]])
+    return max(presented, device.generation_issued) + 1, forks
 
 
 def _merged(forks: list[list[int]]) -> list[list[int]]:

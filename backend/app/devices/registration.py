@@ -5,6 +5,7 @@ the loaded rows. A connection hears of its registration only after the commit.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import structlog
 
@@ -14,7 +15,7 @@ from app.clock import Clock, utcnow
 from app.complaints import Complaints
 from app.devices import conflicts, identity
 from app.devices.identity import Lineage, Verdict
-from app.devices.models import Claim, Device, EnrollmentToken, StatusEvent
+from app.devices.models import Claim, Device, EnrollmentToken
 from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration
 from app.devices.rows import Rows
 from app.hints import HintKind
@@ -60,6 +61,7 @@ class RegistrationService:
             rows = await Rows.load(unit, messages, self._node_id, self._clock())
             rows.live_nodes = self._live_nodes()
             outcomes = [await self._register(rows, registration) for registration in registrations]
+            await rows.write()
             await forget_many(unit, rows.forgotten, rows.now)
         return outcomes
 
@@ -151,11 +153,11 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
                 return Held(claim.id, device.id, device.agent_id, Trust.QUARANTINED, message.generation)
         case _:
             await rows.follow_names(device, message)
-            device.fingerprint = message.fingerprint
+            _follow(device, fingerprint=message.fingerprint)
     lost = identity.lost_memory(device, message, judgement.lineage)
     if lost:
         rows.forgotten[device.id] = lost
-    return await _online(rows, registration, device)
+    return _online(rows, registration, device)
 
 
 def _is_elsewhere(rows: Rows, device: Device) -> bool:
@@ -198,7 +200,7 @@ async def _admit(rows: Rows, registration: Registration, row: Device | None, tok
             trust=row.trust,
             enrollment_token_id=token.id if token else None,
         )
-    return await _online(rows, registration, row)
+    return _online(rows, registration, row)
 
 
 def _new_device(rows: Rows, registration: Registration) -> Device:
@@ -223,30 +225,51 @@ def _new_device(rows: Rows, registration: Registration) -> Device:
     return device
 
 
-async def _online(rows: Rows, registration: Registration, device: Device) -> Registered:
+def _online(rows: Rows, registration: Registration, device: Device) -> Registered:
     """This connection is the device's session from now on; an earlier one's writes no longer match its epoch."""
     message = registration.message
     if device.device_name == device.hostname:
-        device.device_name = message.hostname  # nobody renamed it, so it follows the machine
-    for column, value in registration.described().items():
-        setattr(device, column, value)
-    device.protocol, device.agent_tags = message.protocol, message.tags
-    device.policy = message.policy
-    device.journal_id, device.journal_high_water = message.journal_id, message.journal_high_water
+        _follow(device, device_name=message.hostname)  # nobody renamed it, so it follows the machine
+    _follow(
+        device,
+        **registration.described(),
+        protocol=message.protocol,
+        agent_tags=message.tags,
+        policy=message.policy,
+        journal_id=message.journal_id,
+        journal_high_water=message.journal_high_water,
+    )
     if device.status == DeviceStatus.ONLINE and device.node_id != rows.node_id:
         rows.unit.hint(HintKind.SESSION_MOVED, device.id)
-    device.boot_id, device.node_id, device.last_seen = message.boot_id, rows.node_id, rows.now
-    device.session_epoch += 1
-    device.rev += 1
+    session = {
+        "boot_id": message.boot_id,
+        "node_id": rows.node_id,
+        "last_seen": rows.now,
+        "session_epoch": device.session_epoch + 1,
+        "rev": device.rev + 1,
+    }
     generation, http_token = 0, ""
     if message.keyed:
         http_token = tokens.new_secret()
-        device.http_token_hash = secret_hash(http_token)
-        generation = identity.issue_generation(device, message.generation)
+        generation, forks = identity.next_generation(device, message.generation)
+        _follow(device, generation_forks=forks)
+        session["http_token_hash"] = secret_hash(http_token)
+        session["generation"], session["generation_issued"] = message.generation, generation
         rows.boots[device.id] = message.boot_id
     came_online = device.status != DeviceStatus.ONLINE
+    event = None
     if came_online:
-        _record_online(rows, device)
+        event = {
+            "device_id": device.id,
+            "status": DeviceStatus.ONLINE,
+            "cause": StatusCause.REGISTERED,
+            "detail": f"registered from {registration.source_ip}",
+            "source_ip": registration.source_ip,
+            "at": rows.now,
+        }
+        session["status"], session["status_since"] = event["status"], event["at"]
+        session["status_cause"], session["status_detail"] = event["cause"], event["detail"]
+    rows.arrive(device, session, event)
     rows.unit.hint(HintKind.DEVICE_ROW, device.id)
     rows.unit.hint(HintKind.DEVICE_STATUS, device.id)  # every registration is broadcast, also one that changes nothing
     return Registered(
@@ -261,16 +284,8 @@ async def _online(rows: Rows, registration: Registration, device: Device) -> Reg
     )
 
 
-def _record_online(rows: Rows, device: Device) -> None:
-    device.status, device.status_since = DeviceStatus.ONLINE, rows.now
-    device.status_cause, device.status_detail = StatusCause.REGISTERED, f"registered from {device.source_ip}"
-    rows.unit.session.add(
-        StatusEvent(
-            device_id=device.id,
-            status=device.status,
-            cause=device.status_cause,
-            detail=device.status_detail,
-            source_ip=device.source_ip,
-            at=rows.now,
-        )
-    )
+def _follow(device: Device, **told: Any) -> None:
+    """The row has what the machine says. It often says what it said before, and to change nothing costs something."""
+    for column, value in told.items():
+        if getattr(device, column) != value:
+            setattr(device, column, value)

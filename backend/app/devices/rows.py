@@ -1,17 +1,64 @@
-"""The rows that one batch of registrations touches, loaded once and locked in the order of their ids."""
+"""The rows that one batch of registrations touches, loaded once and locked in the order of their ids.
+
+What each arrival changes in its device, and its status event, are written by one statement for the whole batch, past
+the session's record of changes: to keep and to compare that costs more than all else that a registration needs of the
+database. What changes seldom goes the usual way.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
 
+from app.db import among
 from app.devices import enrollment, identity, repository
-from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey
+from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey, StatusEvent
 from app.hints import HintKind
 from app.uow import Unit
 from deployx_protocol import limits
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.tasks import TaskCode
+
+_NAMED = (
+    sa.select(Device)
+    .where(
+        sa.or_(
+            among(sa.inspect(Device).columns.public_key, "keys"),
+            among(sa.inspect(Device).columns.machine_id, "machine_ids"),
+            among(sa.inspect(Device).columns.agent_id, "agent_ids"),
+        )
+    )
+    .order_by(Device.id)
+    .with_for_update()
+)
+_REFUSED = sa.select(RefusedKey).where(among(sa.inspect(RefusedKey).columns.public_key, "keys"))
+_UNANSWERED = (
+    sa.select(Claim)
+    .where(Claim.state.in_(("open", "splitting")), among(sa.inspect(Claim).columns.device_id, "ids"))
+    .order_by(Claim.id)
+)
+_SESSION = (
+    "boot_id",
+    "node_id",
+    "last_seen",
+    "session_epoch",
+    "rev",
+    "http_token_hash",
+    "generation",
+    "generation_issued",
+    "status",
+    "status_cause",
+    "status_detail",
+    "status_since",
+)
+"""Columns of a device that each arrival changes."""
+_ARRIVE = (
+    sa.update(Device)
+    .where(Device.__table__.c.id == sa.bindparam("b_id"))
+    .values({name: sa.bindparam(f"b_{name}") for name in _SESSION})
+)
 
 
 class Rows:
@@ -33,30 +80,50 @@ class Rows:
         self.forgotten: dict[int, TaskCode] = {}
         """Devices whose agents no longer know what they had been given, and why."""
         self._waiting: int | None = None
+        self._arrived: dict[int, Device] = {}
+        self._events: list[dict[str, Any]] = []
 
     @classmethod
     async def load(cls, unit: Unit, messages: Sequence[AgentRegister], node_id: str, now: datetime) -> "Rows":
         """Every row that ``messages`` name."""
         rows = cls(unit, node_id, now)
+        session = unit.session
         keys = {message.public_key for message in messages if message.keyed}
-        named = sa.or_(
-            Device.public_key.in_(keys),
-            Device.machine_id.in_({message.machine_id for message in messages}),
-            Device.agent_id.in_({message.agent_id for message in messages}),
-        )
-        devices = list(await unit.session.scalars(sa.select(Device).where(named).order_by(Device.id).with_for_update()))
+        named = {
+            "keys": keys,
+            "machine_ids": {message.machine_id for message in messages},
+            "agent_ids": {message.agent_id for message in messages},
+        }
+        devices = list(await session.scalars(_NAMED, named))
         for device in devices:
             rows.index(device)
         presented = {message.enrollment_token for message in messages if message.enrollment_token}
         if presented:
-            rows.tokens = await enrollment.lock_tokens(unit.session, presented)
-        refused = await unit.session.scalars(sa.select(RefusedKey).where(RefusedKey.public_key.in_(keys)))
-        rows.refused = {row.public_key: row for row in refused}
-        unanswered = sa.select(Claim).where(
-            Claim.state.in_(("open", "splitting")), Claim.device_id.in_({device.id for device in devices})
-        )
-        rows.claims = list(await unit.session.scalars(unanswered.order_by(Claim.id)))
+            rows.tokens = await enrollment.lock_tokens(session, presented)
+        rows.refused = {row.public_key: row for row in await session.scalars(_REFUSED, {"keys": keys})}
+        rows.claims = list(await session.scalars(_UNANSWERED, {"ids": [device.id for device in devices]}))
         return rows
+
+    def arrive(self, device: Device, session: dict[str, Any], event: dict[str, Any] | None) -> None:
+        """``device``, which is in the database, has a new session: values for columns of ``_SESSION``, and for a
+        `StatusEvent`, if its status changes."""
+        for name, value in session.items():
+            set_committed_value(device, name, value)
+        self._arrived[device.id] = device
+        if event:
+            self._events.append(event)
+
+    async def write(self) -> None:
+        """Save what the session does not keep a record of."""
+        if not self._arrived:
+            return
+        await self.unit.session.flush()  # before what is newer
+        connection = await self.unit.session.connection()
+        arrived = [self._arrived[device_id] for device_id in sorted(self._arrived)]
+        values = [{f"b_{name}": getattr(device, name) for name in ("id", *_SESSION)} for device in arrived]
+        await connection.execute(_ARRIVE, values)
+        if self._events:
+            await connection.execute(sa.insert(StatusEvent), self._events)
 
     async def room_to_wait(self, most: int) -> bool:
         """Whether one more device may wait to be accepted, of at most ``most``; True counts it."""
@@ -97,6 +164,8 @@ class Rows:
     async def follow_names(self, device: Device, message: AgentRegister) -> None:
         """A renamed machine keeps its row and gets its new ids, unless another device with a key has them."""
         wanted = {"machine_id": message.machine_id, "agent_id": message.agent_id}
+        if wanted == {"machine_id": device.machine_id, "agent_id": device.agent_id}:
+            return
         holders = {
             "machine_id": self.by_machine.get(message.machine_id),
             "agent_id": self.by_agent.get(message.agent_id),

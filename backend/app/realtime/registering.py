@@ -66,6 +66,7 @@ class Registering:
         self._presence = presence
         self._work = work
         self._settings = settings
+        self._origins = frozenset(settings.allowed_origins())
         self._metrics = metrics
         self._clock = clock
         self._failures = Complaints("Registration failed", per_window=FAILURES_LOGGED)
@@ -85,7 +86,7 @@ class Registering:
             message = decode(payload, AgentRegister)
         except InvalidPayload as error:
             return await self._failed(session, agent_id, Refused(Code.INVALID_PAYLOAD, str(error)))
-        refused = credentials.check(message, session.sid, self._settings.allowed_origins())
+        refused = credentials.check(message, session.sid, self._origins)
         if message.public_key and not session.may_have_key:
             refused = Refused(Code.PROTOCOL_UNSUPPORTED, "A device with a key connects by websocket from the start.")
         if refused:

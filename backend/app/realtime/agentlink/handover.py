@@ -4,6 +4,7 @@ Invariant: only what is for the agents' link for certain is taken; everything el
 """
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -49,14 +50,7 @@ class Handover:
     def wants(self, url: bytes) -> bool:
         """Whether this is a first handshake of an agent: a websocket, and not the upgrade of an older session."""
         path, _, query_string = url.partition(b"?")
-        if path != PATH:
-            return False
-        query = parse_qs(query_string.decode("latin-1"))
-        return (
-            query.get("transport") == ["websocket"]
-            and query.get("EIO") == [str(packets.REVISION)]
-            and "sid" not in query
-        )
+        return path == PATH and _is_first(query_string)
 
     def take(self, transport: asyncio.Transport, scope: Mapping[str, Any]) -> None:
         """The connection is the link's from now on; its handshake is answered."""
@@ -95,6 +89,14 @@ class Handover:
         if self._proxies:
             at_once(self._proxies(seen, None, None))  # type: ignore[arg-type]  # it hands them on to `_nothing`
         return str(seen["client"][0]) if seen.get("client") else "unknown"
+
+
+@functools.lru_cache(maxsize=16)  # a client asks in one way, whoever it is
+def _is_first(query_string: bytes) -> bool:
+    query = parse_qs(query_string.decode("latin-1"))
+    return (
+        query.get("transport") == ["websocket"] and query.get("EIO") == [str(packets.REVISION)] and "sid" not in query
+    )
 
 
 async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
