@@ -42,6 +42,9 @@ class Handler:
                 self._tell(agent, "task_assigned", {"task_id": "0" * 32, "command": ["echo", "hi"]})
         return YES
 
+    def beat(self, sid: str) -> None:
+        """A heartbeat is an event like any other."""
+
     async def disconnected(self, sid: str, reason: str) -> None:
         """It is gone."""
         self._agents.discard(sid)

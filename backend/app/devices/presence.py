@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import Clock, utcnow
 from app.db import Database, connections_of
 from app.devices.grace import Grace
+from app.devices.heartbeats import Heartbeat
+from app.devices.heartbeats import save as save_heartbeats
 from app.devices.models import Claim, Device, Node, StatusEvent
 from app.hints import Hint, HintKind, Publish
 from app.uow import Unit, UnitOfWork
@@ -46,15 +48,6 @@ class Departure:
     epoch: int
     cause: StatusCause
     detail: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """The last heartbeat of a session."""
-
-    device_id: int
-    epoch: int
     at: datetime
 
 
@@ -113,22 +106,8 @@ class PresenceService:
 
     async def seen_many(self, heartbeats: Sequence[Heartbeat]) -> None:
         """Save the newest heartbeat of each session. Raises Unavailable."""
-        table = Device.__table__
-        statement = (
-            sa.update(Device)
-            .where(
-                table.c.id == sa.bindparam("b_id"),
-                table.c.session_epoch == sa.bindparam("b_epoch"),
-                table.c.node_id == self.node_id,  # else it went offline, or elsewhere, while this node was paused
-            )
-            .values(last_seen=sa.bindparam("b_at"))
-        )
-        rows = [
-            {"b_id": beat.device_id, "b_epoch": beat.epoch, "b_at": beat.at}
-            for beat in sorted(heartbeats, key=lambda beat: beat.device_id)
-        ]
         async with self._uow.begin() as unit:
-            await (await unit.session.connection()).execute(statement, rows)
+            await save_heartbeats(unit.session, self.node_id, heartbeats)
             for beat in heartbeats:
                 unit.hint(HintKind.DEVICES_SEEN, beat.device_id)
 

@@ -141,14 +141,23 @@ class AgentGateway:
             log.exception("event.failed", event_name=name, source_ip=session.source_ip)
             return refusal("internal", "The server failed to handle this event; it was logged.")
 
+    def beat(self, sid: str) -> Pong | None:
+        """Answer a plain heartbeat of a device; None if it is to be taken as any other event."""
+        session = self._sessions.by_sid.get(sid)
+        return self._beat(session) if session and session.device_id and not session.closed else None
+
     async def _ping(self, session: AgentSession, payload: Any) -> dict[str, Any]:
         decode(payload if payload is not None else {}, Ping)
-        self._metrics.heartbeats.inc()
-        if session.device_id:
-            self._presence.heartbeat(session)
-        pong = Pong(server_time=iso(self._clock()))
+        pong = self._beat(session)
         await self._notices.emit(session, events.PONG, pong)
         return accepted(pong)
+
+    def _beat(self, session: AgentSession) -> Pong:
+        now = self._clock()
+        self._metrics.heartbeats.inc()
+        if session.device_id:
+            self._presence.heartbeat(session, now)
+        return Pong(server_time=iso(now))
 
     async def _acknowledged(self, session: AgentSession, payload: Any) -> dict[str, Any]:
         generation = decode(payload, RegistrationAck).generation

@@ -6,8 +6,8 @@ Invariant: each sid is known to exactly one of the two, so that whoever stands a
 import asyncio
 from typing import Any
 
-from app.realtime.agentlink.server import AgentLink
-from app.realtime.link import LinkHandler, LinkServer
+from app.realtime.agentlink.server import AgentHandler, AgentLink
+from app.realtime.link import LinkServer
 from app.realtime.reasons import Reason
 
 
@@ -18,7 +18,7 @@ class AgentLinks:
         self.own = own
         self.other = other
 
-    def serve(self, handler: LinkHandler) -> None:
+    def serve(self, handler: AgentHandler) -> None:
         """Hand everything that passes the checks to ``handler``."""
         self.own.serve(handler)
         self.other.serve(handler)

@@ -16,14 +16,16 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from app.clock import Clock, utcnow
+from app.devices.heartbeats import Heartbeat
 from app.devices.outcomes import Outcome, Refused, Registration
-from app.devices.presence import Confirmation, Departure, Heartbeat, PresenceService
+from app.devices.presence import Confirmation, Departure, PresenceService
 from app.devices.registration import RegistrationService
 from app.errors import Unavailable
 from app.realtime import groupcommit
@@ -128,9 +130,9 @@ class PresenceLoop:
         self._confirming.append(Confirmation(session.device_id, session.epoch, generation))
         self._work.set()
 
-    def heartbeat(self, session: AgentSession) -> None:
-        """The agent is there; ``last_seen`` says so within two seconds."""
-        self._beating[session.device_id] = Heartbeat(session.device_id, session.epoch, self._clock())
+    def heartbeat(self, session: AgentSession, at: datetime) -> None:
+        """The agent was there ``at`` that moment; ``last_seen`` says so within two seconds."""
+        self._beating[session.device_id] = Heartbeat(session.device_id, session.epoch, at)
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from socketio.exceptions import ConnectionRefusedError
 
@@ -14,14 +14,22 @@ from app.realtime.agentlink.steps import begin
 from app.realtime.link import LinkHandler
 from app.realtime.reasons import Reason
 from deployx_protocol import limits, packets
+from deployx_protocol.messages import Pong
 
 _ID_BYTES = 15
+
+
+class AgentHandler(LinkHandler, Protocol):
+    """What stands above the agents' links."""
+
+    def beat(self, sid: str) -> Pong | None:
+        """A plain heartbeat came: the answer; None if it is to be taken as any other event."""
 
 
 class AgentLink:
     """Connections by websocket. ``allowed`` are the events that are taken; ``refused`` counts packets that are not."""
 
-    handler: LinkHandler
+    handler: AgentHandler
 
     def __init__(
         self,
@@ -42,7 +50,7 @@ class AgentLink:
         self._all_gone = asyncio.Event()
         self._sockets: set[AgentConnection] = set()
 
-    def serve(self, handler: LinkHandler) -> None:
+    def serve(self, handler: AgentHandler) -> None:
         """Hand everything that passes the checks to ``handler``."""
         self.handler = handler
 
