@@ -70,8 +70,10 @@ def escape(text: str) -> str:
 def _text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     stamp, level, words = event.pop("timestamp"), event.pop("level").upper(), escape(str(event.pop("event")))
     traceback = event.pop("exception", "")
-    fields = " ".join(f"{escape(str(key))}={_value(value)}" for key, value in event.items())
+    fields = " ".join([f"{escape(str(key))}={_value(value)}" for key, value in event.items()])
     line = f"{stamp} [{level}] {words}" + (f"  {fields}" if fields else "")
+    if not traceback:
+        return line
     return "\n".join([line, *(_TRACEBACK_INDENT + escape(row) for row in str(traceback).splitlines())])
 
 
@@ -81,7 +83,7 @@ def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 def _value(value: Any) -> str:
     text = escape(str(value))
-    if text and not any(character in text for character in ' "='):
+    if text and " " not in text and '"' not in text and "=" not in text:
         return text
     return '"' + text.replace('"', '\\"') + '"'
 

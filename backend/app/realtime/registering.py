@@ -69,6 +69,7 @@ class Registering:
         self._origins = frozenset(settings.allowed_origins())
         self._metrics = metrics
         self._clock = clock
+        self._log = log.bind()  # made once; ``log`` is made anew for each line
         self._failures = Complaints("Registration failed", per_window=FAILURES_LOGGED)
 
     async def register(self, session: AgentSession, payload: Any) -> dict[str, Any]:
@@ -217,7 +218,7 @@ class Registering:
                 raise AssertionError("a contest is settled before it is answered")
 
     def _log_registered(self, session: AgentSession, outcome: Registered | Held) -> None:
-        log.info(
+        self._log.info(
             f"Agent registered: {session.hostname}",
             agent_id=outcome.agent_id,
             trust=outcome.trust.value,
@@ -227,7 +228,7 @@ class Registering:
         if isinstance(outcome, Registered):
             if outcome.came_online:
                 self._metrics.came_online()
-            log.info("Device status updated: online", agent_id=outcome.agent_id, source_ip=session.source_ip)
+            self._log.info("Device status updated: online", agent_id=outcome.agent_id, source_ip=session.source_ip)
 
     async def _failed(self, session: AgentSession, agent_id: str, refused: Refused) -> dict[str, Any]:
         failure = RegistrationFailed.because(agent_id, refused.code, refused.message, refused.retry_after_s)
