@@ -23,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from app import sqlite
 from app.errors import Unavailable
-from app.postgres import Addresses
+from app.postgres import Addresses, ask_before_use
 
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 3
@@ -171,7 +171,6 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=POOL_TIMEOUT_S,
-                pool_pre_ping=True,
                 pool_use_lifo=True,
                 json_deserializer=msgspec.json.decode,
                 connect_args={
@@ -181,6 +180,7 @@ class Database:
                     "server_settings": {**_OF_EACH_CONNECTION, "application_name": name},
                 },
             )
+            ask_before_use(self._writer.sync_engine)
             event.listen(self._writer.sync_engine, "handle_error", _leave_a_standby)
 
     @asynccontextmanager

@@ -4,9 +4,15 @@ Invariant: each machine has a time of its own to answer. asyncpg gives one time 
 that is gone without a word would use it up, and the others would never be asked.
 """
 
+import time
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+FRESH_S = 1.0
+"""How long after its last use a connection is used again unasked; to ask takes three trips, as many as most work."""
 
 
 class Addresses:
@@ -41,3 +47,26 @@ class Addresses:
                 return connection
         assert said is not None
         raise said
+
+
+def ask_before_use(engine: sa.Engine) -> None:
+    """A connection of ``engine`` that has rested is asked whether it still leads somewhere, and else replaced.
+
+    One that PostgreSQL has closed is replaced without a question, however fresh it is.
+    """
+
+    def rests(connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def is_wanted(connection: Any, record: Any, _proxy: Any) -> None:
+        if record.driver_connection.is_closed():
+            raise exc.InvalidatePoolError
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < FRESH_S:
+            return
+        try:
+            connection.ping()
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError from error
+
+    event.listen(engine, "checkin", rests)
+    event.listen(engine, "checkout", is_wanted)

@@ -1,10 +1,15 @@
 """A database that may be on several machines: each has its own time to answer."""
 
+import asyncio
 import socket
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.engine import make_url
 
+from app import postgres
+from app.db import Database
 from app.postgres import Addresses
 from app.settings import Settings
 from tests.support.postgres import PostgresServer, free_port
@@ -43,3 +48,37 @@ def test_several_hosts_are_written_as_libpq_has_them(written: str, hosts: list[s
     options = url.get_dialect()().create_connect_args(url)[1]
     assert (options["host"], options["port"]) == (hosts, ports)
     assert (options["user"], options["password"], options["database"]) == ("a", "b", "c")
+
+
+async def test_fault_04_a_connection_that_postgresql_has_closed_is_replaced_unseen(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres_server.create_database()
+    db, another = Database(url), Database(url)
+    asked = 0
+
+    def ping(_connection: object) -> None:
+        nonlocal asked
+        asked += 1
+
+    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "ping", ping)
+
+    async def backend() -> int:
+        async with db.write() as session:
+            return int(await session.scalar(sa.text("SELECT pg_backend_pid()")) or 0)
+
+    try:
+        first = await backend()
+        assert await backend() == first
+        assert asked == 0  # it had just been used
+        monkeypatch.setattr(postgres, "FRESH_S", 0.0)
+        assert await backend() == first
+        assert asked == 1
+        monkeypatch.undo()
+        async with another.write() as session:
+            await session.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": first})
+        await asyncio.sleep(0.1)
+        assert await backend() != first
+    finally:
+        await db.close()
+        await another.close()
