@@ -1,7 +1,9 @@
 """A task as its agent is told it: from the rows of task and run to `task_assigned`."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -17,26 +19,38 @@ _EVERY_DEVICE_BYTES = 4 * limits.AGENT_ID_MAX + 256
 """What ids, seconds and flags add at most to a task whose request alone was measured."""
 
 
-def message(
-    task_id: str, run: Run, agent_id: str, *, created_at: datetime, known: bool, now: datetime
-) -> task_messages.Task:
-    """The task ``task_id`` of ``run``, for the agent ``agent_id``."""
-    return task_messages.Task(
-        task_id=task_id,
-        agent_id=agent_id,
-        argv=run.argv,
-        shell=run.shell,
-        script=_script(run),
-        release=_release(run),
-        run_as=run.run_as,
-        cwd=run.cwd,
-        env=run.env,
-        timeout_s=run.timeout_s,
-        expires_in_s=max(0.0, (lifecycle.expires_at(run, created_at) - now).total_seconds()),
-        output_quota_bytes=run.output_quota_bytes,
-        known=known,
-        envelope=_envelope(run),
-    )
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run asks of each of its devices, put together once for all of them. ``fits``: whether it can be sent, as
+    it is or with any other device; JSON may write one byte as six."""
+
+    run: Run
+    fits: bool
+    _asked: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: Run) -> "Request":
+        """What ``run`` asks."""
+        asked = {
+            "argv": run.argv,
+            "shell": run.shell,
+            "script": _script(run),
+            "release": _release(run),
+            "run_as": run.run_as,
+            "cwd": run.cwd,
+            "env": run.env,
+            "timeout_s": run.timeout_s,
+            "output_quota_bytes": run.output_quota_bytes,
+            "envelope": _envelope(run),
+        }
+        return cls(run, fits(run), asked)
+
+    def message(
+        self, task_id: str, agent_id: str, *, created_at: datetime, known: bool, now: datetime
+    ) -> task_messages.Task:
+        """The task ``task_id``, for the agent ``agent_id``."""
+        left_s = max(0.0, (lifecycle.expires_at(self.run, created_at) - now).total_seconds())
+        return task_messages.Task(task_id=task_id, agent_id=agent_id, expires_in_s=left_s, known=known, **self._asked)
 
 
 def _script(run: Run) -> Script | None:
@@ -66,6 +80,9 @@ def fits(run: Run) -> bool:
 
 def batches(tasks: Iterable[task_messages.Task]) -> Iterator[TaskAssigned]:
     """``tasks`` in their order, in as few messages as fit. Each of them fits one by itself (``fits``)."""
+    if isinstance(tasks, list) and len(tasks) == 1:
+        yield TaskAssigned(tasks=tasks)
+        return
     batch: list[task_messages.Task] = []
     filled = 0
     for task in tasks:

@@ -7,10 +7,10 @@ to the next session, which claims it anew, until the agent has given a receipt.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import Clock, utcnow
 from app.db import Database, among
 from app.devices.models import Device
-from app.tasks import assignment, lifecycle, repository, settling
+from app.tasks import lifecycle, repository, settling
+from app.tasks.assignment import Request
 from app.tasks.models import Run, Task
-from app.tasks.rows import TASKS, LockedTask
-from app.uow import UnitOfWork
+from app.tasks.rows import TASKS
+from app.uow import Unit, UnitOfWork
 from deployx_protocol import task_messages
 from deployx_protocol.states import DeviceStatus
 from deployx_protocol.tasks import TaskCode, TaskEvent, TaskState
@@ -93,34 +94,17 @@ class DeliveryService:
         async with self._uow.begin() as unit:
             epochs = {delivery.device_id: delivery.epoch for delivery in found.values()}
             agents = await repository.lock_sessions(unit.session, self._node_id, epochs)
-            claimed, runs = await _claimable(unit.session, agents, found, now)
+            claimed, requests = await _claim(unit, agents, found, now)
             again &= agents.keys()
             if again:  # after the claims: what gets its receipt meanwhile is no longer to be claimed, and is found here
-                await _repeat(unit.session, {id: agents[id] for id in again}, found, now)
-            moved: list[LockedTask] = []
-            repeated: list[LockedTask] = []
-            for task in claimed:
-                assert task.device_id is not None
-                run = runs[task.run_id]
-                delivery = found[task.device_id]
-                if task.state == TaskState.SENT:
-                    lifecycle.send_again(task, delivery.epoch)
-                    repeated.append(task)
-                elif assignment.fits(run):
-                    lifecycle.send(task, run, delivery.epoch, now)
-                    moved.append(task)
-                else:
-                    lifecycle.end(task, TaskEvent.CANCEL, now, message="It is too large to be sent to an agent.")
-                    log.error("task.too_large", task_id=task.id, run_id=run.id)
-                    moved.append(task)
-                    continue
-                told = assignment.message(
-                    task.id, run, agents[task.device_id], created_at=task.created_at, known=False, now=now
+                await _repeat(
+                    unit.session, {id: agents[id] for id in again}, found, now, but={one.id for one in claimed}
                 )
-                delivery.tasks.append(told)
-            await repository.save_tasks(unit.session, [*moved, *repeated])
-            await settling.settle(unit, moved, runs, now)
-            settling.hint_tasks(unit, repeated)
+            for task in claimed:
+                told = requests[task.run_id].message(
+                    task.id, agents[task.device_id], created_at=task.created_at, known=False, now=now
+                )
+                found[task.device_id].tasks.append(told)
         for delivery in found.values():
             delivery.tasks.sort(key=lambda task: task.task_id)
         return [one for one in found.values() if one.tasks or one.ended or one.left]
@@ -165,33 +149,45 @@ class DeliveryService:
             return await repository.waiting_here(session, self._node_id)
 
 
-async def _repeat(session: AsyncSession, agents: dict[int, str], found: dict[int, Delivery], now: datetime) -> None:
-    """What these devices have in flight without having started it, and what they are to end.
-
-    What was sent in an earlier session is claimed anew instead (``_claimable``).
+async def _repeat(
+    session: AsyncSession, agents: dict[int, str], found: dict[int, Delivery], now: datetime, *, but: Collection[str]
+) -> None:
+    """What these devices have in flight without having started it, ``but`` for what was claimed just now; and what they
+    are to end. What was sent in an earlier session is claimed anew instead (``_claim``).
     """
+    requests: dict[str, Request] = {}
     for ids in repository.chunks(sorted(agents)):
         query = sa.select(Task, Run).join(Run, Task.run_id == Run.id).where(Task.device_id.in_(ids), repository.FLYING)
         for task, run in await session.execute(query.order_by(Task.id)):
             assert task.device_id is not None
             delivery = found[task.device_id]
+            if task.id in but:
+                continue
             if task.cancel_requested_at is not None:
                 delivery.ended.add(task.id, task.code)
             elif task.state == TaskState.ACCEPTED or (
                 task.state == TaskState.SENT and task.sent_epoch == delivery.epoch
             ):
+                request = requests.get(run.id) or requests.setdefault(run.id, Request.of(run))
                 known = task.state == TaskState.ACCEPTED
-                told = assignment.message(
-                    task.id, run, agents[task.device_id], created_at=task.created_at, known=known, now=now
+                agent_id = agents[task.device_id]
+                delivery.tasks.append(
+                    request.message(task.id, agent_id, created_at=task.created_at, known=known, now=now)
                 )
-                delivery.tasks.append(told)
 
 
 _TASKS = TASKS.c
 _RANK = sa.func.row_number().over(partition_by=_TASKS.device_id, order_by=_TASKS.id)
 _NEVER_SENT = _TASKS.state == TaskState.QUEUED.value
 _RANKED = (
-    sa.select(_TASKS.id, _TASKS.run_id, _TASKS.device_id, _NEVER_SENT.label("never_sent"), _RANK.label("place"))
+    sa.select(
+        _TASKS.id,
+        _TASKS.run_id,
+        _TASKS.device_id,
+        _TASKS.created_at,
+        _NEVER_SENT.label("never_sent"),
+        _RANK.label("place"),
+    )
     .where(
         among(_TASKS.device_id, "ids"),
         repository.WAITING,
@@ -204,6 +200,7 @@ _OLDEST_WAITING = (
         _RANKED.c.id,
         _RANKED.c.run_id,
         _RANKED.c.device_id,
+        _RANKED.c.created_at,
         _RANKED.c.never_sent,
         repository.flying_of(_RANKED.c.device_id),
     )
@@ -212,36 +209,85 @@ _OLDEST_WAITING = (
 )
 
 
-async def _oldest_waiting(session: AsyncSession, device_ids: Collection[int], now: datetime) -> Sequence[Any]:
-    """(task, run, device, whether it was never sent, how many its device has in flight) of the oldest tasks that wait
-    of each device, oldest first; of those that were never sent the ones whose time is not over."""
-    return (await session.execute(_OLDEST_WAITING, {"ids": sorted(device_ids), "now": now})).all()
+class _Waiting(NamedTuple):
+    """A task that waits, and how many its device has in flight."""
+
+    id: str
+    run_id: str
+    device_id: int
+    created_at: datetime
+    never_sent: bool
+    flying: int
 
 
-async def _claimable(
-    session: AsyncSession, agents: Collection[int], found: dict[int, Delivery], now: datetime
-) -> tuple[list[LockedTask], dict[str, Run]]:
-    """Tasks of ``agents`` that wait, locked, oldest first, as many as devices and runs have places for; their runs."""
-    if not agents:
+async def _oldest_waiting(session: AsyncSession, device_ids: Collection[int], now: datetime) -> list[_Waiting]:
+    """The oldest tasks that wait of each device, oldest first; of those that were never sent the ones whose time is not
+    over."""
+    return [*map(_Waiting._make, await session.execute(_OLDEST_WAITING, {"ids": sorted(device_ids), "now": now}))]
+
+
+async def _claim(
+    unit: Unit, agents: Collection[int], found: dict[int, Delivery], now: datetime
+) -> tuple[list[_Waiting], dict[str, Request]]:
+    """Tasks of ``agents`` that wait, oldest first, claimed for their sessions: as many as devices and runs have places
+    for; and what their runs ask."""
+    candidates = await _oldest_waiting(unit.session, agents, now) if agents else []
+    if not candidates:
         return [], {}
-    candidates = await _oldest_waiting(session, agents, now)
-    rooms = {device_id: flying for _, _, device_id, _, flying in candidates}
-    runs = await repository.lock_runs(session, {run_id for _, run_id, _, _, _ in candidates})
+    runs = await repository.lock_runs(unit.session, {one.run_id for one in candidates})
     limited = [run.id for run in runs.values() if run.max_parallel is not None]
-    taken = await repository.count_places(session, limited)
-    chosen: list[str] = []
-    for task_id, run_id, device_id, never_sent, _ in candidates:
-        if run_id not in runs or (never_sent and rooms[device_id] >= DEVICE_MAX):
+    taken = await repository.count_places(unit.session, limited)
+    chosen = _chosen(candidates, runs, taken, found, now)
+    waiting = await repository.lock_waiting(unit.session, [one.id for one in chosen])
+    requests = {run_id: Request.of(runs[run_id]) for run_id in {one.run_id for one in chosen}}
+    locked = [one for one in chosen if one.id in waiting]
+    too_large = {one.id for one in locked if one.never_sent and not requests[one.run_id].fits}
+    claimed = [one for one in locked if one.id not in too_large]
+    new, again = [one for one in claimed if one.never_sent], [one for one in claimed if not one.never_sent]
+    deadlines: dict[datetime, list[str]] = defaultdict(list)
+    for one in new:
+        deadlines[lifecycle.sent_until(runs[one.run_id], one.created_at)].append(one.id)
+    for deadline_at, task_ids in deadlines.items():
+        await repository.send_tasks(unit.session, task_ids, deadline_at, now)
+    await repository.send_tasks_again(unit.session, [one.id for one in again])
+    await settling.changed(unit, new, now)
+    settling.hint_tasks(unit, again)
+    if too_large:
+        await _refuse(unit, too_large, runs, now)
+    return claimed, requests
+
+
+def _chosen(
+    candidates: Sequence[_Waiting],
+    runs: Mapping[str, Run],
+    taken: dict[str, int],
+    found: Mapping[int, Delivery],
+    now: datetime,
+) -> list[_Waiting]:
+    """Those for which there is a place: ``taken`` says how many of each run's are taken."""
+    rooms = {one.device_id: one.flying for one in candidates}
+    chosen: list[_Waiting] = []
+    for one in candidates:
+        run = runs.get(one.run_id)
+        if run is None or (one.never_sent and rooms[one.device_id] >= DEVICE_MAX):
             continue
-        limit = runs[run_id].max_parallel
-        late = runs[run_id].expires_at <= now  # it was sent before, and does not start any more: it says so and is over
-        if limit is not None and taken.get(run_id, 0) >= limit and not late:
+        late = run.expires_at <= now  # it was sent before, and does not start any more: it says so and is over
+        if run.max_parallel is not None and taken.get(run.id, 0) >= run.max_parallel and not late:
             continue
         if len(chosen) >= CLAIM_MAX:
-            found[device_id].left = True
+            found[one.device_id].left = True
             continue
-        chosen.append(task_id)
-        rooms[device_id] += bool(never_sent)
-        taken[run_id] = taken.get(run_id, 0) + 1
-    tasks = await repository.lock_tasks(session, chosen, repository.IF_WAITING)
-    return [tasks[id] for id in sorted(tasks)], runs
+        chosen.append(one)
+        rooms[one.device_id] += bool(one.never_sent)
+        taken[run.id] = taken.get(run.id, 0) + 1
+    return chosen
+
+
+async def _refuse(unit: Unit, task_ids: Collection[str], runs: Mapping[str, Run], now: datetime) -> None:
+    """These tasks, locked and queued, fit no message."""
+    tasks = (await repository.lock_tasks(unit.session, task_ids)).values()
+    for task in tasks:
+        lifecycle.end(task, TaskEvent.CANCEL, now, message="It is too large to be sent to an agent.")
+        log.error("task.too_large", task_id=task.id, run_id=task.run_id)
+    await repository.save_tasks(unit.session, tasks)
+    await settling.settle(unit, tasks, runs, now)

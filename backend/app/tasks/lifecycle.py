@@ -28,17 +28,13 @@ def expires_at(run: Run, created_at: datetime) -> datetime:
     return run.expires_at if run.release is None else min(run.expires_at, created_at + START_WITHIN)
 
 
-def send(task: LockedTask, run: Run, epoch: int, now: datetime) -> None:
-    """It is handed to the session ``epoch`` of its device."""
-    task.state = advance(TaskState(task.state), TaskEvent.SEND)
-    task.sent_at, task.sent_epoch = now, epoch
-    task.deadline_at = expires_at(run, task.created_at) + GRACE
+SENT = advance(TaskState.QUEUED, TaskEvent.SEND)
+"""What a task is once it is handed to a session of its device."""
 
 
-def send_again(task: LockedTask, epoch: int) -> None:
-    """It is handed to a later session of its device, which may not have heard of it: its state stays."""
-    assert task.state == TaskState.SENT
-    task.sent_epoch = epoch
+def sent_until(run: Run, created_at: datetime) -> datetime:
+    """The ``deadline_at`` of a task of ``run`` that is sent."""
+    return expires_at(run, created_at) + GRACE
 
 
 def end(task: LockedTask, event: TaskEvent, now: datetime, code: TaskCode = TaskCode.NONE, message: str = "") -> None:

@@ -7,6 +7,7 @@ changes its run's ``rev`` as well (``settling.py``).
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import UtcTimestamp, among, sqlite_moment
 from app.devices.models import Device
-from app.tasks import rows
+from app.tasks import lifecycle, rows
 from app.tasks.models import Run
 from app.tasks.rows import RUNS, TASKS, LockedTask
 from deployx_protocol.states import DeviceStatus, Trust
@@ -123,9 +124,22 @@ def locking(*conditions: sa.ColumnElement[bool]) -> Locking:
 
 
 ANY = locking()
-IF_WAITING = locking(WAITING)
 IF_FLYING = locking(FLYING)
 IF_UNFINISHED = locking(UNFINISHED)
+_LOCK_WAITING = (
+    sa.select(_TASKS.id).where(among(_TASKS.id, "ids"), WAITING).order_by(_TASKS.id).with_for_update(key_share=True)
+)
+_ITS_SESSION = sa.select(_DEVICES.session_epoch).where(_DEVICES.id == _TASKS.device_id).scalar_subquery()
+_SEND_AGAIN = (
+    sa.update(TASKS)
+    .where(among(_TASKS.id, "ids"))
+    .values(sent_epoch=_ITS_SESSION, rev=_TASKS.rev + sa.literal_column("1"))
+)
+_SEND = _SEND_AGAIN.values(
+    state=lifecycle.SENT.value,
+    sent_at=sa.bindparam("now", type_=_TASKS.sent_at.type),
+    deadline_at=sa.bindparam("deadline_at", type_=_TASKS.deadline_at.type),
+)
 _LOCKED_RUNS = sa.select(RUNS).order_by(_RUNS.id).with_for_update(key_share=True)
 _LOCK_RUNS = _LOCKED_RUNS.where(among(_RUNS.id, "ids"))
 _LOCK_RUNS_OF = _LOCKED_RUNS.where(_RUNS.id.in_(sa.select(_TASKS.run_id).where(among(_TASKS.id, "ids"))))
@@ -142,6 +156,25 @@ async def lock_tasks(session: AsyncSession, task_ids: Collection[str], query: Lo
         return {}
     found = await session.execute(query, {"ids": sorted(set(task_ids))})
     return {row[0]: LockedTask(*row) for row in found}
+
+
+async def lock_waiting(session: AsyncSession, task_ids: Collection[str]) -> set[str]:
+    """Which of these tasks, that waited to be sent when this transaction looked, still do, locked. On SQLite nobody
+    else has written since."""
+    if not task_ids or session.get_bind().dialect.name == "sqlite":
+        return set(task_ids)
+    return set(await session.scalars(_LOCK_WAITING, {"ids": sorted(task_ids)}))
+
+
+async def send_tasks(session: AsyncSession, task_ids: Collection[str], deadline_at: datetime, now: datetime) -> None:
+    """These tasks, locked and queued, are claimed for the sessions that their devices have, locked as well."""
+    await session.execute(_SEND, {"ids": sorted(task_ids), "now": now, "deadline_at": deadline_at})
+
+
+async def send_tasks_again(session: AsyncSession, task_ids: Collection[str]) -> None:
+    """These tasks, locked and sent to an earlier session, are claimed anew; their state stays."""
+    if task_ids:
+        await session.execute(_SEND_AGAIN, {"ids": sorted(task_ids)})
 
 
 async def lock_with_runs(

@@ -6,6 +6,7 @@ a task's state.
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -22,6 +23,19 @@ from deployx_protocol.tasks import FINAL
 PLACES_MAX = 200
 """How many devices of one run are told at once that a place is free; whoever is left over is found by the next poll."""
 
+
+class Moved(Protocol):
+    """What has to be known of a task to say that it changed."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def run_id(self) -> str:
+        """Its run's."""
+
+
 _RUNS, _TASKS = RUNS.c, TASKS.c
 _UNFINISHED = sa.exists().where(_TASKS.run_id == _RUNS.id, repository.UNFINISHED)
 _OVER_AT = sa.func.coalesce(_RUNS.finished_at, sa.bindparam("now", type_=_RUNS.finished_at.type))
@@ -36,6 +50,14 @@ _WITH_QUEUED = sa.select(_TASKS.device_id).where(among(_TASKS.device_id, "ids"),
 
 async def settle(unit: Unit, moved: Collection[LockedTask], runs: Mapping[str, Run], now: datetime) -> None:
     """``moved`` have changed their states, and are saved. ``runs`` has theirs, as they were locked."""
+    await changed(unit, moved, now)
+    ended = [task for task in moved if task.state in FINAL and task.sent_at]  # what was never sent held no place
+    if ended:
+        await _hint_waiting(unit, ended, runs)
+
+
+async def changed(unit: Unit, moved: Collection[Moved], now: datetime) -> None:
+    """``moved`` have changed their states, and are saved; none of them has left a place."""
     if not moved:
         return
     run_ids = sorted({task.run_id for task in moved})
@@ -45,12 +67,9 @@ async def settle(unit: Unit, moved: Collection[LockedTask], runs: Mapping[str, R
         unit.hint(HintKind.RUN, run_id=run_id)
         if finished_at is not None:
             unit.hint(HintKind.RUN_OVER, run_id=run_id)
-    ended = [task for task in moved if task.state in FINAL and task.sent_at]  # what was never sent held no place
-    if ended:
-        await _hint_waiting(unit, ended, runs)
 
 
-def hint_tasks(unit: Unit, tasks: Iterable[LockedTask]) -> None:
+def hint_tasks(unit: Unit, tasks: Iterable[Moved]) -> None:
     """Something of ``tasks`` changed."""
     for task in tasks:
         unit.hint(HintKind.TASK, run_id=task.run_id, task_id=task.id)
