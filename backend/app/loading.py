@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 _LEFT_OUT = (
     "aiohttp",  # Engine.IO's client
+    "pygments",  # Mako's error pages, which come with a migration
     "requests",  # Engine.IO's client
     "rich",  # structlog's tracebacks; ours are `app.logging`'s
     "watchfiles",  # uvicorn's reload

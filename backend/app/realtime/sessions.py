@@ -12,7 +12,7 @@ from deployx_protocol.states import StatusCause
 _ENDINGS = {Code.SUPERSEDED: StatusCause.SUPERSEDED, Code.SERVER_SHUTDOWN: StatusCause.SERVER_SHUTDOWN}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class AgentSession:
     """One connection of an agent. Anonymous while ``device_id`` and ``claim_id`` are 0."""
 

@@ -40,6 +40,23 @@ _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
 
 
+class _Nobody(asyncio.Protocol):
+    """Who hears nothing."""
+
+
+_NOBODY = _Nobody()
+
+
+def _forget_handshake(transport: WSTransport) -> None:
+    """Let go of what is kept as long as the connection, though nobody needs it once the websocket is open: of both
+    heads by picows, of the HTTP protocol by uvloop, which remembers who was told of bytes before the last one."""
+    for head in (transport.request, transport.response):
+        head.headers = None  # type: ignore[assignment]
+    protocol = transport.underlying_transport.get_protocol()
+    transport.underlying_transport.set_protocol(_NOBODY)
+    transport.underlying_transport.set_protocol(protocol)
+
+
 class AgentConnection(WSListener):
     """One websocket. ``transport_id`` is its Engine.IO sid; ``sid``, its Socket.IO sid, is empty before CONNECT.
 
@@ -88,8 +105,7 @@ class AgentConnection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The websocket is open."""
         self.ws = transport
-        for head in (transport.request, transport.response):  # picows keeps both as long as the connection
-            head.headers = None  # type: ignore[assignment]
+        _forget_handshake(transport)
         self._link.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -323,6 +339,8 @@ class AgentConnection(WSListener):
             if len(self._waiting) == WAITING_MAX - 1:
                 self.ws.underlying_transport.resume_reading()
             self._take(packet)
+        if not self._waiting:
+            self._waiting = None  # an empty one takes more than all else that is kept of a connection here
 
     def _failed(self, error: BaseException | None) -> None:
         """What should have handled a packet did not."""
