@@ -1,7 +1,7 @@
 """The dashboards' side: who may watch, what they are shown first, and how they are told of changes.
 
-What is sent is handed to the link as a struct, which WireJson encodes as it is; a detour by plain values took longer
-than all the rest.
+What is sent is handed to the link as a struct, which it encodes as it is, once for all who see the same; a detour by
+plain values took longer than all the rest.
 
 Invariant: a dashboard joins its room before its snapshot is read, so that nothing falls between the two; it is in a
 room only while its session is good, which is looked up every few seconds.
@@ -283,11 +283,11 @@ class DashboardGateway:
     async def send(self, user_id: int | None, changed: DevicesChanged) -> None:
         """Tell an audience: our own dashboards in one event, plain clients as the specification says."""
         if changed.devices or changed.changes or changed.removed or changed.seen:
-            await self._server.emit(events.DEVICES_CHANGED, changed, room=_room(user_id, batch=True))
+            await self._server.tell_room(_room(user_id, batch=True), events.DEVICES_CHANGED, changed)
         if any(v.watching and not v.batch and v.user_id == user_id for v in self._viewers.values()):
             for change in changed.changes:
                 room = _room(user_id, batch=False)
-                await self._server.emit(events.DEVICE_STATUS_CHANGED, change, room=room)
+                await self._server.tell_room(room, events.DEVICE_STATUS_CHANGED, change)
 
     def show_all(self) -> None:
         """Show all of our own dashboards again what they see."""
@@ -311,20 +311,20 @@ class DashboardGateway:
         """Tell the dashboards of an audience, our own, of these runs, all of which they may see."""
         if runs:
             message = RunsChanged(runs=list(runs))
-            await self._server.emit(events.RUNS_CHANGED, message, room=_room(user_id, batch=True))
+            await self._server.tell_room(_room(user_id, batch=True), events.RUNS_CHANGED, message)
 
     async def send_deployments(self, user_id: int | None, deployments: Sequence[DeploymentView]) -> None:
         """Tell the dashboards of an audience, our own, of these deployments, all of which they may see."""
         if deployments:
             message = DeploymentsChanged(deployments=list(deployments))
-            await self._server.emit(events.DEPLOYMENTS_CHANGED, message, room=_room(user_id, batch=True))
+            await self._server.tell_room(_room(user_id, batch=True), events.DEPLOYMENTS_CHANGED, message)
 
     async def send_claims(self) -> None:
         """Tell our own dashboards which claims are open."""
         for user_id in {viewer.user_id for viewer in self._viewers.values() if viewer.watching and viewer.batch}:
             claims = await self._devices.claims(user_id)
             message = ClaimsChanged(claims=claims.views, more_claims=claims.more)
-            await self._server.emit(events.CLAIMS_CHANGED, message, room=_room(user_id, batch=True))
+            await self._server.tell_room(_room(user_id, batch=True), events.CLAIMS_CHANGED, message)
 
     async def watch_sessions(self) -> None:
         """Cut dashboards whose session or token has ended, or whose user has another role, until cancelled."""
@@ -357,7 +357,7 @@ class DashboardGateway:
         await self._server.cut(viewer.sid)
 
     async def _emit(self, viewer: Viewer, event: str, message: Message) -> None:
-        await self._server.emit(event, message, to=viewer.sid)
+        await self._server.tell(viewer.sid, event, message)
 
     def _start(self, step: Any) -> None:
         task = asyncio.get_running_loop().create_task(step)

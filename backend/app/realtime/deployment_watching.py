@@ -73,7 +73,7 @@ class DeploymentWatch:
         for start in range(0, len(targets), TARGETS_PER_MESSAGE):
             piece = list(targets[start : start + TARGETS_PER_MESSAGE])
             message = DeploymentTargetsChanged(deployment_id=deployment_id, targets=piece)
-            await self._server.emit(events.DEPLOYMENT_TARGETS_CHANGED, message, room=_room(deployment_id, user_id))
+            await self._server.tell_room(_room(deployment_id, user_id), events.DEPLOYMENT_TARGETS_CHANGED, message)
 
 
 def _room(deployment_id: str, user_id: int | None) -> str:

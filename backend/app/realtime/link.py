@@ -18,14 +18,14 @@ from typing import Any, Protocol
 import msgspec
 import socketio
 import structlog
-from engineio import packet as eio_packet
 from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from app.complaints import Complaints
 from app.realtime.answers import UNKNOWN_EVENT
-from app.realtime.link_socket import LinkSocket
+from app.realtime.link_socket import LinkSocket, Text
 from app.realtime.reasons import Reason
+from app.websocket import EXTENSION
 from deployx_protocol import events
 
 log = structlog.get_logger()
@@ -97,8 +97,15 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         """Send an event to one connection, if it is open: ``emit`` without a task, and without a search for bytes."""
         socket = self.socket(sid)
         if socket:
-            text = WireJson.dumps([event, payload])
-            await socket.send(eio_packet.Packet(eio_packet.MESSAGE, f"{sio_packet.EVENT}{text}"))
+            await socket.send_text(_text(event, payload))
+
+    async def tell_room(self, room: str, event: str, payload: Any) -> None:
+        """Send an event to all connections in ``room``, encoded once."""
+        text = _text(event, payload)
+        for _, eio_sid in self.manager.get_participants("/", room):
+            socket: LinkSocket | None = self.eio.sockets.get(eio_sid)
+            if socket:
+                await socket.send_text(text)
 
     async def cut(self, sid: str, reason: str = Reason.SERVER_DISCONNECT) -> None:
         """Close a connection and its transport, after what was queued for it is sent."""
@@ -131,7 +138,8 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> bool | None:
         socket = self.eio.sockets[eio_sid]
         socket.__class__ = LinkSocket
-        socket.adopt(partial(self._complaints.note, source_ip(environ)))
+        websocket = environ["asgi.scope"].get("extensions", {}).get(EXTENSION)
+        socket.adopt(partial(self._complaints.note, source_ip(environ)), websocket)
         if self._handler and not self._handler.opened(eio_sid, environ):
             return False
         await super()._handle_eio_connect(eio_sid, environ)
@@ -217,6 +225,10 @@ class LinkServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_eio_disconnect(eio_sid, reason)
         if self._handler:
             self._handler.closed(eio_sid)
+
+
+def _text(event: str, payload: Any) -> Text:
+    return Text(b"%d%b" % (sio_packet.EVENT, msgspec.json.encode((event, payload))))
 
 
 def source_ip(environ: Mapping[str, Any]) -> str:

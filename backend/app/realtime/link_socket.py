@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from engineio import packet as eio_packet
@@ -15,6 +16,7 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 
 from app.realtime.reasons import Reason
+from app.websocket import WebSocket, text_frame
 
 OUTGOING_MAX = 2_000
 """Packets that may wait for a peer that does not read them; then the connection is cut."""
@@ -48,14 +50,35 @@ class _NoOtherDeadline:
         return getattr(self._server, name)
 
 
+class Text:
+    """A message as each peer gets it, made once for all of them. ``raw``: what is behind Engine.IO's type."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    @cached_property
+    def frame(self) -> bytes:
+        """For a websocket."""
+        return text_frame(b"%d%b" % (eio_packet.MESSAGE, self._raw))
+
+    @cached_property
+    def packet(self) -> Any:
+        """For the library."""
+        return eio_packet.Packet(eio_packet.MESSAGE, self._raw.decode())
+
+
 class LinkSocket(AsyncSocket):  # type: ignore[misc]
     """An Engine.IO connection whose deadlines are timers on the monotonic clock. Made from a fresh AsyncSocket."""
 
     server: Any
 
-    def adopt(self, complain: Callable[[str], None]) -> None:
-        """Begin: what ``__init__`` would do, had the library let us choose the class. ``complain`` of this peer."""
+    def adopt(self, complain: Callable[[str], None], websocket: WebSocket | None) -> None:
+        """Begin: what ``__init__`` would do, had the library let us choose the class. ``complain`` of this peer.
+
+        ``websocket`` is what it came by, if not by polling."""
         self._complain = complain
+        self._websocket = websocket
+        self._idle = False
         self._ping_timeout_s: float = self.server.ping_timeout
         self.server = _NoOtherDeadline(self.server)
         self.last_ping = time.monotonic()
@@ -78,6 +101,20 @@ class LinkSocket(AsyncSocket):  # type: ignore[misc]
             await self.cut(Reason.TOO_SLOW)
             return
         self.queue.put_nowait(pkt)
+
+    async def send_text(self, text: Text) -> None:
+        """Send a message that may go to many: at once, if nothing waits before it."""
+        at_once = self._idle and self.queue.empty() and not (self.closing or self.closed)
+        if not (at_once and self._websocket and self._websocket.write(text.frame)):
+            await self.send(text.packet)
+
+    async def poll(self) -> Any:
+        """What is to be sent next. While this waits, all that was taken before has been sent."""
+        self._idle = True
+        try:
+            return await super().poll()
+        finally:
+            self._idle = False
 
     async def receive(self, pkt: Any) -> None:
         """Note signs of life before anything else; a packet that no client sends ends the connection."""

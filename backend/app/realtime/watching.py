@@ -73,7 +73,7 @@ class RunWatch:
         """Tell those dashboards of ``user_id`` that watch this run of its ``tasks``, which they may see."""
         for start in range(0, len(tasks), TASKS_PER_MESSAGE):
             message = TasksChanged(run_id=run_id, tasks=list(tasks[start : start + TASKS_PER_MESSAGE]))
-            await self._server.emit(events.TASKS_CHANGED, message, room=_room(run_id, user_id))
+            await self._server.tell_room(_room(run_id, user_id), events.TASKS_CHANGED, message)
 
 
 def _room(run_id: str, user_id: int | None) -> str:
