@@ -59,6 +59,7 @@ _ARRIVE = (
     .where(Device.__table__.c.id == sa.bindparam("b_id"))
     .values({name: sa.bindparam(f"b_{name}") for name in _SESSION})
 )
+_ARRIVED = [(f"b_{name}", name) for name in ("id", *_SESSION)]
 
 
 class Rows:
@@ -119,9 +120,8 @@ class Rows:
             return
         await self.unit.session.flush()  # before what is newer
         connection = await self.unit.session.connection()
-        arrived = [self._arrived[device_id] for device_id in sorted(self._arrived)]
-        values = [{f"b_{name}": getattr(device, name) for name in ("id", *_SESSION)} for device in arrived]
-        await connection.execute(_ARRIVE, values)
+        arrived = [sa.inspect(self._arrived[device_id]).dict for device_id in sorted(self._arrived)]
+        await connection.execute(_ARRIVE, [{bind: values[name] for bind, name in _ARRIVED} for values in arrived])
         if self._events:
             await connection.execute(sa.insert(StatusEvent), self._events)
 
