@@ -15,6 +15,7 @@ from typing import Any
 _PLAIN = re.compile(r"[\w.:/@+%-]+")
 _TOKEN = re.compile(r"\b(dx[ep])_[0-9A-Za-z]+(?:_[0-9A-Za-z]+)?")
 _FIELDS = "deployx_fields"
+_NAMES = {level: logging.getLevelName(level) for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)}
 
 
 class Log:
@@ -51,7 +52,7 @@ class Log:
         if self._handler is None:
             self._logger.log(level, words, extra={_FIELDS: fields})
         elif self._logger.isEnabledFor(level):
-            self._handler.write(_line(time.time(), logging.getLevelName(level), words, fields))
+            self._handler.write(_line(time.time(), _NAMES[level], words, fields))
 
 
 class LineFormatter(logging.Formatter):
@@ -68,20 +69,26 @@ class LineHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def write(self, line: str) -> None:
         """``line``, whole; what cannot be written is lost, as with records."""
-        self.acquire()
-        try:
-            self.stream.write(line + "\n")
-            self.stream.flush()
-        except (OSError, ValueError):
-            pass
-        finally:
-            self.release()
+        assert self.lock is not None
+        with self.lock:
+            try:
+                self.stream.write(line + "\n")
+                self.stream.flush()
+            except (OSError, ValueError):
+                pass
 
 
 def _line(created: float, level: str, words: str, fields: dict[str, Any]) -> str:
     line = f"{_second(int(created))}.{int(created % 1 * 1000):03d}Z [{level}] {_one_line(words)}"
-    pairs = [f"{key}={_value(value)}" for key, value in fields.items() if value is not None]
-    return _untold(f"{line}  {' '.join(pairs)}" if pairs else line)
+    told = [
+        (key, f"{value:.3g}" if isinstance(value, float) else str(value))
+        for key, value in fields.items()
+        if value is not None
+    ]
+    texts = [text for _, text in told]
+    plain = all(texts) and _PLAIN.fullmatch("".join(texts))  # together: a match for each costs more
+    pairs = " ".join([f"{key}={text if plain else _quoted(text)}" for key, text in told])
+    return _untold(f"{line}  {pairs}" if pairs else line)
 
 
 def _untold(text: str) -> str:
@@ -97,8 +104,7 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
-def _value(value: Any) -> str:
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
 
 

@@ -6,6 +6,7 @@ which they came, in the step in which they came; a server from which nothing com
 """
 
 import asyncio
+import time
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Any
@@ -129,7 +130,7 @@ class SocketIOTransport:
     # -------------------------------------------------------- what comes
 
     def _take(self, raw: bytes) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = time.monotonic()
         try:
             packet = packets.decode(raw)
             if self._nonce:
@@ -181,7 +182,7 @@ class SocketIOTransport:
         """Look again when the silence would be too long. Not moved with each packet: that would cost more than it."""
         loop = asyncio.get_running_loop()
         ends = self._heard_at + self._patience_s
-        if loop.time() >= ends:
+        if time.monotonic() >= ends:
             self._wire.fail(f"nothing came from the server for {self._patience_s:g} s")
         else:
             self._silence = loop.call_at(ends, self._await_sound)

@@ -147,6 +147,18 @@ class Frames:
         """Of the message that has begun and not ended; CONTINUATION: none has."""
         self._parts = bytearray()
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The text, if ``data`` is one message of text in one frame and nothing is under way, as it mostly is; else
+        None, and ``data`` is to be fed."""
+        if len(data) < 2 or data[0] != _FINAL_BIT | TEXT or self._unread or self._kind != CONTINUATION:
+            return None
+        begins, length = 2, data[1]
+        if length == _LENGTH_16:
+            begins, length = 4, int.from_bytes(data[2:4], "big")
+        elif length > _LENGTH_16:
+            return None
+        return data[begins:] if len(data) == begins + length and length <= self._max_bytes else None
+
     def feed(self, data: bytes) -> Iterator[Message]:
         """The messages that are whole with ``data``. Raises WebSocketError after those that were before the fault."""
         unread = self._unread

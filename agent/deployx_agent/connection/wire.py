@@ -127,6 +127,9 @@ class Wire(asyncio.BufferedProtocol):
         try:
             if self._opened is not None and not self._opened.done():
                 data = self._open(data)
+            elif not self._ended and (text := self._frames.whole(data)) is not None:
+                self._on_message(text)
+                return
             for message in self._frames.feed(data) if data else ():
                 self._take(message)
         except WebSocketError as error:

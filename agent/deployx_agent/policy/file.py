@@ -52,12 +52,18 @@ class PolicyFile:
 
     def current(self) -> Found | None:
         """What holds now; None if this machine has no policy."""
+        if not self._named:
+            try:
+                os.lstat(self._name)
+            except FileNotFoundError:
+                self._seen = None
+                return None
+            except OSError:
+                pass
         try:
             seen = _identity(os.stat(self._name))  # noqa: PTH116 - for each task, at half the cost
         except OSError as error:
             self._seen = None
-            if isinstance(error, FileNotFoundError) and not self._named and not os.path.lexists(self._name):
-                return None
             return Found(self.path, error=f"The policy {self.path} cannot be read ({error.strerror}).")
         if seen != self._seen:
             self._found, self._seen = read(self.path), seen

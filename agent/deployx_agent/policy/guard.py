@@ -52,15 +52,15 @@ class Guard:
     async def refusal(self, task: Task, memory: Memory) -> "Refusal | None":
         """Why ``task`` does not run here, now; None if it may, and then its number is taken. Raises DiskError."""
         found = self._current()
-        refused = await self._judge(found, task, memory)
+        stopped_by = self._file.stopped_by(found)
+        if found is None and not stopped_by:
+            return None
+        refused = await self._judge(found, stopped_by, task, memory)
         if refused:
             self._log.warning("Task refused by the policy of this machine", task_id=task.task_id, code=refused.code)
         return refused
 
-    async def _judge(self, found: Found | None, task: Task, memory: Memory) -> "Refusal | None":
-        stopped_by = self._file.stopped_by(found)
-        if found is None and not stopped_by:
-            return None
+    async def _judge(self, found: Found | None, stopped_by: str, task: Task, memory: Memory) -> "Refusal | None":
         from deployx_agent.policy.decide import Machine, decide
         from deployx_agent.policy.releases import stopped
         from deployx_protocol.policy import Refusal

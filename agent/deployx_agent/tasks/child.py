@@ -51,6 +51,7 @@ class Child:
     def listen(self, spool: Spool, on_output: Callable[[], None], threads: Executor) -> None:
         """Keep what it prints, and hear of its end. What takes long is done in ``threads``, where ``on_output`` is
         called when there is more in the spool."""
+        self.let_pipes_end()
         self._listener = Listener(self.pipes, spool, on_output, threads, self.heard, self.began)
         if self.descriptor < 0:
             self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)
@@ -71,6 +72,10 @@ class Child:
         self.descriptor = -1
         return self._latch.reap()
 
+    def let_pipes_end(self) -> None:
+        """From now on its pipes come to their end when nobody else holds them."""
+        self._latch.let_pipes_end()
+
     def let_go(self) -> None:
         """Open the latch."""
         self.ran, self.began = True, time.monotonic()
@@ -90,6 +95,7 @@ class Child:
         if self._listener:
             await self._listener.finish()
         else:
+            self.let_pipes_end()
             while self.pipes:
                 os.close(self.pipes.popitem()[0])
         return self.over.result()

@@ -82,7 +82,8 @@ def prepare(task: Task, script: Path | None, user: User | None, owner: str) -> C
 
     Raises CannotStart.
     """
-    env = _environment(task.env, user, owner) | {TASK_VARIABLE: task.task_id}
+    env = _environment(task.env, user, owner)
+    env[TASK_VARIABLE] = task.task_id
     cwd = _folder(task.cwd, env)
     argv = _words(task, script)
     missing = TaskCode.INTERPRETER_NOT_FOUND if task.script else TaskCode.COMMAND_NOT_FOUND
@@ -125,7 +126,7 @@ def _environment(own: dict[str, str], user: User | None, agent: str) -> dict[str
     if sys.platform == "win32":
         base = {name: os.environ[name] for name in _WINDOWS_KEEPS if name in os.environ}
     else:
-        base = _base(user or _own_user())
+        base = _base(user) if user else _own_base()
     return {**base, **own, LEADER_VARIABLE: agent}
 
 
@@ -142,8 +143,12 @@ def _base(user: User) -> dict[str, str]:
 
 
 @cache
+def _own_base() -> dict[str, str]:
+    """Made once: it is asked for each task, and who the agent is does not change while it runs."""
+    return _base(_own_user())
+
+
 def _own_user() -> User:
-    """Read once: it is asked for each task, and who the agent is does not change while it runs."""
     import pwd
 
     try:
@@ -165,7 +170,7 @@ def _folder(wanted: str, env: dict[str, str]) -> str:
 
 def _program(name: str, cwd: str, env: dict[str, str], missing: TaskCode) -> str:
     path = env.get("PATH", _PATH)
-    if os.path.dirname(name):  # noqa: PTH120
+    if "/" in name or (sys.platform == "win32" and os.path.dirname(name)):  # noqa: PTH120
         path, name = "", os.path.join(cwd, name)  # noqa: PTH118
     found = _which(name, path)
     if found:

@@ -13,14 +13,20 @@ from typing import Any
 
 from deployx_agent.tasks import processes
 from deployx_agent.tasks.command import CannotStart, Command
-from deployx_agent.tasks.processes import LEADER_VARIABLE
+from deployx_agent.tasks.processes import LEADER_VARIABLE, TASK_VARIABLE
 from deployx_protocol.tasks import TaskCode
 
 OWN_COMMAND = b'exec "$@" </dev/null'
 """The line that makes the latch what it was started with."""
+RUN = "r"
+"""What a line begins with that makes it something else: this, the task's id, and the words of its command. It is short,
+for a shell reads a pipe character by character."""
 _NAME = "deployx-agent"
 _LINE = "DEPLOYX_LATCH"  # a shell variable that no task names, so none is lost
-_LATCH = f'read -r {_LINE} || exit 126; export {LEADER_VARIABLE}="$$@${LEADER_VARIABLE}"; eval "${_LINE}"'
+_LATCH = (
+    f'{RUN}() {{ export {TASK_VARIABLE}="$1"; shift; exec "$@" </dev/null; }}; '
+    f'read -r {_LINE} || exit 126; export {LEADER_VARIABLE}="$$@${LEADER_VARIABLE}"; eval "${_LINE}"'
+)
 _SHELL_COMPLAINS = re.compile(rf"{_NAME}: (?:line )?\d+: (?:exec: )?(.*)")
 _WINDOWS_LATCH = (
     "import subprocess, sys\n"
@@ -31,21 +37,24 @@ _UMASK = 0o022
 
 
 class Latch:
-    """A process behind the latch. ``stdout`` and ``stderr`` are the ends to read from; who takes them closes them."""
+    """A process behind the latch. ``stdout`` and ``stderr`` are the ends to read from; who takes them closes them.
+
+    ``stderr`` does not come to its end before ``let_pipes_end``: who waits for the process is not woken for that first.
+    """
 
     def __init__(self, command: Command) -> None:
         """Raises CannotStart."""
         pairs = [os.pipe() for _ in range(3)]
-        (latch_out, self._line), (self.stdout, stdout_in), (self.stderr, stderr_in) = pairs
+        (latch_out, self._line), (self.stdout, stdout_in), (self.stderr, self._stderr_in) = pairs
         try:
-            self.process = _popen(command, latch_out, stdout_in, stderr_in)
+            self.process = _popen(command, latch_out, stdout_in, self._stderr_in)
         except (OSError, ValueError) as error:
             self.shut()
             self.discard_output()
             raise _cannot_start(error, command) from None
         finally:
-            for descriptor in (latch_out, stdout_in, stderr_in):
-                os.close(descriptor)
+            os.close(latch_out)
+            os.close(stdout_in)
         self.pid = self.process.pid
         self.mark = processes.identify(self.pid)
         self.descriptor = _descriptor(self.pid)
@@ -58,7 +67,8 @@ class Latch:
         except BrokenPipeError:  # somebody has ended it
             pass
         finally:
-            self.shut()
+            os.close(self._line)
+            self._line = -1
 
     def shut(self) -> None:
         """A child that was not let go ends without having started anything."""
@@ -66,10 +76,30 @@ class Latch:
             os.close(self._line)
             self._line = -1
 
+    def let_pipes_end(self) -> None:
+        """Nobody but the process, and those to whom it gave them, holds its pipes open any more."""
+        if self._stderr_in >= 0:
+            os.close(self._stderr_in)
+            self._stderr_in = -1
+
     def discard_output(self) -> None:
         """Nobody will read what it prints."""
+        self.let_pipes_end()
         os.close(self.stdout)
         os.close(self.stderr)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by now."""
+        if self.process.returncode is None and sys.platform != "win32":
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid:
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+            return pid != 0
+        return self.process.poll() is not None
 
     def reap(self) -> int:
         """Its exit code, or the number of its signal, negative; it has ended."""

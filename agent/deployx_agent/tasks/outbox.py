@@ -7,7 +7,6 @@ acknowledged chunk on. Invariant: nothing is held in memory but what is just bei
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,7 +126,9 @@ class Outbox:
         self.emptied.clear()
         if entry.over:
             self.has_output(entry)
-        self._wake_at(entry.report_at)
+            self._wake_up()
+        else:
+            self._wake_at(entry.report_at)
 
     def told_phase(self, entry: Entry) -> None:
         """``entry`` has come to another phase, or further within it: report that, at most once in `PHASES_S`."""
@@ -242,10 +243,12 @@ class Outbox:
         if self._link is None or self._sending:
             self._wake.set()
             return
-        with suppress(SendError):  # the session has noticed, or will
+        try:
             self._rest = steps.begin(self._send_due(self._link))
-            if self._rest:
-                self._wake.set()
+        except SendError:  # the session has noticed, or will
+            return
+        if self._rest:
+            self._wake.set()
 
     def _wake_up(self) -> None:
         """Have the sender go on."""

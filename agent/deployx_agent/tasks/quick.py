@@ -23,8 +23,9 @@ from deployx_agent.tasks.pipes import GATHER_S
 from deployx_agent.tasks.runner import Ending, judge
 from deployx_agent.tasks.spool import HELD_MAX_BYTES, Spool
 from deployx_protocol.limits import CHUNK_MAX_BYTES
-from deployx_protocol.task_messages import Task, TaskUpdate
+from deployx_protocol.task_messages import STDOUT, Task, TaskUpdate
 
+_UNHEARD_S = 0.03
 POSSIBLE = hasattr(os, "pidfd_open") and hasattr(os, "eventfd")
 Receive = Callable[[Sequence[Task], Mapping[str, Group]], list[Row]]
 Finish = Callable[[Sequence[tuple[TaskUpdate, Spool]]], None]
@@ -45,36 +46,36 @@ class Quick:
         self.final: TaskUpdate | None = None
         """What is reported of it, when that is in the journal."""
 
-    def hear(self, descriptor: int, told: int) -> bool:
-        """Hear what is in a pipe, of which a poll has ``told``; whether there may be more. If nobody can write to it
-        any more, nothing is left to wait for, and all of it is read that may be held."""
-        while self._read(descriptor):
-            if not told & select.POLLHUP or self.heard_bytes > HELD_MAX_BYTES:
-                return True
-        return False
-
-    def hear_the_rest(self) -> list[int]:
-        """Hear what the child, which has ended, left in its pipes; those that have come to their end."""
-        if not self.pipes:
-            return []
+    def hear_what_is_there(self) -> list[int]:
+        """Hear what is in its pipes, as much as may be held; those that have come to their end. If nobody can write to
+        one any more, nothing is left to wait for."""
         poll = select.poll()
         for descriptor in self.pipes:
             poll.register(descriptor, select.POLLIN)
-        return [descriptor for descriptor, told in poll.poll(0) if not self.hear(descriptor, told)]
+        return [descriptor for descriptor, told in poll.poll(0) if not self._hear(descriptor, told)]
 
-    def _read(self, descriptor: int) -> bool:
-        """Hear what is in a pipe; False at its end."""
+    def _hear(self, descriptor: int, told: int) -> bool:
+        ends = bool(told & select.POLLHUP)
+        while self._read(descriptor, ends):
+            if not ends or self.heard_bytes > HELD_MAX_BYTES:
+                return True
+        return False
+
+    def _read(self, descriptor: int, ends: bool) -> bool:
+        """Hear what is in a pipe; False at its end. If it ``ends``, what is less than was asked for is the rest."""
         data = os.read(descriptor, CHUNK_MAX_BYTES)
-        if not data:
-            del self.pipes[descriptor]
-            os.close(descriptor)
-            return False
-        heard, stream = self.child.heard, self.pipes[descriptor]
-        self.heard_bytes += len(data)
-        if heard and heard[-1][0] == stream:
-            data = heard.pop()[1] + data
-        heard.append((stream, data))
-        return True
+        if data:
+            heard, stream = self.child.heard, self.pipes[descriptor]
+            self.heard_bytes += len(data)
+            if heard and heard[-1][0] == stream:
+                heard.append((stream, heard.pop()[1] + data))
+            else:
+                heard.append((stream, data))
+        if data and not (ends and len(data) < CHUNK_MAX_BYTES):
+            return True
+        del self.pipes[descriptor]
+        os.close(descriptor)
+        return False
 
     def end(self, status: int) -> None:
         """Its child has ended, and all that it printed was heard."""
@@ -98,35 +99,49 @@ class Hurry:
             os.eventfd_write(self._descriptor, 1)
 
     def wait(self, quicks: Sequence[Quick]) -> None:
-        """Until all have ended, one prints much, `GATHER_S` are over, or somebody is in a hurry."""
+        """Until all have ended, one prints much, `GATHER_S` are over, or somebody is in a hurry.
+
+        For `_UNHEARD_S` standard output waits in its pipe until something else is heard: most commands have ended by
+        then, and what they printed has woken nobody. No more does the end of standard error, see ``Latch``."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
         owners: dict[int, Quick] = {}
         for quick in quicks:
-            for descriptor in (*quick.pipes, quick.child.descriptor):  # in this order they are told of
-                poll.register(descriptor, select.POLLIN)
-                owners[descriptor] = quick
-        give_up = time.monotonic() + GATHER_S
+            for descriptor in (*quick.pipes, quick.child.descriptor):
+                if quick.pipes.get(descriptor) != STDOUT:
+                    poll.register(descriptor, select.POLLIN)
+                    owners[descriptor] = quick
+        now = time.monotonic()
+        give_up, until = now + GATHER_S, now + _UNHEARD_S
         left = len(quicks)
-        while left and (left_s := give_up - time.monotonic()) > 0:
-            for descriptor, told in poll.poll(left_s * 1000 + 1):
+        while left and now < give_up:
+            if now >= until:
+                until = give_up
+                for quick in quicks:
+                    for descriptor in quick.pipes:
+                        poll.register(descriptor, select.POLLIN)
+                        owners[descriptor] = quick
+            for descriptor, _ in poll.poll((until - now) * 1000 + 1):
                 if descriptor == self._descriptor:
                     os.eventfd_read(descriptor)
                     return
+                if descriptor not in owners:  # it came to its end with another one
+                    continue
                 quick = owners[descriptor]
-                if descriptor in quick.pipes:
-                    if not quick.hear(descriptor, told):
-                        poll.unregister(descriptor)
-                else:
-                    for pipe in quick.hear_the_rest():
+                ended = descriptor == quick.child.descriptor
+                if ended:
+                    quick.child.let_pipes_end()
+                for pipe in quick.hear_what_is_there():
+                    if owners.pop(pipe, None):
                         poll.unregister(pipe)
-                    if quick.pipes or quick.heard_bytes > HELD_MAX_BYTES:  # somebody else holds them open
-                        return
+                if quick.heard_bytes > HELD_MAX_BYTES or (ended and quick.pipes):  # somebody else holds them open
+                    return
+                if ended:
+                    del owners[descriptor]
                     poll.unregister(descriptor)
                     quick.end(quick.child.reap())
                     left -= 1
-                if quick.heard_bytes > HELD_MAX_BYTES:
-                    return
+            now = time.monotonic()
 
     def close(self) -> None:
         """Nobody is there any more."""

@@ -93,5 +93,7 @@ def judge(status: int, ended: Ending | None, duration_s: float, spool: Spool) ->
     if ended is None and status in (126, 127) and (said := complaint(spool.stderr_head)):
         code = TaskCode.COMMAND_NOT_FOUND if status == 127 else TaskCode.NOT_PERMITTED
         return Ending(TaskState.FAILED, code, f"The command cannot be started: {said}.", exit_code)
-    ended = ended or Ending(TaskState.SUCCEEDED if status == 0 else TaskState.FAILED)
+    if ended is None:
+        state = TaskState.SUCCEEDED if status == 0 else TaskState.FAILED
+        return Ending(state, TaskCode.NONE, "", exit_code, number, duration_s)
     return Ending(ended.state, ended.code, ended.message, exit_code, number, duration_s)

@@ -8,7 +8,7 @@ Invariant: it is given away once, and only where it is what would be made now.
 from deployx_agent.tasks import command
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.command import CannotStart, Command
-from deployx_agent.tasks.latch import Latch
+from deployx_agent.tasks.latch import RUN, Latch
 from deployx_agent.tasks.processes import TASK_VARIABLE
 
 _LINE_MAX = 1_000
@@ -40,7 +40,7 @@ class Spare:
         env = {**made_for.env, TASK_VARIABLE: wanted.env[TASK_VARIABLE]}
         if (wanted.cwd, wanted.env, wanted.options) != (made_for.cwd, env, made_for.options):
             return None
-        if latch.process.poll() is not None:  # somebody has ended it
+        if latch.has_ended:  # by somebody else
             self.discard()
             return None
         self._latch = None
@@ -55,10 +55,6 @@ class Spare:
 
 def _line(wanted: Command) -> bytes:
     """What makes a latch that was started with nothing the program of ``wanted``; empty if that cannot be said."""
-    words = " ".join(_quoted(word) for word in wanted.argv)
-    line = f"export {TASK_VARIABLE}={_quoted(wanted.env[TASK_VARIABLE])}; exec {words} </dev/null"
+    words = "' '".join([word.replace("'", "'\\''") for word in wanted.argv])
+    line = f"{RUN} {wanted.env[TASK_VARIABLE]} '{words}'"
     return line.encode() if line.isascii() and line.isprintable() and len(line) <= _LINE_MAX else b""
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"

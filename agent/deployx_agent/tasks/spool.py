@@ -132,6 +132,8 @@ class Spool:
     def seal(self) -> bytes | None:
         """Make what is in the spool survive a power cut: the whole content, if it is small enough to be written with
         the result; else None, and the file is on the disk. Nothing is appended any more. Raises OSError."""
+        if self._held:
+            return self._held
         output = self._read(0, self.size) if self.size <= INLINE_MAX_BYTES else None
         if output is None:
             self._sync()
@@ -167,6 +169,8 @@ class Spool:
 
     def read(self, offset: int, limit: int) -> bytes:
         """Whole frames from ``offset`` on (where one begins), at most ``limit`` bytes but at least one frame."""
+        if self._held and offset == 0 and self.size <= limit:
+            return self._held
         raw = self._read(offset, max(limit, HEADER_BYTES + limits.CHUNK_MAX_BYTES))
         end = 0
         for at, frame_end in _bounds(raw):
@@ -179,6 +183,8 @@ class Spool:
         """The server has every chunk below ``next_seq``, and wants that one next."""
         if next_seq < self.saved_seq:  # its database was put back to an earlier time
             self.saved_seq = self.saved_offset = 0
+        if self._held and next_seq >= self.chunks:
+            self.saved_seq, self.saved_offset = self.chunks, self.size
         while self.saved_seq < min(next_seq, self.chunks):
             passed = 0
             for _, end in _bounds(self._read(self.saved_offset, _BLOCK_BYTES)):

@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from deployx_agent.logs import Log
 from deployx_agent.tasks import quick, recovery
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.journal import Group, Journal, Row
-from deployx_agent.tasks.one_thread import OneThread
+from deployx_agent.tasks.one_thread import OneThread, ToLoop
 from deployx_agent.tasks.quick import Hurry, Quick
 from deployx_agent.tasks.script_cache import ScriptCache
 from deployx_agent.tasks.spool import INLINE_MAX_BYTES, Spool
@@ -49,6 +50,7 @@ class Store:
         self.threads = ThreadPoolExecutor(2 * parallel + 1, "output")
         """For what a task does beside the loop (its output, its end where no descriptor tells of it), and one more."""
         self._disk = OneThread("journal")
+        self._to_loop: ToLoop | None = None
         self.hurry = Hurry()
         """Calls the journal's thread away from tasks that it sees through."""
 
@@ -111,31 +113,35 @@ class Store:
 
         ``done`` is called in the loop when those are over and remembered as such, with what is known of the tasks that
         are not new; or with an error, a DiskError if the disk did not take them, and then none was let go."""
-        loop = asyncio.get_running_loop()
+        to_loop = self._to_loop = self._to_loop or ToLoop()
+        rows: list[Row] = []
+        error: Exception | None = None
 
-        def settle(rows: list[Row], error: Exception | None) -> None:
+        def settle() -> None:
             self.hurry.in_there -= 1
             done(rows, error)
 
         def job() -> None:
-            rows: list[Row] = []
-            error: Exception | None = None
+            nonlocal rows, error
             try:
                 rows = quick.see_through(tasks, quicks, self.hurry, self._receive, self._finish)
             except (OSError, sqlite3.Error) as why:
                 error = DiskError(getattr(why, "strerror", None) or str(why))
             except Exception as bug:
                 error = bug
-            try:  # noqa: SIM105 - at a third of the cost, for each task
-                loop.call_soon_threadsafe(settle, rows, error)
-            except RuntimeError:  # it is closed: nobody is left to tell
-                pass
+            to_loop.tell(settle)
 
         self.hurry()
         self.hurry.in_there += 1
         self._disk.do(job)
 
     def _receive(self, tasks: Sequence[Task], started: Mapping[str, Group]) -> list[Row]:
+        if len(tasks) == 1:  # mostly it is new, and a row of its own is all that has to be looked for
+            try:
+                self._journal.received([(tasks[0].task_id, msgspec.json.encode(tasks[0]))], started)
+                return []
+            except sqlite3.IntegrityError:
+                pass
         known: list[Row] = []
         new: list[tuple[str, bytes]] = []
         for task in tasks:
@@ -181,7 +187,10 @@ class Store:
     def free_bytes(self) -> int:
         """Room on the disk. Raises DiskError."""
         try:
-            return shutil.disk_usage(self.owner).free
+            if sys.platform == "win32":
+                return shutil.disk_usage(self.owner).free
+            found = os.statvfs(self.owner)
+            return found.f_bavail * found.f_frsize
         except OSError as error:
             raise DiskError(error.strerror or str(error)) from error
 
@@ -190,6 +199,8 @@ class Store:
         self.hurry()
         self._disk.shutdown()
         self.threads.shutdown(wait=False)
+        if self._to_loop:
+            self._to_loop.close()
         self._journal.close()
         self.hurry.close()
 

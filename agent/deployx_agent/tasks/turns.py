@@ -21,8 +21,6 @@ from deployx_protocol.tasks import TaskState
 
 _EXPIRED = Ending(TaskState.EXPIRED)
 _RETRY_S = 5.0
-_REST_AFTER_S = 0.5
-"""So long nothing runs before one makes ready for what may come: who asks for much does not wait for that."""
 
 
 class Turns:
@@ -41,8 +39,6 @@ class Turns:
         self._running: dict[str, object] = {}
         """Of each task that runs, who has it."""
         self._strays: dict[str, Entry] = {}
-        self._resting: asyncio.TimerHandle | None = None
-        self._rest_at = 0.0
         self.group: asyncio.TaskGroup
         self.idle = asyncio.Event()
         """Set while nothing runs."""
@@ -139,21 +135,10 @@ class Turns:
             self._strays.pop(entry.task_id, None)
         self.start_more()
         self.look_idle()
-        if not self._running and not self.stopping:
-            loop = asyncio.get_running_loop()
-            self._rest_at = loop.time() + _REST_AFTER_S
-            if self._resting is None:
-                self._resting = loop.call_at(self._rest_at, self._rest)
 
-    def _rest(self) -> None:
-        """Nothing has run for long enough; or else look again, if nobody will because something runs."""
-        self._resting = None
-        if self._running or self.stopping:
-            return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._rest_at:
-            self._resting = loop.call_at(self._rest_at, self._rest)
-        else:
+    def rest(self) -> None:
+        """Make ready for what may come, unless something runs, whose end somebody may wait for."""
+        if not self._running and not self.stopping:
             self._worker.rest()
 
     def look_idle(self) -> None:

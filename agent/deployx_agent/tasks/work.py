@@ -68,7 +68,7 @@ class Worker:
         if task is None or task.script or task.release:
             return None
         try:
-            user = command.user_of(task)
+            user = command.user_of(task) if task.run_as else None
             return self._child(entry, command.prepare(task, None, user, self._store.owner), beside)
         except (CannotStart, DiskError):
             return None
@@ -192,8 +192,9 @@ class Worker:
         child.listen(entry.spool, on_output, self._store.threads)
 
     def _check_room(self, entries: Iterable[Entry]) -> None:
-        output = sum(max(e.task.output_quota_bytes - e.spool.size, 0) for e in entries if e.task)
-        wanted, free = DISK_RESERVE_BYTES + output, self._store.free_bytes()
+        wanted, free = DISK_RESERVE_BYTES, self._store.free_bytes()
+        for entry in entries:
+            wanted += max(entry.task.output_quota_bytes - entry.spool.size, 0) if entry.task else 0
         if free < wanted:
             raise _no_room(
                 f"The agent's disk has {free >> 20} MiB left, and the output of what runs may take {wanted >> 20} MiB; "
