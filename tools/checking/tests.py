@@ -1,11 +1,12 @@
 """What runs the product: Vitest beside pytest in parallel, then the tests that must have the machine to themselves."""
 
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bootstrap import node
-from bootstrap.places import FRONTEND, PYTHON
+from bootstrap.places import FRONTEND, PYTHON, ROOT
 from checking import totals
 from checking.steps import Step
 
@@ -35,8 +36,16 @@ def python_steps(env: Mapping[str, str], reports: Path) -> tuple[Step, Step]:
     beside = ["-n", str(cores * 2), "--dist", "loadgroup"]
     return (
         _pytest("Python tests", "not soak and not serial", beside, env, reports / "parallel.xml"),
-        _pytest("Python tests, one at a time", "serial and not soak", [], env, reports / "serial.xml"),
+        _pytest("Python tests, one at a time", "serial and not soak", [*_with("serial")], env, reports / "serial.xml"),
     )
+
+
+def _with(mark: str) -> Iterator[str]:
+    """The files that hold a test with this mark; the others need not be loaded to find that they do not."""
+    places = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    for file in (file for place in places for file in sorted((ROOT / place).rglob("test_*.py"))):
+        if f"mark.{mark}" in file.read_text():
+            yield str(file.relative_to(ROOT))
 
 
 def _pytest(title: str, marked: str, options: list[str], env: Mapping[str, str], report: Path) -> Step:
