@@ -109,6 +109,7 @@ async def test_threat_15_an_invitation_that_is_over_lets_nobody_in(
         assert await session.scalar(sa.select(User.id).where(User.email == NEW)) is None
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_07_no_other_site_takes_an_invitation(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     made = await invite(browse(node, (await person("root@example.test")).bearer))

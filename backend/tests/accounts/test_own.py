@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from app.accounts.permissions import SCOPES, Permission, Role, TokenScope, granted
 from app.accounts.principal import Principal
 from tests.support.node import Serve
@@ -14,6 +16,7 @@ LOGIN = "/api/v1/auth/login"
 NEW = "quite another password"
 
 
+@pytest.mark.databases("sqlite")
 async def test_sessions_are_seen_and_ended_one_by_one(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada, bob = await person(), await person("bob@example.test")
@@ -34,6 +37,7 @@ async def test_sessions_are_seen_and_ended_one_by_one(serve: Serve, browse: Brow
     ]
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_15_a_new_password_ends_the_other_sessions(
     serve: Serve, browse: Browse, person: MakePerson
 ) -> None:
@@ -52,6 +56,7 @@ async def test_threat_15_a_new_password_ends_the_other_sessions(
     assert (await browse(node).post(LOGIN, json={"email": ada.email, "password": NEW})).status_code == 200
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_14_a_stolen_session_does_not_guess_the_password(
     serve: Serve, browse: Browse, person: MakePerson
 ) -> None:
@@ -76,6 +81,7 @@ async def test_of_two_changes_at_once_one_holds(serve: Serve, browse: Browse, pe
     assert sorted(login.status_code for login in logins) == [200, 401, 401]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_token_may_what_its_scopes_leave(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada = await person()

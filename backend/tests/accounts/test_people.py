@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx2
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
@@ -83,6 +84,7 @@ async def test_threat_15_the_last_administrator_stays_one(serve: Serve, browse: 
         assert await session.scalar(sa.text("SELECT count(*) FROM users WHERE role = 'admin'")) == 1
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_15_whoever_is_shut_out_over_the_web_loses_the_socket(
     serve: Serve, browse: Browse, person: MakePerson, watch: Watch
 ) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.auth import COOKIE
@@ -20,6 +21,7 @@ LOGIN = "/api/v1/auth/login"
 TOKENS = "/api/v1/api-tokens"
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_session_from_its_cookie_to_its_end(
     serve: Serve, browse: Browse, person: MakePerson, db: Database
 ) -> None:
@@ -53,6 +55,7 @@ async def test_a_session_from_its_cookie_to_its_end(
         assert await session.scalar(sa.select(sa.func.count()).select_from(Session)) == 1  # the fixture's
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_14_guessing_is_slowed_and_says_nothing(
     serve: Serve, browse: Browse, person: MakePerson, lines: Lines
 ) -> None:
@@ -133,6 +136,7 @@ async def test_an_api_token_is_shown_once(serve: Serve, browse: Browse, person: 
     assert (await client.delete(f"{TOKENS}/{other['id']}")).status_code == 404
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_token_that_cannot_be_made(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     client = browse(node, (await person()).bearer)
@@ -163,6 +167,7 @@ async def test_one_proof_never_lends_the_other(serve: Serve, browse: Browse, per
     assert in_the_address.status_code == 401
 
 
+@pytest.mark.databases("sqlite")
 async def test_users_are_listed_without_secrets(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada = await person("ada@example.test")

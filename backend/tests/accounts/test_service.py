@@ -34,6 +34,7 @@ async def test_the_address_is_not_case_sensitive(person: MakePerson, accounts: A
         await accounts.create_user("Ada@example.test", PASSWORD, Role.VIEWER)
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_14_unknown_and_disabled_users_get_the_answer_of_a_wrong_password(
     person: MakePerson, accounts: AccountService
 ) -> None:
@@ -77,6 +78,7 @@ async def test_few_may_wait_for_a_hash() -> None:
     passwords.close()
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_14_guessing_is_throttled_and_the_owner_signs_in_from_elsewhere(
     person: MakePerson, accounts: AccountService
 ) -> None:
@@ -98,6 +100,7 @@ async def test_threat_14_guesses_at_the_same_time_are_all_counted(person: MakePe
     assert sum(isinstance(one, TooManyAttempts) for one in tried) == 15
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_session_ends_by_itself(person: MakePerson, accounts: AccountService, clock: ManualClock) -> None:
     ada = await person()
     clock.advance(days=13.9)
@@ -173,6 +176,7 @@ async def test_a_row_alone_that_says_disabled_is_enough(
     assert set(await accounts.alive([session.session_id or ""], [])) == set()
 
 
+@pytest.mark.databases("sqlite")
 async def test_use_is_written_down_once_a_minute(
     person: MakePerson, accounts: AccountService, clock: ManualClock
 ) -> None:
@@ -191,6 +195,7 @@ async def test_use_is_written_down_once_a_minute(
     assert await last_used() == clock()
 
 
+@pytest.mark.databases("sqlite")
 async def test_tokens_are_ones_own(person: MakePerson, accounts: AccountService) -> None:
     ada, bob = await person("ada@example.test"), await person("bob@example.test")
     as_ada, as_bob = await accounts.authenticate_token(ada.token), await accounts.authenticate_token(bob.token)
@@ -204,6 +209,7 @@ async def test_tokens_are_ones_own(person: MakePerson, accounts: AccountService)
         await accounts.delete_token(as_bob, as_bob.token_id or "")
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_token_can_expire(person: MakePerson, accounts: AccountService, clock: ManualClock) -> None:
     ada = await person()
     principal = await accounts.authenticate_token(ada.token)
@@ -217,6 +223,7 @@ async def test_a_token_can_expire(person: MakePerson, accounts: AccountService, 
     assert await accounts.prune() == 1
 
 
+@pytest.mark.databases("sqlite")
 async def test_tokens_per_user_are_bounded(person: MakePerson, accounts: AccountService) -> None:
     principal = await accounts.authenticate_token((await person()).token)
     for n in range(TOKENS_PER_USER_MAX - 1):
@@ -233,6 +240,7 @@ async def test_nonsense_authenticates_nobody(value: str, accounts: AccountServic
         await accounts.authenticate_token(value)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_cookie_is_not_a_token_nor_the_reverse(person: MakePerson, accounts: AccountService) -> None:
     ada = await person()
     for crossed in (accounts.authenticate_cookie(ada.token), accounts.authenticate_token("dxp_" + ada.cookie)):
@@ -240,6 +248,7 @@ async def test_a_cookie_is_not_a_token_nor_the_reverse(person: MakePerson, accou
             await crossed
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     "email", ["ada", "ada@", "@example.test", "a da@example.test", "a@b@c", "a\x07@b", "a@" + "b" * 255]
 )
@@ -248,6 +257,7 @@ async def test_a_sign_in_name_looks_like_an_address(email: str, accounts: Accoun
         await accounts.create_user(email, PASSWORD, Role.VIEWER)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_password_has_ten_characters(accounts: AccountService, person: MakePerson) -> None:
     ada = await person()
     for short in ("", "nine char", "x" * 1025):
@@ -287,6 +297,7 @@ async def test_another_role_holds_at_once_and_ends_nothing(person: MakePerson, a
         await accounts.set_role("nobody@example.test", Role.ADMIN)
 
 
+@pytest.mark.databases("sqlite")
 async def test_who_was_shut_out_may_be_let_in_again(person: MakePerson, accounts: AccountService) -> None:
     ada = await person()
     await accounts.disable(ada.email)

@@ -83,6 +83,7 @@ async def test_one_that_a_release_uses_is_not_deleted_by_hand(node: RunningNode,
     assert (await client.delete(f"{ARTIFACTS}/{one.sha256}")).status_code == 404
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_release_names_what_is_there(node: RunningNode, client: httpx2.AsyncClient) -> None:
     one = blob(100)
     await upload(client, one)

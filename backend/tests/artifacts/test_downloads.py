@@ -106,6 +106,7 @@ async def test_a_file_that_is_lost_is_said_so_and_uploaded_again(node: RunningNo
     assert (await client.get(f"{ARTIFACTS}/{one.sha256}/content")).content == one.data
 
 
+@pytest.mark.databases("sqlite")
 async def test_nginx_is_told_what_to_send(serve: Serve, ada: Person, browse: Browse) -> None:
     node = await serve(artifacts_accel="/artifacts/", artifact_send_rate=100)
     client = browse(node, ada.bearer)
@@ -139,6 +140,7 @@ async def test_downloads_at_once_are_counted_until_they_end(serve: Serve, ada: P
     await eventually(is_free, what="a download that was broken off is counted still")
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_download_may_have_a_rate(serve: Serve, ada: Person, browse: Browse) -> None:
     node = await serve(artifact_send_rate=200)
     client = browse(node, ada.bearer)
@@ -150,6 +152,7 @@ async def test_a_download_may_have_a_rate(serve: Serve, ada: Person, browse: Bro
     assert loop.time() - begun >= 0.24  # half a second, without the last of its quarters
 
 
+@pytest.mark.databases("sqlite")
 async def test_who_may_see_releases_may_download_and_nobody_else(
     node: RunningNode, client: httpx2.AsyncClient, person: MakePerson, browse: Browse
 ) -> None:

@@ -188,6 +188,7 @@ async def test_fault_14_what_is_longer_or_shorter_than_it_should_be_is_not_taken
     assert agent.into.read_bytes() == one.data
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_device_may_have_what_its_tasks_name_and_nothing_else(
     node: RunningNode, client: httpx2.AsyncClient, machine: MakeMachine
 ) -> None:
@@ -244,6 +245,7 @@ async def test_the_same_at_once_is_fetched_once_and_others_have_their_turns(
     assert all((agent.folder / one.sha256).read_bytes() == one.data for one in blobs)
 
 
+@pytest.mark.databases("sqlite")
 async def test_room_is_looked_for_first_and_a_full_disk_is_said(
     node: RunningNode, client: httpx2.AsyncClient, machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

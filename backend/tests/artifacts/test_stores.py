@@ -170,6 +170,7 @@ def test_threat_17_only_a_hash_and_an_id_make_a_path(name: str, sha256: str) -> 
                 store.path(place)
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("redirect", [True, False])
 async def test_a_server_with_s3(
     serve: Serve, ada: Person, browse: Browse, bucket: dict[str, Any], redirect: bool

@@ -19,6 +19,7 @@ from tests.support.node import RunningNode, Serve, eventually
 from tests.support.server import Browse, MakePerson, ManualClock, Person
 
 
+@pytest.mark.databases("sqlite")
 async def test_pieces_become_an_artifact_that_is_on_record(node: RunningNode, client: httpx2.AsyncClient) -> None:
     one = blob(3_000_000)
     found = await upload(client, one)
@@ -34,6 +35,7 @@ async def test_pieces_become_an_artifact_that_is_on_record(node: RunningNode, cl
     assert (entry.object_id, entry.object_name) == (one.sha256, one.name)
 
 
+@pytest.mark.databases("sqlite")
 async def test_the_offset_is_told_and_wrong_ones_are_refused(client: httpx2.AsyncClient) -> None:
     one = blob(10_000)
     begun = await begin(client, one)
@@ -52,6 +54,7 @@ async def test_the_offset_is_told_and_wrong_ones_are_refused(client: httpx2.Asyn
     assert (await client.get(f"{ARTIFACTS}/uploads")).json()["items"] == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_is_there_need_not_be_sent(client: httpx2.AsyncClient) -> None:
     one = blob(5_000)
     await upload(client, one)
@@ -61,12 +64,14 @@ async def test_what_is_there_need_not_be_sent(client: httpx2.AsyncClient) -> Non
     assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_size")
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_empty_file_is_one_as_well(node: RunningNode, client: httpx2.AsyncClient) -> None:
     found = await upload(client, blob(0))
     assert found["artifact"]["size"] == 0
     assert [path.stat().st_size for path in files(node)] == [0]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_wrong_hash_ends_the_upload(node: RunningNode, client: httpx2.AsyncClient) -> None:
     one, other = blob(70_000), blob(70_000, seed=2)
     begun = await begin(client, one)
@@ -80,6 +85,7 @@ async def test_a_wrong_hash_ends_the_upload(node: RunningNode, client: httpx2.As
     await upload(client, one)
 
 
+@pytest.mark.databases("sqlite")
 async def test_more_than_was_announced_is_refused_and_what_fits_is_kept(client: httpx2.AsyncClient) -> None:
     one = blob(10_000)
     begun = await begin(client, one)
@@ -176,6 +182,7 @@ async def test_threat_12_uploads_of_others_do_not_exist(
     assert (await viewer.get(ARTIFACTS)).status_code == 200
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_deleted_upload_is_gone(node: RunningNode, client: httpx2.AsyncClient) -> None:
     one = blob(10_000)
     begun = await begin(client, one)
@@ -231,6 +238,7 @@ async def test_uploads_at_once_are_counted(serve: Serve, ada: Person, browse: Br
     assert (await send(client, second["id"], 0, blob(10, 2).data)).json()["complete"]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_full_disk_keeps_what_it_took(
     node: RunningNode, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +263,7 @@ async def test_a_full_disk_keeps_what_it_took(
     assert (await send(client, begun["id"], offset, one.data[offset:])).json()["complete"]
 
 
+@pytest.mark.databases("sqlite")
 async def test_no_upload_is_admitted_for_which_there_is_no_room(
     node: RunningNode, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,6 +203,7 @@ async def test_what_has_been_over_for_long_is_forgotten_with_its_runs(
         assert await session.scalar(sa.select(sa.func.count()).select_from(DeploymentTarget)) == 2
 
 
+@pytest.mark.databases("sqlite")
 async def test_hints_name_what_changed(rollout: Rollout, ada: Principal, hints: list[Hint]) -> None:
     await rollout.release()
     id = await rollout.create(ada, await rollout.devices(1, ada.user_id))

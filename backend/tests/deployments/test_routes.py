@@ -305,6 +305,7 @@ async def test_dashboards_hear_of_their_deployments_and_of_the_targets_that_they
     assert not [name for name, _ in stranger.heard if name.startswith("deployment")]
 
 
+@pytest.mark.databases("sqlite")
 async def test_deleting_a_device_does_not_stop_it(node: RunningNode, ada: Person, client: Client) -> None:
     ids = await devices(node, ada)
     view = await created(client, ids)

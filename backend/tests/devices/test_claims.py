@@ -60,6 +60,7 @@ async def cloned(node: RunningNode, agent: MakeAgent) -> tuple[AgentPeer, AgentP
 # ---------------------------------------------------------------- reinstalled
 
 
+@pytest.mark.databases("sqlite")
 async def test_accepting_makes_a_device_with_ids_of_its_own(
     serve: Serve, agent: MakeAgent, person: MakePerson, watch: Watch
 ) -> None:
@@ -101,6 +102,7 @@ def _was_refused(peer: AgentPeer) -> bool:
     return any(name in (events.REGISTRATION_REQUIRED, events.SESSION_ENDED) for name, _ in peer.heard)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_key_that_was_replaced_speaks_for_the_device_no_more(
     serve: Serve, agent: MakeAgent, person: MakePerson
 ) -> None:
@@ -115,6 +117,7 @@ async def test_a_key_that_was_replaced_speaks_for_the_device_no_more(
     await node.status(victim.machine.agent_id, "offline")
 
 
+@pytest.mark.databases("sqlite")
 async def test_rejecting_turns_the_key_away_for_good(serve: Serve, agent: MakeAgent, person: MakePerson) -> None:
     node, ada = await serve(enrollment="approval"), await person()
     victim, claimant = await reinstalled(node, agent)
@@ -187,6 +190,7 @@ async def test_moved_gives_the_device_back_what_it_had(serve: Serve, agent: Make
     assert len(await node.claims()) == 1
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_10_splitting_makes_the_copy_a_device_of_its_own(
     serve: Serve, agent: MakeAgent, person: MakePerson
 ) -> None:
@@ -209,6 +213,7 @@ async def test_threat_10_splitting_makes_the_copy_a_device_of_its_own(
     assert (await third.refused(enrollment_token=split["enrollment_token"]))["code"] == "invalid_credentials"
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_10_a_copy_that_was_away_is_split_when_it_returns(
     serve: Serve, agent: MakeAgent, person: MakePerson
 ) -> None:
@@ -225,6 +230,7 @@ async def test_threat_10_a_copy_that_was_away_is_split_when_it_returns(
     assert (row.trust, row.status, row.boot_id) == ("pending", "online", original.boot_id)
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_10_a_copy_that_stood_for_the_device_leaves_it_offline(
     serve: Serve, agent: MakeAgent, person: MakePerson, watch: Watch
 ) -> None:
@@ -249,6 +255,7 @@ async def test_threat_10_a_copy_that_stood_for_the_device_leaves_it_offline(
     assert (await copy.call(events.PING))["ok"]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_copy_that_does_not_enrol_is_cut_off(
     serve: Serve, agent: MakeAgent, person: MakePerson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +270,7 @@ async def test_a_copy_that_does_not_enrol_is_cut_off(
     assert original.open
 
 
+@pytest.mark.databases("sqlite")
 async def test_who_registers_as_another_device_is_the_first_one_no_more(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     peer = agent(node)
@@ -281,6 +289,7 @@ async def test_who_registers_as_another_device_is_the_first_one_no_more(serve: S
 # ---------------------------------------------------------------- taken away
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_removed_device_is_told_and_forgotten(
     serve: Serve, agent: MakeAgent, person: MakePerson, watch: Watch
 ) -> None:
@@ -312,6 +321,7 @@ async def test_whoever_waits_on_a_removed_device_registers_anew(
     )
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_accepted_device_hears_of_it(serve: Serve, agent: MakeAgent, person: MakePerson) -> None:
     node, ada = await serve(enrollment="approval"), await person()
     peer = agent(node)

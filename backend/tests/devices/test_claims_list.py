@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx2
+import pytest
 
 from app.accounts.permissions import Role
 from deployx_protocol import events
@@ -61,6 +62,7 @@ async def test_pages_give_each_open_claim_once(serve: Serve, browse: Browse, per
         assert (await browse(node, bob.bearer).get(CLAIMS, params=bad)).status_code == 422, bad
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_dashboard_is_told_how_many_more_there_are(
     serve: Serve, browse: Browse, watch: Watch, person: MakePerson
 ) -> None:

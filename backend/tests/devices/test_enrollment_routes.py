@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
@@ -35,6 +36,7 @@ async def test_a_token_is_shown_once(serve: Serve, browse: Browse, person: MakeP
     assert all(secret not in answer.text and "hash" not in answer.text for answer in (listed, detail))
 
 
+@pytest.mark.databases("sqlite")
 async def test_it_enrols_until_it_is_revoked(
     serve: Serve, browse: Browse, person: MakePerson, agent: MakeAgent
 ) -> None:
@@ -57,6 +59,7 @@ async def test_it_enrols_until_it_is_revoked(
     assert len(await node.devices()) == 1
 
 
+@pytest.mark.databases("sqlite")
 async def test_it_enrols_until_it_expires(serve: Serve, browse: Browse, person: MakePerson, agent: MakeAgent) -> None:
     node = await serve(enrollment="token")
     client = browse(node, (await person()).bearer)
@@ -68,6 +71,7 @@ async def test_it_enrols_until_it_expires(serve: Serve, browse: Browse, person: 
     assert await node.devices() == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_it_names_an_address_of_this_server(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve(public_url=["https://a.example.test", "https://b.example.test"])
     client = browse(node, (await person()).bearer)
@@ -80,6 +84,7 @@ async def test_it_names_an_address_of_this_server(serve: Serve, browse: Browse, 
         assert answer.status_code == 422, origin
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_token_that_cannot_be_made(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     client = browse(node, (await person()).bearer)

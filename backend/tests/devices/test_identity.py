@@ -24,6 +24,7 @@ async def columns(node: RunningNode, device_id: int, *, but: frozenset[str] = fr
 # ---------------------------------------------------------------- unknown key
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_unknown_key_with_a_token_is_trusted_and_belongs_to_its_maker(
     serve: Serve, agent: MakeAgent, person: MakePerson
 ) -> None:
@@ -37,6 +38,7 @@ async def test_an_unknown_key_with_a_token_is_trusted_and_belongs_to_its_maker(
     assert await uses(node) == [1]
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_unknown_key_under_approval_is_pending_and_nobodys(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     assert (await agent(node).start())["trust"] == "pending"
@@ -44,12 +46,14 @@ async def test_an_unknown_key_under_approval_is_pending_and_nobodys(serve: Serve
     assert (row.trust, row.user_id) == ("pending", None)
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_unknown_key_under_token_writes_nothing(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="token")
     assert (await agent(node).refused())["code"] == "invalid_credentials"
     assert await node.devices() == []
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("by", ["machine_id", "agent_id", "both"])
 @pytest.mark.parametrize("connected", [True, False], ids=["connected", "away"])
 async def test_threat_11_another_key_that_names_a_keyed_device_makes_a_claim(

@@ -26,6 +26,7 @@ async def test_half_of_the_fingerprint_may_change(serve: Serve, agent: MakeAgent
     assert (await node.device(machine.agent_id)).fingerprint == machine.fingerprint
 
 
+@pytest.mark.databases("sqlite")
 async def test_more_than_half_is_held_as_moved(serve: Serve, agent: MakeAgent, person: MakePerson) -> None:
     node = await serve(enrollment="token")
     first = agent(node, Machine(enrollment_token=await token_for(node, await person())))
@@ -42,6 +43,7 @@ async def test_more_than_half_is_held_as_moved(serve: Serve, agent: MakeAgent, p
     assert "3 of 4" in row.trust_reason
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_fingerprint_that_disappears_is_a_change(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     first = agent(node)
@@ -177,6 +179,7 @@ async def test_threat_10_two_copies_that_start_at_once_are_both_quarantined(serv
     assert all(copy.open for copy in pair)
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("moved", [False, True], ids=["same hardware", "other hardware"])
 async def test_threat_10_copies_that_take_turns_are_found_out(moved: bool, serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
@@ -197,6 +200,7 @@ async def test_threat_10_copies_that_take_turns_are_found_out(moved: bool, serve
 # ---------------------------------------------------------------- generations
 
 
+@pytest.mark.databases("sqlite")
 async def test_generations_grow_and_the_old_one_is_forgotten(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     machine = Machine()
@@ -209,6 +213,7 @@ async def test_generations_grow_and_the_old_one_is_forgotten(serve: Serve, agent
         assert (row.generation, row.generation_issued) == (turn, turn)
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_agent_that_lost_its_answer_goes_on_with_the_generation_before(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     machine = Machine()

@@ -77,6 +77,7 @@ async def test_a_stop_amid_registrations_leaves_nobody_online(
             await peer.close()
 
 
+@pytest.mark.databases("sqlite")
 async def test_after_a_clean_stop_the_next_start_needs_no_grace(
     settings: Settings, serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
@@ -86,6 +87,7 @@ async def test_threat_12_a_cursor_shows_nobody_elses_devices(serve: Serve, brows
     assert {device["user_id"] for device in page["items"]} == {bob.id}
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_administrator_sees_everyones(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada, bob = await person("ada@example.test"), await person("bob@example.test", Role.OPERATOR)
@@ -139,6 +141,7 @@ BAD_CHANGES: list[Any] = [
 ]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_change_is_refused_whole(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada = await person()
@@ -181,6 +184,7 @@ async def test_a_change_on_top_of_another_is_refused(serve: Serve, browse: Brows
     assert sorted(answer.status_code for answer in both) == [200, 412]
 
 
+@pytest.mark.databases("sqlite")
 async def test_only_an_administrator_hands_a_device_over(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     ada, bob = await person("ada@example.test"), await person("bob@example.test", Role.OPERATOR)
@@ -263,6 +267,7 @@ async def test_status_history_is_paged_newest_first(serve: Serve, browse: Browse
         assert answer.status_code == 422, bad
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_id_that_is_none_is_refused(serve: Serve, browse: Browse, person: MakePerson) -> None:
     node = await serve()
     client = browse(node, (await person()).bearer)

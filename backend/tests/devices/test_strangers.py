@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from app.complaints import Complaints
 from app.devices.models import Device
 from deployx_protocol import events
@@ -15,6 +17,7 @@ from tests.support.server import Browse, MakePerson
 MOST = 3
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_20_ever_new_machines_cannot_fill_the_devices(
     serve: Serve, agent: MakeAgent, browse: Browse, person: MakePerson, lines: Lines
 ) -> None:
@@ -54,6 +57,7 @@ async def test_threat_20_a_client_without_a_key_waits_like_others(serve: Serve) 
     assert len(await node.rows(Device)) == MOST
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_20_who_asks_again_and_again_is_cut_and_fills_no_log(serve: Serve, lines: Lines) -> None:
     node = await serve(enrollment="approval", pending_devices_max=1)
     async with node.db.write() as session:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
+import pytest
 
 from app.accounts.permissions import Role
 from app.clock import iso, utcnow
@@ -37,6 +38,7 @@ async def test_a_registration_makes_a_row_with_every_column(serve: Serve, agent:
     assert row.trust == "pending"
 
 
+@pytest.mark.databases("sqlite")
 async def test_registration_success_says_what_the_agent_needs(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval", heartbeat_interval_s=7.5)
     success = await agent(node).start()
@@ -62,6 +64,7 @@ async def test_a_known_agent_updates_its_row(serve: Serve, agent: MakeAgent) -> 
     assert (after.status, after.ip_address, after.session_epoch) == ("online", "192.0.2.99", before.session_epoch + 1)
 
 
+@pytest.mark.databases("sqlite")
 async def test_every_dashboard_hears_of_coming_and_going(
     serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson
 ) -> None:
@@ -86,6 +89,7 @@ async def test_every_dashboard_hears_of_coming_and_going(
         assert (row.status, row.node_id) == ("offline", None)
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_abrupt_end_is_offline_with_a_cause(
     serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson
 ) -> None:
@@ -105,6 +109,7 @@ async def test_an_abrupt_end_is_offline_with_a_cause(
     ]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_silent_peer_is_offline_after_the_ping_timeout(serve: Serve) -> None:
     node = await serve(enrollment="approval", ping_interval=0.2, ping_timeout=1.5)
     machine = Machine()
@@ -117,6 +122,7 @@ async def test_a_silent_peer_is_offline_after_the_ping_timeout(serve: Serve) -> 
     assert (row.status_cause, row.status_detail) == ("ping_timeout", "no pong for 1.5 s")
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_agent_that_answers_pings_stays(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval", ping_interval=0.2, ping_timeout=2)
     web = agent(node)
@@ -154,6 +160,7 @@ async def _seen_since(node: RunningNode, web: AgentPeer, asked: datetime) -> boo
     return bool(row.last_seen and row.last_seen >= asked)
 
 
+@pytest.mark.databases("sqlite")
 async def test_dashboards_hear_of_heartbeats(serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson) -> None:
     node = await serve(enrollment="approval")
     dashboard = await watch(node, await person(), batch=True)
@@ -165,6 +172,7 @@ async def test_dashboards_hear_of_heartbeats(serve: Serve, agent: MakeAgent, wat
     assert abs(datetime.fromisoformat(batch["seen"][0]["at"]) - datetime.now(UTC)) < timedelta(seconds=5)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_goodbye_is_the_cause_people_read(
     serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson
 ) -> None:
@@ -180,6 +188,7 @@ async def test_a_goodbye_is_the_cause_people_read(
     assert (row.status_cause, row.status_detail) == (change["cause"], change["detail"])
 
 
+@pytest.mark.databases("sqlite")
 async def test_the_server_logs_the_specifications_lines(serve: Serve, agent: MakeAgent, lines: Lines) -> None:
     node = await serve(enrollment="approval")
     web = agent(node, Machine(hostname="DESKTOP-ABC123"))
@@ -205,6 +214,7 @@ def _logged(lines: list[str], pattern: str) -> bool:
     return any(re.search(rf"Z \[INFO\] {pattern}", line) for line in lines)
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_administrator_of_nothing_hears_nothing(
     serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson
 ) -> None:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx2
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.permissions import Role
@@ -91,6 +92,7 @@ def _essence(devices: dict[int, dict[str, Any]]) -> dict[int, tuple[Any, ...]]:
     return {i: (view["agent_id"], view["device_name"], view["status"], view["rev"]) for i, view in devices.items()}
 
 
+@pytest.mark.databases("sqlite")
 async def test_batches_and_single_events_go_to_whom_they_are_meant_for(
     serve: Serve, agent: MakeAgent, watch: Watch, person: MakePerson
 ) -> None:

@@ -20,6 +20,7 @@ from tests.support.stalled import held
 UI = "/ui/socket.io/"
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("way", ["token", "cookie"])
 async def test_threat_15_a_disabled_user_is_cut_within_five_seconds(
     way: str, serve: Serve, person: MakePerson, accounts: AccountService
@@ -68,6 +69,7 @@ async def test_fault_19_a_dashboard_that_does_not_read_is_cut_off(
     assert len(await steady.snapshot()) == 4_000
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_queue_that_grows_without_end_is_cut_off(
     serve: Serve, watch: Watch, person: MakePerson, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,14 @@
 """Who an agent is comes from its connection: whatever it names in a payload, it speaks for itself alone."""
 
+import pytest
+
 from app.devices.models import Device
 from deployx_protocol import events
 from tests.support.machines import MakeAgent
 from tests.support.node import Serve, eventually
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_13_an_agent_that_names_another_speaks_for_itself(serve: Serve, agent: MakeAgent) -> None:
     node = await serve(enrollment="approval")
     rogue, victim = agent(node), agent(node)

@@ -13,6 +13,7 @@ from tests.support.peers import Watch
 from tests.support.server import MakePerson
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(("before", "after", "seen"), [(Role.ADMIN, Role.VIEWER, 1), (Role.VIEWER, Role.ADMIN, 2)])
 async def test_threat_15_another_role_reaches_open_dashboards_within_five_seconds(
     before: Role, after: Role, seen: int, serve: Serve, person: MakePerson, watch: Watch, accounts: AccountService

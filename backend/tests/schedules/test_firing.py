@@ -149,6 +149,7 @@ async def test_after_an_outage_the_last_time_is_made_up_for_and_the_others_count
     assert len(await bench.started()) == 1
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     ("fields", "late"),
     [
@@ -169,6 +170,7 @@ async def test_too_late_is_missed(bench: Bench, fields: dict[str, object], late:
     assert "No server was running then" in firing.reason
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_little_late_is_on_time(bench: Bench) -> None:
     await bench.make(missed="skip")
     bench.clock.now = DAY + timedelta(hours=1, seconds=59)
@@ -176,6 +178,7 @@ async def test_a_little_late_is_on_time(bench: Bench) -> None:
     assert [one.state for one in await bench.fired()] == [FiringState.STARTED]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_firing_left_for_long_is_missed_rather_than_started_out_of_the_blue(bench: Bench) -> None:
     await bench.make(grace_s=600)
     bench.clock.now = DAY + timedelta(hours=1)
@@ -199,6 +202,7 @@ async def test_a_week_of_minutes_is_one_row_and_one_run(bench: Bench) -> None:
 # ---------------------------------------------------------------- in parallel
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_is_not_over_is_not_started_beside_itself(bench: Bench) -> None:
     await bench.make()
     for hour in (1, 2):
@@ -213,6 +217,7 @@ async def test_what_is_not_over_is_not_started_beside_itself(bench: Bench) -> No
     assert len(await bench.started()) == 2
 
 
+@pytest.mark.databases("sqlite")
 async def test_unless_it_may_be(bench: Bench) -> None:
     await bench.make(overlap="start")
     for hour in (1, 2):

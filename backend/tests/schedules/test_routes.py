@@ -52,6 +52,7 @@ async def make(client: httpx2.AsyncClient, **fields: Any) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_is_due_is_fired_and_shown(client: httpx2.AsyncClient, node: RunningNode) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=0.4)
     made = await make(client, cron=None, at=soon.isoformat())

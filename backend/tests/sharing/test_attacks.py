@@ -184,6 +184,7 @@ async def test_threat_12_no_group_pulls_in_the_devices_of_others(house: House) -
     assert not any(secret in words.text for secret in SECRETS)
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_15_nobody_gives_a_role_above_their_own(house: House) -> None:
     vics = rows.device(20, user_id=house.vic.id)
     async with house.node.db.write() as session:

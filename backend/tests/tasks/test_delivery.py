@@ -59,6 +59,7 @@ async def test_a_task_goes_from_queued_to_succeeded(node: RunningNode, enter: En
     assert run.rev == 5
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_device_that_is_there_is_sent_its_task_without_a_poll(
     monkeypatch: pytest.MonkeyPatch, node: RunningNode, enter: Enter, api: Api
 ) -> None:
@@ -70,6 +71,7 @@ async def test_a_device_that_is_there_is_sent_its_task_without_a_poll(
     assert (told["task_id"], told["shell"], told["argv"]) == (row.id, "uptime", None)
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_no_hint_tells_is_found_by_the_poll(node: RunningNode, enter: Enter) -> None:
     peer, device_id = await enter()
     (task_id,) = await queue(node.db, [device_id])
@@ -139,6 +141,7 @@ async def test_threat_10_a_device_that_is_not_trusted_is_sent_nothing(
     assert states == {"queued"}
 
 
+@pytest.mark.databases("sqlite")
 async def test_of_a_run_no_more_are_in_flight_than_it_allows(node: RunningNode, enter: Enter, api: Api) -> None:
     entered = [await enter() for _ in range(3)]
     run_id = await api.start([device_id for _, device_id in entered], max_parallel=1)
@@ -181,6 +184,7 @@ async def test_a_backlog_comes_in_order_in_messages_that_fit_and_never_all_at_on
     assert following["task_id"] == ids[DEVICE_MAX]
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_task_that_fits_no_message_is_called_off_with_a_sentence(node: RunningNode, enter: Enter) -> None:
     ids: list[str] = []
 
@@ -209,6 +213,7 @@ async def test_a_queued_task_is_called_off_at_once_and_never_sent(node: RunningN
     assert told["task_id"] == other
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("state", ["sent", "accepted", "running"])
 async def test_what_an_agent_has_is_called_off_by_the_agent(
     node: RunningNode, enter: Enter, api: Api, state: str
@@ -259,6 +264,7 @@ async def test_what_is_withdrawn_is_ended_by_its_agent_unless_it_has_started(
     assert (row.state, row.code, row.deadline_at) == ("cancelled", "withdrawn", None)
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.usefixtures("short_receipts")
 async def test_a_cancellation_that_ends_nothing_is_repeated(node: RunningNode, enter: Enter, api: Api) -> None:
     peer, _ = await enter(before=lambda device_id: queue(node.db, [device_id]))

@@ -28,6 +28,7 @@ async def changed(client: httpx2.AsyncClient, run_id: str, after_rev: int, wait_
     return found
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_run_is_answered_as_soon_as_it_changed(
     node: RunningNode, enter: Enter, browse: Browse, person: MakePerson
 ) -> None:

@@ -53,6 +53,7 @@ async def test_output_is_kept_byte_for_byte_and_in_order(node: RunningNode, ente
     assert (row.output_bytes, row.output_next_seq, row.output_lost_bytes) == (261, 4, 0)
 
 
+@pytest.mark.databases("sqlite")
 async def test_gaps_are_answered_with_what_is_wanted_and_repeats_change_nothing(
     node: RunningNode, enter: Enter
 ) -> None:
@@ -63,6 +64,7 @@ async def test_gaps_are_answered_with_what_is_wanted_and_repeats_change_nothing(
     assert await output_of(node.db, task_id) == [(0, 1, b"a"), (1, 1, b"b"), (2, 1, b"c")]
 
 
+@pytest.mark.databases("sqlite")
 async def test_the_last_output_may_come_after_the_end(node: RunningNode, enter: Enter) -> None:
     peer, task_id = await running(node, enter)
     await peer.report(task_id, "succeeded", exit_code=0, chunks=2)
@@ -80,6 +82,7 @@ async def test_past_the_quota_bytes_are_counted_and_not_kept(node: RunningNode, 
     assert (row.output_bytes, row.output_lost_bytes) == (5, 104)
 
 
+@pytest.mark.databases("sqlite")
 async def test_output_goes_on_over_http_where_the_link_ended(node: RunningNode, enter: Enter, browse: Browse) -> None:
     peer, task_id = await running(node, enter)
     http = browse(node)
@@ -123,6 +126,7 @@ async def test_what_is_no_frame_is_refused_with_a_sentence(node: RunningNode, en
     assert await output_of(node.db, task_id) == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_13_over_http_a_device_speaks_of_its_own_tasks_only(
     node: RunningNode, enter: Enter, browse: Browse
 ) -> None:
@@ -140,6 +144,7 @@ async def test_threat_13_over_http_a_device_speaks_of_its_own_tasks_only(
     assert (await post(http, peer, task_id)).status_code == 200
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_users_token_is_no_agents_and_an_agents_no_users(
     node: RunningNode, enter: Enter, browse: Browse, person: MakePerson
 ) -> None:
@@ -150,6 +155,7 @@ async def test_a_users_token_is_no_agents_and_an_agents_no_users(
     assert (await http.get("/api/v1/devices", headers=bearer(peer))).status_code == 401
 
 
+@pytest.mark.databases("sqlite")
 async def test_scripts_are_handed_to_those_who_have_to_run_them(
     node: RunningNode, enter: Enter, browse: Browse
 ) -> None:

@@ -90,6 +90,7 @@ async def test_threat_12_two_users_hear_of_their_own_runs_and_tasks_only(
     assert heard(await_eve, events.RUNS_CHANGED, events.TASKS_CHANGED) == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_who_does_not_watch_any_more_hears_no_more_of_tasks(
     node: RunningNode, enter: Enter, browse: Browse, person: MakePerson, watch: Watch
 ) -> None:
@@ -111,6 +112,7 @@ async def test_who_does_not_watch_any_more_hears_no_more_of_tasks(
     assert (await dashboard.call(events.UNWATCH_RUN, {"run_id": run["id"]}))["ok"] is True
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_watched_task_says_so_when_its_device_goes_and_comes(
     node: RunningNode, enter: Enter, browse: Browse, person: MakePerson, watch: Watch
 ) -> None:
@@ -170,6 +172,7 @@ async def test_a_malformed_watch_is_refused_and_a_dashboard_watches_a_few_runs(
     assert (await dashboard.call(events.WATCH_RUN, {"run_id": made[20]["id"]}))["ok"] is True
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_15_who_is_signed_out_hears_of_no_task_any_more(
     node: RunningNode,
     enter: Enter,
@@ -196,6 +199,7 @@ async def test_threat_15_who_is_signed_out_hears_of_no_task_any_more(
     assert len(dashboards[1].heard) == before
 
 
+@pytest.mark.databases("sqlite")
 async def test_threat_15_who_is_no_administrator_any_more_is_cut(
     node: RunningNode, browse: Browse, person: MakePerson, watch: Watch
 ) -> None:
@@ -236,6 +240,7 @@ async def test_a_thousand_tasks_that_change_at_once_are_all_told_in_pieces(
     await eventually(told, what="every task to be told")
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_agent_cannot_watch(node: RunningNode, enter: Enter) -> None:
     peer, _ = await enter()
     answer = await peer.call(events.WATCH_RUN, {"run_id": "00000000-0000-0000-0000-000000000000"})

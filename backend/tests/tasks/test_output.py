@@ -88,6 +88,7 @@ async def test_output_is_read_in_order_and_from_where_one_was(
         assert (await client.get(f"{TASKS}/{task_id}/output", params=bad)).status_code == 422, bad
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_follower_hears_of_output_when_it_is_saved_and_of_its_end(
     node: RunningNode, enter: Enter, browse: Browse, person: MakePerson
 ) -> None:
@@ -121,6 +122,7 @@ async def test_a_follower_hears_of_output_when_it_is_saved_and_of_its_end(
     assert (view["output_complete"], view["output_bytes"]) == (True, 7)
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_follower_of_nothing_is_answered_when_its_time_is_over(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
@@ -160,6 +162,7 @@ async def test_a_lost_hint_costs_a_follower_a_poll_and_a_stopping_server_keeps_n
         assert (await waiting).chunks == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_output_that_was_announced_and_has_not_come_is_not_complete(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
@@ -232,6 +235,7 @@ async def test_a_stream_is_the_bytes_it_was_whole_or_in_ranges(
         assert (same.status_code, other.status_code) == (206, 200)
 
 
+@pytest.mark.databases("sqlite")
 async def test_an_empty_stream_is_empty(node: RunningNode, browse: Browse, person: MakePerson) -> None:
     ada = await person()
     task_id = await printed(node.db, ada.id, [])

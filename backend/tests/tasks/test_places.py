@@ -98,6 +98,7 @@ async def test_its_place_goes_to_another_and_it_waits_for_one_when_it_is_back(
     assert (await in_state(node.db, one, "succeeded")).sent_epoch > 1
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_it_had_after_all_counts_though_its_place_is_gone(node: RunningNode, enter: Enter) -> None:
     (first, _, one), (second, _, other) = await one_place(node, enter)
     await first.abort()

@@ -265,6 +265,7 @@ async def test_cancelling_a_run_ends_what_waits_and_asks_the_devices_for_the_res
     }
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_is_over_is_not_cancelled(node: RunningNode, browse: Browse, person: MakePerson) -> None:
     ada = await person()
     [device] = await fleet(node, 1)
@@ -380,6 +381,7 @@ async def test_saved_commands_are_kept_by_name_each_their_own(
     assert (await client.delete(f"{path}/{saved['id']}")).status_code == 404
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_run_and_its_output_outlive_the_devices_next_owner(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:

@@ -124,6 +124,7 @@ async def test_a_task_that_waits_for_its_device_in_vain_expires_and_is_never_sen
     assert told["task_id"] == (await tasks_of(node.db, later))[0].id
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_is_past_its_time_is_not_sent_even_before_it_is_ended(node: RunningNode, enter: Enter) -> None:
     peer, device_id = await enter(before=lambda device_id: work.queue(node.db, [device_id], expires_s=-1))
     (other,) = await work.queue(node.db, [device_id])

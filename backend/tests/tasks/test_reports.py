@@ -34,6 +34,7 @@ async def acknowledged(peer: WorkPeer, updates: list[dict[str, Any]]) -> dict[st
     return told
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_repeated_report_is_acknowledged_and_changes_nothing(node: RunningNode, enter: Enter) -> None:
     peer, task_id, _ = await running(node, enter)
     end = {"exit_code": 3, "duration_s": 1.5, "digest": digest(b"")}
@@ -47,6 +48,7 @@ async def test_a_repeated_report_is_acknowledged_and_changes_nothing(node: Runni
     assert (await run_of(node.db, task_id)).rev == rev
 
 
+@pytest.mark.databases("sqlite")
 async def test_several_reports_of_one_task_come_in_one_message(node: RunningNode, enter: Enter) -> None:
     peer, _ = await enter(before=lambda device_id: queue(node.db, [device_id]))
     (task,) = await peer.assigned()
@@ -59,6 +61,7 @@ async def test_several_reports_of_one_task_come_in_one_message(node: RunningNode
     assert row.started_at
 
 
+@pytest.mark.databases("sqlite")
 async def test_little_output_comes_with_the_report_of_the_end(node: RunningNode, enter: Enter) -> None:
     peer, task_id, _ = await running(node, enter)
     output = [OutputChunk.of(0, 1, b"hi\n").to_json(), OutputChunk.of(1, 2, b"\xff").to_json()]
@@ -74,6 +77,7 @@ async def test_little_output_comes_with_the_report_of_the_end(node: RunningNode,
     assert (strangers["unknown"], strangers["output"]) == ([NOBODYS], [])
 
 
+@pytest.mark.databases("sqlite")
 async def test_tasks_that_nobody_knows_are_said_to_be_unknown(node: RunningNode, enter: Enter) -> None:
     peer, task_id, _ = await running(node, enter)
     updates = [{"task_id": NOBODYS, "state": "succeeded"}, {"task_id": task_id, "state": "succeeded"}]
@@ -180,6 +184,7 @@ async def test_a_deleted_devices_reports_are_nobodys(node: RunningNode, enter: E
     assert (await one_task(node.db, task_id)).state == "running"
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_has_no_room_is_not_acknowledged_and_said_so(
     monkeypatch: Any, node: RunningNode, enter: Enter
 ) -> None:

@@ -74,6 +74,7 @@ async def test_of_too_much_output_the_oldest_goes(retention: WorkRetention, db: 
     assert await left(db, TaskOutput.task_id) == {days[1], days[2], running}
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_is_not_over_keeps_its_output(retention: WorkRetention, db: Database, clock: ManualClock) -> None:
     running = await ended(db, clock, -1, size=9 * MIB)
     await retention.prune()

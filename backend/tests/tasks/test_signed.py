@@ -115,6 +115,7 @@ async def test_a_signed_run_is_kept_with_its_signers_and_is_good_for_once(
     assert set(json.loads(entry.details)["signed_by"].split(", ")) == {ADA.key_id, EVE.key_id}
 
 
+@pytest.mark.databases("sqlite")
 async def test_what_was_signed_for_something_else_starts_nothing(node: RunningNode, client: httpx2.AsyncClient) -> None:
     first, second = await mine(node, client, 2)
     good = body([first], ADA)
@@ -237,6 +238,7 @@ async def test_a_device_gets_the_envelope_and_what_it_refuses_is_recorded(
     assert (await client.get(f"{RUNS}/{unsigned_id}")).json()["signed_by"] == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_device_shows_the_policy_that_it_reports(
     node: RunningNode, browse: Browse, person: MakePerson, enter: Enter
 ) -> None:

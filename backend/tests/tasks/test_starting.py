@@ -258,6 +258,7 @@ async def test_bad_input_has_a_code_and_a_sentence_and_saves_nothing(
     assert await rows_of(node, Script) == []
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_preview_needs_nothing_to_run_and_warns_of_what_can_be_known(
     node: RunningNode, browse: Browse, person: MakePerson
 ) -> None:
