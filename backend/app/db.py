@@ -4,7 +4,7 @@ On SQLite one writer connection takes ``BEGIN IMMEDIATE``, so that writers wait 
 connections of their own; on PostgreSQL both share a pool.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,6 +148,22 @@ def _among_sqlite(element: Among, compiler: Any, **options: Any) -> str:
 def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
     return f"{column} = ANY ({values})"
+
+
+def table_of(name: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+    """Rows as a table of PostgreSQL: a parameter for each of its columns, which ``given`` makes. See ``among``."""
+    arrays = [
+        # whoever has moments of our own gives them in UTC; to look at each of them again is most of what it would cost
+        sa.bindparam(f"{name}_{column}", type_=postgresql.ARRAY(type.impl if isinstance(type, UtcTimestamp) else type))
+        for column, type in columns.items()
+    ]
+    return sa.func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+
+
+def given(name: str, columns: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """``rows``, of which there is one at least, as the parameters of a ``table_of``."""
+    names = [f"{name}_{column}" for column in columns]
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def connections_of(node_id: str) -> str:

@@ -4,8 +4,9 @@ Invariant: whoever gets a hint reads the rows. A lost hint costs one poll interv
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class HintKind(StrEnum):
@@ -35,8 +36,7 @@ class HintKind(StrEnum):
     EVERYTHING = "everything"  # hints may have been lost: whatever is shown or waited for is to be read again
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(msgspec.Struct, frozen=True):
     """One hint. Ids are 0 or empty where they mean nothing.
 
     ``rev`` only goes with DEVICE_REMOVED and _MOVED.

@@ -15,18 +15,19 @@ from app.deployments import repository
 from app.deployments.models import Deployment
 from app.deployments.planner import Start
 from app.hints import HintKind
-from app.ids import new_id
+from app.ids import new_id, new_ids
 from app.tasks import lifecycle, runs_repository, settling
 from app.tasks import repository as task_rows
 from app.tasks.lifecycle import START_WITHIN
 from app.tasks.models import Run, Task, TaskRelease
 from app.tasks.rows import RUNS
+from app.tasks.runs_repository import NewTask
 from app.uow import Unit
 from deployx_protocol.deployments import TargetState
 from deployx_protocol.dsse import Signature
 from deployx_protocol.releases import Action
 from deployx_protocol.task_messages import ReleaseOrder
-from deployx_protocol.tasks import FINAL, TaskState
+from deployx_protocol.tasks import FINAL
 
 KIND = "deployment"
 _FOR_EVER = timedelta(days=3_650)
@@ -46,8 +47,9 @@ async def start(unit: Unit, deployment: Deployment, step: Start, quota_bytes: in
     session = unit.session
     rows = list(await session.execute(_STARTING.order_by(_T.position), {"ids": list(step.targets)}))
     run_id = await _run(unit, deployment, step.action, quota_bytes, now)
-    made = [(row, new_id()) for row in rows]
-    await runs_repository.insert_tasks(session, [_task(run_id, row, task_id, now) for row, task_id in made])
+    made = [*zip(rows, new_ids(len(rows)), strict=True)]
+    tasks = [NewTask(task_id, row.device_id, row.device_name, row.borrowed) for row, task_id in made]
+    await runs_repository.insert_tasks(session, run_id, tasks, now, now + START_WITHIN)
     connection = await session.connection()
     await connection.execute(
         sa.insert(TaskRelease), [{"task_id": task_id, "phase": "", "outcome": ""} for _, task_id in made]
@@ -77,19 +79,6 @@ async def withdraw(unit: Unit, deployment: Deployment, now: datetime) -> None:
     settling.hint_tasks(unit, asked)
     for device_id in sorted({task.device_id for task in asked if task.device_id}):
         unit.hint(HintKind.TASKS_CANCELLED, device_id)
-
-
-def _task(run_id: str, row: Any, task_id: str, now: datetime) -> dict[str, Any]:
-    return {
-        "id": task_id,
-        "run_id": run_id,
-        "device_id": row.device_id,
-        "device_name": row.device_name,
-        "borrowed": row.borrowed,
-        "state": TaskState.QUEUED.value,
-        "created_at": now,
-        "deadline_at": now + START_WITHIN,
-    }
 
 
 def _started(row: Any, task_id: str, action: Action, now: datetime) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from deployx_protocol.task_messages import TaskCancel
 
 log = structlog.get_logger()
 
-DEVICES_MAX = 200
+DEVICES_MAX = 500
 """For how many devices one transaction claims."""
 CANCELS_MAX = 500
 POLL_S = 5.0
@@ -98,6 +98,11 @@ class Dispatcher:
     def expects(self) -> bool:
         """Whether agents are about to speak of what they were just sent."""
         return bool(self._unheard) and time.monotonic() < self._sent_at + EXPECTED_S
+
+    @property
+    def handing_out(self) -> bool:
+        """Whether there is more to hand out than what is being claimed now."""
+        return bool(self._due)
 
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note of what concerns the agents connected here."""

@@ -22,7 +22,9 @@ from deployx_protocol.task_messages import TaskUpdate
 log = structlog.get_logger()
 
 GATHER_S = 0.02
-ITEMS_MAX = 200
+HANDING_OUT_LOOKS = 10
+"""For so many times `GATHER_S` what has come waits at most for what is still handed out."""
+ITEMS_MAX = 500
 TURN_MAX = 8
 """How many items of one device go into a batch before it is the next one's turn."""
 BATCH_MAX_BYTES = 4 << 20
@@ -55,7 +57,9 @@ class Inbox:
     """``saved`` is told of each item that is committed, ``committed`` of each batch, when all in it are answered.
 
     While more is ``expected`` what has come waits for it, `GATHER_S` at most: a fleet answers one after the other, and
-    a commit for each of its devices would cost as much as what they say. The last one waits for nobody."""
+    a commit for each of its devices would cost as much as what they say. The last one waits for nobody. While tasks
+    are still ``handed_out`` it waits for that, ten times as long at most: both need the same processor and the same
+    database, and who has nothing to do yet goes first."""
 
     def __init__(
         self,
@@ -63,9 +67,11 @@ class Inbox:
         saved: Callable[[Item, Saved], None],
         committed: Callable[[], None],
         expected: Callable[[], bool] = lambda: False,
+        handed_out: Callable[[], bool] = lambda: False,
     ) -> None:
         self._save = save
         self._expected = expected
+        self._handed_out = handed_out
         self._enough = asyncio.Event()
         self._saved = saved
         self._committed = committed
@@ -143,7 +149,11 @@ class Inbox:
             self._committed()
 
     async def _gather(self) -> None:
-        """Let more come, if that is expected."""
+        """Let tasks be handed out, and let more come if that is expected."""
+        for _ in range(HANDING_OUT_LOOKS):
+            if not self._handed_out():
+                break
+            await asyncio.sleep(GATHER_S)
         if self._expected() and len(self._reports) < ITEMS_MAX:
             self._enough.clear()
             late = asyncio.get_running_loop().call_later(GATHER_S, self._enough.set)

@@ -63,7 +63,13 @@ class TaskGateway:
         self._metrics = metrics
         self._dispatcher = Dispatcher(delivery, sessions, emit, metrics.tasks_sent.inc, poll_s=poll_s)
         self._acknowledging = asyncio.Event()
-        self._inbox = Inbox(reports.save_many, self._count, self._committed, lambda: self._dispatcher.expects)
+        self._inbox = Inbox(
+            reports.save_many,
+            self._count,
+            self._committed,
+            lambda: self._dispatcher.expects,
+            lambda: self._dispatcher.handing_out,
+        )
         self._reported: Counter[TaskState] = Counter()
         self._printed_bytes = 0
         self._saved: dict[AgentSession, list[Saved]] = {}

@@ -5,8 +5,7 @@ PostgreSQL never wait for each other in a circle. The runs come before their tas
 changes its run's ``rev`` as well (``settling.py``).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -15,7 +14,7 @@ from typing import Any, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import UtcTimestamp, among, sqlite_moment
+from app.db import UtcTimestamp, among, given, sqlite_moment, table_of
 from app.devices.models import Device
 from app.tasks import lifecycle, rows
 from app.tasks.models import Run
@@ -79,7 +78,8 @@ _SESSIONS = (
         among(_DEVICES.id, "ids"),
         _DEVICES.status == DeviceStatus.ONLINE,
         _DEVICES.trust == Trust.TRUSTED,
-        _DEVICES.node_id == sa.bindparam("node_id"),
+        # not by the index on nodes: PostgreSQL prefers it while it has no statistics, and one may have 10,000 devices
+        sa.func.coalesce(_DEVICES.node_id, "") == sa.bindparam("node_id"),
     )
     .order_by(_DEVICES.id)
     .with_for_update(key_share=True)
@@ -192,58 +192,56 @@ async def _runs(session: AsyncSession, query: Locking, ids: Collection[str]) -> 
     return {row.id: cast("Run", row) for row in await session.execute(query, {"ids": sorted(set(ids))})}
 
 
-_SAVE = (
+_SAVED = (*rows.MOVABLE, "id")
+_MOMENTS = [place for place, name in enumerate(_SAVED) if isinstance(_TASKS[name].type, UtcTimestamp)]
+_read = attrgetter(*_SAVED)
+_ROW_BY_ROW = (
     sa.update(TASKS)
     .where(_TASKS.id == sa.bindparam("b_id"))
-    .values(
-        {
-            **{name: sa.bindparam(f"b_{name}", type_=_TASKS[name].type) for name in rows.MOVABLE},
-            "rev": _TASKS.rev + sa.literal_column("1"),
-        }
+    .ordered_values(
+        *((_TASKS[name], sa.bindparam(f"b_{name}")) for name in rows.MOVABLE),
+        (_TASKS.rev, _TASKS.rev + sa.literal_column("1")),
     )
+)
+_GIVEN = table_of("saved", {name: _TASKS[name].type for name in _SAVED})
+_AT_ONCE = (
+    sa.update(TASKS)
+    .where(_TASKS.id == _GIVEN.c.id)
+    .values({name: _GIVEN.c[name] for name in rows.MOVABLE} | {"rev": _TASKS.rev + sa.literal_column("1")})
 )
 
 
-async def save_tasks(session: AsyncSession, tasks: Iterable[LockedTask]) -> None:
-    """Write what was changed on ``tasks``, which this transaction has locked; their ``rev`` grows by one."""
-    listed = list(tasks)
-    if listed:
-        connection = await session.connection()
-        save = _save(connection.dialect)
-        await connection.exec_driver_sql(save.text, save.rows(listed))
+async def save_tasks(session: AsyncSession, tasks: Collection[LockedTask]) -> None:
+    """Write what was changed on ``tasks``, which this transaction has locked; their ``rev`` grows by one.
 
-
-@dataclass(frozen=True)
-class _Save:
-    """``_SAVE`` as one database takes it. Its parameters are made here: twenty of them for each of hundreds of tasks
-    are most of what the library would do in such a transaction."""
-
-    text: str
-    names: Sequence[str]
-    moments: Sequence[int] = ()
-    """Which of them are moments that have to be written as this database keeps them."""
-
-    def rows(self, tasks: Sequence[LockedTask]) -> list[Any]:
-        """The parameters, one row for each task."""
-        read = attrgetter(*self.names)
-        if not self.moments:
-            return [read(task) for task in tasks]
-        made = []
-        for task in tasks:
-            row = list(read(task))
-            for place in self.moments:
-                if row[place] is not None:
-                    row[place] = sqlite_moment(row[place])
-            made.append(tuple(row))
-        return made
+    SQLite, which reads many columns of JSON no faster, is given row after row, past the library: twenty parameters for
+    each of hundreds of tasks would be most of what it does in such a transaction.
+    """
+    if not tasks:
+        return
+    connection = await session.connection()
+    if connection.dialect.name == "sqlite":
+        await connection.exec_driver_sql(_row_by_row(connection.dialect), _as_rows(tasks))
+    else:
+        await connection.execute(_AT_ONCE, given("saved", _SAVED, map(_read, tasks)))
 
 
 @lru_cache(maxsize=8)
-def _save(dialect: sa.Dialect) -> _Save:
-    compiled = _SAVE.compile(dialect=dialect)
-    names = [name.removeprefix("b_") for name in compiled.positiontup or ()]
-    moments = [place for place, name in enumerate(names) if isinstance(_TASKS[name].type, UtcTimestamp)]
-    return _Save(str(compiled), names, moments if dialect.name == "sqlite" else ())
+def _row_by_row(dialect: sa.Dialect) -> str:
+    compiled = _ROW_BY_ROW.compile(dialect=dialect)
+    assert compiled.positiontup == [f"b_{name}" for name in _SAVED]
+    return str(compiled)
+
+
+def _as_rows(tasks: Collection[LockedTask]) -> list[tuple[Any, ...]]:
+    made = []
+    for task in tasks:
+        row = list(_read(task))
+        for place in _MOMENTS:
+            if row[place] is not None:
+                row[place] = sqlite_moment(row[place])
+        made.append(tuple(row))
+    return made
 
 
 # ---------------------------------------------------------------- places

@@ -24,14 +24,15 @@ from app.devices.scope import Scope
 from app.errors import Conflict, InvalidInput, NotFound
 from app.groups.scopes import scope_of
 from app.hints import HintKind
-from app.ids import new_id
+from app.ids import new_id, new_ids
 from app.settings import CONFIRM_ABOVE
 from app.tasks import assignment, signatures, targets
 from app.tasks import runs_repository as repository
 from app.tasks.models import Run, Script
+from app.tasks.runs_repository import NewTask
 from app.tasks.schemas import LISTED_MAX, RETRIED, RunPreview, RunRequest, Targets
 from app.tasks.signatures import Signed
-from app.tasks.targets import Excluded, Reach, Target
+from app.tasks.targets import Excluded, Reach
 from app.tasks.views import run_view
 from app.tasks.work import Work, asks_for_something, work_of
 from app.uow import Unit, UnitOfWork
@@ -292,7 +293,11 @@ class RunService:
         run.rev = 1
         unit.session.add(run)
         await unit.session.flush()
-        await repository.insert_tasks(unit.session, [_task(run, target) for target in found.targets])
+        made = [
+            NewTask(id, target.id, target.device_name, target.owner_id != run.user_id)
+            for id, target in zip(new_ids(run.total), found.targets, strict=True)
+        ]
+        await repository.insert_tasks(unit.session, run.id, made, run.created_at, run.expires_at)
         unit.record(
             principal.actor,
             Action.RUN_STARTED,
@@ -329,19 +334,6 @@ class RunService:
 
 def _columns(source: Work | Run, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(source, name) for name in names}
-
-
-def _task(run: Run, target: Target) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "run_id": run.id,
-        "device_id": target.id,
-        "device_name": target.device_name,
-        "borrowed": target.owner_id != run.user_id,
-        "state": TaskState.QUEUED.value,
-        "created_at": run.created_at,
-        "deadline_at": run.expires_at,
-    }
 
 
 async def _keep(unit: Unit, work: Work, run: Run) -> None:

@@ -6,8 +6,9 @@ not see is answered exactly as one that does not exist.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,8 +37,7 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A device that gets a task."""
 
     id: int
@@ -142,28 +142,28 @@ def warnings(found: Reach, work: Work | None) -> list[str]:
 
 def _query(scope: Scope, *, lock: bool) -> sa.Select[*tuple[Any, ...]]:
     says = [Device.facts[name].as_string() == value for name, value in WATCHES_ONLY.items()]
-    judged = (Device.trust, Device.public_key.is_not(None).label("keyed"), sa.and_(*says).label("watches_only"))
-    signed = (Device.hostname, Device.public_key, Device.policy)
     shown = (Device.id, Device.device_name, Device.status, Device.node_id, Device.platform, Device.user_id)
-    may_run = scope.holds(Right.RUN).label("may_run")
-    query = scope.limit(sa.select(*shown, *judged, *signed, may_run)).order_by(Device.id)
+    signed = (Device.hostname, Device.public_key, Device.policy)
+    judged = (Device.trust, sa.and_(*says).label("watches_only"), scope.holds(Right.RUN).label("may_run"))
+    query = scope.limit(sa.select(*shown, *signed, *judged)).order_by(Device.id)
     return query.with_for_update(read=True, key_share=True, of=Device) if lock else query
 
 
 def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
     found = Reach()
-    for row in sorted(rows, key=lambda row: (row.device_name, row.id)):
-        if not row.may_run:
-            found.excluded.append(Excluded(row.id, row.device_name, _ONLY_SEEN))
-        elif row.trust == Trust.TRUSTED and row.keyed and row.watches_only:
-            found.excluded.append(Excluded(row.id, row.device_name, _WATCHES))
-        elif row.trust == Trust.TRUSTED and row.keyed:
-            status = presence(row.status, row.node_id, live_nodes)
-            signed = row.hostname, row.public_key, row.policy
-            found.targets.append(Target(row.id, row.device_name, status, row.platform, row.user_id, *signed))
+    for id, name, status, node_id, platform, owner_id, hostname, key, policy, trust, watches_only, may_run in sorted(
+        rows, key=attrgetter("device_name", "id")
+    ):
+        if not may_run:
+            found.excluded.append(Excluded(id, name, _ONLY_SEEN))
+        elif trust == Trust.TRUSTED and key is not None and watches_only:
+            found.excluded.append(Excluded(id, name, _WATCHES))
+        elif trust == Trust.TRUSTED and key is not None:
+            now = presence(status, node_id, live_nodes)
+            found.targets.append(Target(id, name, now, platform, owner_id, hostname, key, policy))
         else:
-            why = _WHY[Trust.UNVERIFIED] if row.trust == Trust.TRUSTED else _WHY[Trust(row.trust)]
-            found.excluded.append(Excluded(row.id, row.device_name, why))
+            why = _WHY[Trust.UNVERIFIED] if trust == Trust.TRUSTED else _WHY[Trust(trust)]
+            found.excluded.append(Excluded(id, name, why))
     return found
 
 
