@@ -77,6 +77,8 @@ class Http(HttpToolsProtocol):
         self._address = ""
         self._timer: asyncio.TimerHandle | None = None
         self._counted = False
+        self._fresh = True
+        """Whether nothing has come yet."""
         self._head_bytes = 0
         self._come_bytes = 0
         """Of a body, since it was last looked whether it keeps coming."""
@@ -94,6 +96,10 @@ class Http(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless the head has become too large."""
+        if self._fresh and self._agents and self._agents.takes_at_once(self.transport, data, self.client):
+            self._give_up()
+            return
+        self._fresh = False
         self._expect()
         self._head_bytes += len(data)
         super().data_received(data)
@@ -120,11 +126,16 @@ class Http(HttpToolsProtocol):
         """From here on the handlers of websockets have deadlines of their own."""
         self._settle()
         if self._agents and self._agents.wants(self.url):
-            self.connections.discard(self)
             self._agents.take(self.transport, self.scope)
-            self.parser = self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # or they stay for long
+            self._give_up()
         else:
             super().handle_websocket_upgrade()
+
+    def _give_up(self) -> None:
+        """The connection is somebody else's: nothing is due here, and what was held for it would stay for long."""
+        self._settle()
+        self.connections.discard(self)
+        self.parser = self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
 
     def _expect(self) -> None:
         if self._timer is None:

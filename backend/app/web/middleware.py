@@ -53,7 +53,7 @@ class RequestFrame:
         async def framed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 _add_headers(MutableHeaders(scope=message), scope, request_id)
             await send(message)
 
@@ -67,6 +67,8 @@ class RequestFrame:
                 if status:
                     raise
                 await problems.unexpected(request_id)(scope, receive, framed)
+            if not status:  # a library of websockets takes a few requests for its own, and says nothing
+                await problems.no_answer(request_id)(scope, receive, framed)
             took_s = time.perf_counter() - begun
             log.debug("request.answered", method=scope["method"], path=scope["path"], status=status, took_s=took_s)
         self._metrics.http_requests.labels(scope["method"] if scope["method"] in _METHODS else "other", status).inc()

@@ -80,6 +80,12 @@ def unexpected(request_id: str) -> Response:
     return _answer(request_id, 500, "internal", DeployXError.title, detail)
 
 
+def no_answer(request_id: str) -> Response:
+    """The answer to a request that says of itself that it is a websocket, and does not ask to become one."""
+    detail = "This is no handshake of a websocket: it needs `Connection: Upgrade` and `Upgrade: websocket`."
+    return _answer(request_id, 400, "no_handshake", "The request cannot be answered", detail)
+
+
 async def _deployx_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DeployXError)
     headers = {}

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.databases("sqlite")  # nothing here depends on which it
 
 HANDSHAKE = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n{}\r\n"
 GOOD_KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+GOOD_HEADERS = f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{GOOD_KEY}"
 
 
 async def _acknowledgements(link: RawLink, count: int) -> list[int]:
@@ -147,10 +148,12 @@ async def test_goodbyes_are_heard(serve: Serve, agent: MakeAgent) -> None:
             await node.status(machine.agent_id, "offline")
 
 
-async def _answer_to(url: str, request: str) -> bytes:
+async def _answer_to(url: str, *pieces: str) -> bytes:
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(request.encode())
+    for piece in pieces:
+        writer.write(piece.encode())
+        await asyncio.sleep(0.05 * (len(pieces) - 1))  # or they come as one
     answer = await reader.read(4096)
     writer.close()
     return answer
@@ -171,6 +174,27 @@ async def test_threat_20_a_handshake_that_fails_keeps_no_place(headers: str, ser
     for _ in range(5):
         assert b" 400 " in (await _answer_to(node.url, HANDSHAKE.format(headers))).partition(b"\r\n")[0]
     await agent(node).start()
+
+
+@pytest.mark.parametrize(
+    ("handshake", "status"),
+    [
+        ([HANDSHAKE.format(GOOD_HEADERS)], b" 101 "),
+        ([HANDSHAKE.format(GOOD_HEADERS)[:90], HANDSHAKE.format(GOOD_HEADERS)[90:]], b" 101 "),
+        ([HANDSHAKE.format(GOOD_HEADERS).replace("websocket\r\n", "WebSocket\r\n")], b" 101 "),
+        ([HANDSHAKE.format(f"{GOOD_HEADERS}X-A: 1\r\nX-A: 2\r\n")], b" 101 "),
+        ([HANDSHAKE.format(GOOD_HEADERS.replace("Connection: Upgrade", "Connection: close"))], b" 400 "),
+        ([HANDSHAKE.format(f"{GOOD_HEADERS}No header\r\n")], b" 400 "),
+        ([HANDSHAKE.format(f"{GOOD_HEADERS}X: a\x00b\r\n")], b" 400 "),
+        ([HANDSHAKE.format(GOOD_HEADERS).replace("HTTP/1.1", "HTTP/1.x")], b" 400 "),
+    ],
+    ids=["whole", "two pieces", "capitals", "a header twice", "no upgrade", "no header", "NUL", "no version"],
+)
+async def test_threat_20_a_handshake_is_judged_alike_however_it_comes(
+    handshake: list[str], status: bytes, serve: Serve
+) -> None:
+    node = await serve(enrollment="approval")
+    assert status in (await _answer_to(node.url, *handshake)).partition(b"\r\n")[0]
 
 
 async def test_browsers_say_keep_alive_as_well(serve: Serve) -> None:

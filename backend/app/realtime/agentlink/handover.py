@@ -5,6 +5,7 @@ Invariant: only what is for the agents' link for certain is taken; everything el
 
 import asyncio
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +23,10 @@ PATH = b"/socket.io/"
 HANDSHAKE_S = 5.0
 READ_BUFFER_BYTES = 2048
 """To begin with; it grows to what a message needs."""
+_FIRST_LINE = b"GET %b?" % PATH
+_FIRST = re.compile(rb"GET (\S+) HTTP/1\.1")
+_FIELD = re.compile(rb"([\w-]+): *([\x20-\x7e]*)")
+_BODY = (b"content-length", b"transfer-encoding")
 _NEEDED = (b"sec-websocket-key", b"sec-websocket-version")
 
 
@@ -51,6 +56,28 @@ class Handover:
         """Whether this is a first handshake of an agent: a websocket, and not the upgrade of an older session."""
         path, _, query_string = url.partition(b"?")
         return path == PATH and _is_first(query_string)
+
+    def takes_at_once(self, transport: asyncio.Transport, head: bytes, client: tuple[str, int] | None) -> bool:
+        """Take the connection if ``head``, all that came so far, is a whole first handshake as agents write it.
+
+        Everything else is left to a parser of HTTP, which costs more: what it finds comes to ``take``.
+        """
+        if self._proxies or not head.startswith(_FIRST_LINE) or not head.endswith(b"\r\n\r\n"):
+            return False
+        line, *rest = head[:-4].split(b"\r\n")
+        target = _FIRST.fullmatch(line)
+        headers = {field[1].lower(): field[2] for field in map(_FIELD.fullmatch, rest) if field}
+        if (
+            target is None
+            or not self.wants(target[1])
+            or len(headers) != len(rest)  # one that is no header, or one that is there twice
+            or headers.get(b"upgrade") != b"websocket"
+            or b"upgrade" not in headers.get(b"connection", b"").lower()
+            or not headers.keys().isdisjoint(_BODY)
+        ):
+            return False
+        self.take(transport, {"headers": headers.items(), "client": client})
+        return True
 
     def take(self, transport: asyncio.Transport, scope: Mapping[str, Any]) -> None:
         """The connection is the link's from now on; its handshake is answered."""
