@@ -8,7 +8,7 @@ database is away all of it waits. An item whose own data cannot be saved is logg
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 
@@ -37,18 +37,22 @@ _ITEM_BYTES = 400
 """What an item takes besides the bytes of its output, roughly."""
 
 Item = Reported | Printed
+_New = tuple[Item, list[Hashable]]
+"""What is to wait, and its keys."""
 Answer = Callable[[Saved | None], None]
 """Called once, after the commit; None says that it cannot be saved."""
 Save = Callable[[Sequence[Item]], Awaitable[list[Saved]]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """One report, or one message of output, and how to answer each of those who said it."""
 
     number: int
     """Of two that wait the one with the smaller number came first."""
     item: Item
+    keys: Sequence[Hashable]
+    """What nobody needs to say again while it waits."""
     bytes: int
     answers: dict[Hashable, Answer]
 
@@ -75,7 +79,7 @@ class Inbox:
         self._enough = asyncio.Event()
         self._saved = saved
         self._committed = committed
-        self._turns: dict[int, deque[Waiting]] = {}
+        self._turns: OrderedDict[int, deque[Waiting]] = OrderedDict()
         """Device id → what waits of it, oldest first; the device whose turn it is first."""
         self._reports: dict[Hashable, Waiting] = {}
         self._frames: dict[Hashable, Waiting] = {}
@@ -90,41 +94,46 @@ class Inbox:
         ``answer`` is called for each part of it that waits by itself: each report, and the last piece of output.
         """
         repeated, new = self._printed(item) if isinstance(item, Printed) else self._reported(item)
-        size = sum(_size(one) for one in new)
+        sizes = [_size(one) for one, _ in new]
+        size, theirs = sum(sizes), self._by_device.get(item.device_id, 0)
         beyond = FOR_REPORTS_BYTES if isinstance(item, Reported) else 0
-        theirs = self._by_device.get(item.device_id, 0)
         if new and (self._bytes + size > WAITING_MAX_BYTES + beyond or theirs + size > DEVICE_MAX_BYTES + beyond):
             return False
         for waiting in repeated:
             waiting.answers.setdefault(who, answer)
-        for one in new:
+        for (one, keys), its_size in zip(new, sizes, strict=True):
             self._taken += 1
-            self._add(Waiting(self._taken, one, _size(one), {who: answer}))
+            self._add(Waiting(self._taken, one, keys, its_size, {who: answer}))
         return True
 
-    def _reported(self, item: Reported) -> tuple[list[Waiting], list[Item]]:
+    def _reported(self, item: Reported) -> tuple[list[Waiting], list[_New]]:
         """Of its reports those that wait already, and those that do not."""
-        known = {_report_key(item.device_id, one): one for one in item.updates}
-        repeated = [self._reports[key] for key in known if key in self._reports]
-        new = [Reported(item.device_id, [one]) for key, one in known.items() if key not in self._reports]
-        return repeated, list(new)
+        repeated: list[Waiting] = []
+        new: list[_New] = []
+        for key, update in {_report_key(item.device_id, one): one for one in item.updates}.items():
+            waiting = self._reports.get(key)
+            if waiting is None:
+                new.append((Reported(item.device_id, [update]), [key]))
+            else:
+                repeated.append(waiting)
+        return repeated, new
 
-    def _printed(self, item: Printed) -> tuple[list[Waiting], list[Item]]:
+    def _printed(self, item: Printed) -> tuple[list[Waiting], list[_New]]:
         """What it repeats, if that is all, and otherwise itself without the pieces at its beginning that wait already.
 
         A piece that waits before those it comes after is not left out: there it follows a gap, and is not stored.
         """
-        start, behind = 0, -1
-        for key in _keys(item):
+        start, behind, keys = 0, -1, _printed_keys(item)
+        for key in keys:
             waiting = self._frames.get(key)
             if waiting is None or waiting.number < behind:
-                return [], [Printed(item.device_id, item.task_id, item.frames[start:])]
+                return [], [(Printed(item.device_id, item.task_id, item.frames[start:]), keys[start:])]
             start, behind, last = start + 1, waiting.number, waiting
         return [last], []
 
     def _add(self, waiting: Waiting) -> None:
         item = waiting.item
-        for key in _keys(item):
+        for key in waiting.keys:
             (self._reports if isinstance(item, Reported) else self._frames)[key] = waiting
         self._turns.setdefault(item.device_id, deque()).append(waiting)
         self._by_device[item.device_id] += waiting.bytes
@@ -200,7 +209,7 @@ class Inbox:
     def _done(self, waiting: Waiting, result: Saved | Exception) -> None:
         item = waiting.item
         index = self._reports if isinstance(item, Reported) else self._frames
-        for key in _keys(item):
+        for key in waiting.keys:
             if index.get(key) is waiting:
                 del index[key]
         self._bytes -= waiting.bytes
@@ -215,10 +224,7 @@ class Inbox:
             answer(None if isinstance(result, Exception) else result)
 
 
-def _keys(item: Item) -> list[Hashable]:
-    """What it is that nobody needs to say again while it waits."""
-    if isinstance(item, Reported):
-        return [_report_key(item.device_id, one) for one in item.updates]
+def _printed_keys(item: Printed) -> list[Hashable]:
     return [(item.device_id, item.task_id, frame.seq) for frame in item.frames] or [(item.device_id, item.task_id)]
 
 
