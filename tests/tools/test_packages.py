@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import packages, stamps
+from bootstrap import packages, stamps, uv
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def synced(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ""
 
     monkeypatch.setattr(packages, "run", run)
+    monkeypatch.setattr(uv, "run", run)
     return locks
 
 

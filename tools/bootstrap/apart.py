@@ -5,9 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from bootstrap import uv
 from bootstrap.console import step
 from bootstrap.index import uv_environment
-from bootstrap.places import BIN, REQUIREMENTS, SCRATCH
+from bootstrap.places import REQUIREMENTS, SCRATCH
 from bootstrap.process import run
 from bootstrap.stamps import Stamps, digest
 
@@ -28,10 +29,11 @@ def ensure(name: str, program: str, title: str) -> Path:
         return folder(name)
     with step(title):
         shutil.rmtree(place, ignore_errors=True)
+        uv.ensure()
         env = uv_environment()
         python = folder(name) / ("python.exe" if os.name == "nt" else "python")
-        run([BIN / "uv", "venv", "--quiet", "--python", sys.executable, place], f"make a place for {name}", env=env)
-        install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", python]
+        run([uv.PROGRAM, "venv", "--quiet", "--python", sys.executable, place], f"make a place for {name}", env=env)
+        install: list[str | Path] = [uv.PROGRAM, "pip", "install", "--quiet", "--python", python]
         install += ["--require-hashes", "-r", lock]
         run(install, f"fetch {name}", env=env)
         stamps.put("lock", digest([lock]))

@@ -1,12 +1,12 @@
 """The Python packages: everything from hashed locks, our own four from the checkout.
 
-uv comes from its own hashed lock by pip, then installs the rest in a fraction of pip's time.
+uv installs them in a fraction of pip's time.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from bootstrap import uv
 from bootstrap.console import step
 from bootstrap.index import uv_environment
 from bootstrap.places import BIN, OWN_PACKAGES, PYTHON, REQUIREMENTS, ROOT
@@ -33,7 +33,7 @@ def ensure(*, development: bool) -> None:
     with step(f"Installing the Python packages of requirements/{lock}"):
         for name in ("dev.txt", "run.txt", "own"):
             stamps.drop(name)
-        _bootstrap_uv()
+        uv.ensure(locked=True)
         env = uv_environment()
         _uv(["sync", "--require-hashes", REQUIREMENTS / lock], f"fetch the packages of requirements/{lock}", env)
         own = [argument for name in OWN_PACKAGES for argument in ("-e", str(ROOT / name))]
@@ -43,18 +43,8 @@ def ensure(*, development: bool) -> None:
 
 
 def _uv(arguments: list[str | Path], what: str, env: Mapping[str, str]) -> None:
-    command = [BIN / "uv", "pip", arguments[0], "--python", PYTHON, "--quiet", *arguments[1:]]
+    command = [uv.PROGRAM, "pip", arguments[0], "--python", PYTHON, "--quiet", *arguments[1:]]
     run(command, what, env=env, cwd=ROOT)
-
-
-def _bootstrap_uv() -> None:
-    env = {**os.environ, "PIP_USER": "0", "PIP_RETRIES": "2", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    env.pop("PIP_TARGET", None)
-    run(
-        [PYTHON, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", REQUIREMENTS / "uv.txt"],
-        "fetch uv, which installs the other packages",
-        env=env,
-    )
 
 
 def _state(lock: str) -> str:

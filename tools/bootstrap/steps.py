@@ -3,7 +3,8 @@
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from bootstrap import apart, dashboard, packages, system, venv
 from bootstrap.console import SetupError, complain, say
@@ -22,12 +23,7 @@ def set_up(arguments: list[str]) -> int:
     try:
         with _alone():
             venv.ensure()
-            packages.ensure(development=options.tests)
-            dashboard.ensure(modules=options.tests)
-            if options.tests:
-                apart.ensure("semgrep", "semgrep", "Fetching semgrep")
-            if options.system:
-                system.ensure()
+            _side_by_side(*_parts(tests_too=options.tests, of_the_system=options.system))
     except SetupError as error:
         if error.output:
             complain("\n".join(error.output.rstrip().splitlines()[-25:]))
@@ -42,6 +38,30 @@ def set_up(arguments: list[str]) -> int:
     elapsed = time.monotonic() - started
     say(f"Set up in {relative(VENV)} ({elapsed:.1f} s).")
     return 0
+
+
+def _parts(*, tests_too: bool, of_the_system: bool) -> Iterator[list[Callable[[], object]]]:
+    """What needs nothing of each other; within a part, one after the other."""
+    python: list[Callable[[], object]] = [lambda: packages.ensure(development=tests_too)]
+    if tests_too:
+        python.append(lambda: apart.ensure("semgrep", "semgrep", "Fetching semgrep"))
+    yield python
+    yield [lambda: dashboard.ensure(modules=tests_too)]
+    if of_the_system:
+        yield [system.ensure]
+
+
+def _side_by_side(*parts: list[Callable[[], object]]) -> None:
+    """Do them at the same time: each waits for the network or for one core most of the time. Raises the first error."""
+
+    def do(part: list[Callable[[], object]]) -> None:
+        for step in part:
+            step()
+
+    with ThreadPoolExecutor(len(parts)) as threads:
+        doing = [threads.submit(do, part) for part in parts]
+    for done in doing:  # all have ended
+        done.result()
 
 
 @contextlib.contextmanager
