@@ -3,12 +3,15 @@
 import os
 import signal
 
+import pytest
+
 from deployx_protocol.states import CAUSE_TEXT, StatusCause
 from deployx_protocol.tokens import new_enrollment_token
 from tests.conftest import MakeFleet, Operate, StartServer, WatchServer
 from tests.support.agent_process import read_json
 
 
+@pytest.mark.databases("sqlite")
 async def test_sigterm_of_an_agent_is_told_at_once_with_its_reason(
     database_url: str, start_server: StartServer, make_fleet: MakeFleet, operate: Operate, watch_server: WatchServer
 ) -> None:
@@ -64,6 +67,7 @@ async def test_an_outage_that_outlasts_the_attempts_ends_the_agent_with_69(
     assert device["id"] == (await server.rows())[0].id
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_wrong_token_ends_the_agent_with_77_and_writes_nothing(
     database_url: str, start_server: StartServer, make_fleet: MakeFleet, operate: Operate
 ) -> None:
@@ -138,6 +142,7 @@ async def test_fault_13_a_damaged_machine_id_is_set_aside_and_the_device_stays_t
     assert len(await server.rows()) == 1
 
 
+@pytest.mark.databases("sqlite")
 async def test_a_server_that_stops_says_so_and_its_agents_come_back_by_themselves(
     database_url: str, start_server: StartServer, make_fleet: MakeFleet, operate: Operate
 ) -> None:

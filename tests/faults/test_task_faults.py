@@ -150,6 +150,7 @@ async def test_fault_11_a_second_agent_leaves_the_tasks_of_the_first_alone(make_
     await all_succeeded(scene, runs, 1)
 
 
+@pytest.mark.databases("sqlite")
 async def test_fault_12_neither_of_two_copies_gets_work_until_one_is_told_apart(make_scene: MakeScene) -> None:
     scene = await make_scene()
     runs = scene.marked_runs("runs")

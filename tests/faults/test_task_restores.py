@@ -65,6 +65,7 @@ async def judge(runs: MarkedRuns, wanted: dict[str, tuple[str, str]]) -> None:
     await eventually(lambda: not left_over(ids), what="the end of every process")
 
 
+@pytest.mark.databases("sqlite")
 async def test_fault_13_a_lost_journal_runs_nothing_again(make_scene: MakeScene) -> None:
     scene = await make_scene()
     runs = scene.marked_runs("runs")
@@ -84,6 +85,7 @@ async def test_fault_13_a_lost_journal_runs_nothing_again(make_scene: MakeScene)
     )
 
 
+@pytest.mark.databases("sqlite")
 async def test_fault_13_a_snapshot_of_the_agents_state_runs_nothing_again(make_scene: MakeScene) -> None:
     scene = await make_scene()
     runs = scene.marked_runs("runs")

@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER = {
     "agent/tests/releases/test_package_release.py::": "dpkg",  # the machine has one, which configures what others left
     "agent/tests/releases/test_killed.py::test_killed_at_a_point[package": "dpkg",
+    "backend/tests/artifacts/test_stores.py::": "S3",  # what stands for it takes two seconds to load
     "cli/tests/test_real_runs.py::": "real runs",  # one fleet for all of them
     "tests/packaging/test_wheels.py::": "wheels",
 }
