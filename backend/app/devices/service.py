@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,7 +19,7 @@ from app.devices.models import Claim, Device, RefusedKey, StatusEvent
 from app.devices.policies import DevicePolicy, device_policy
 from app.devices.repository import Filter, Row
 from app.devices.scope import Right, Scope
-from app.devices.views import claim_view, device_view
+from app.devices.views import claim_view, device_view, status_change
 from app.errors import Forbidden, IllegalTransition, InvalidInput, NotFound, PreconditionFailed
 from app.groups import scopes, targets
 from app.groups.parsing import parse
@@ -26,7 +27,7 @@ from app.hints import HintKind
 from app.settings import CONFIRM_ABOVE
 from app.uow import Unit, UnitOfWork
 from deployx_protocol import checks, limits
-from deployx_protocol.messages import ClaimView, DeviceView
+from deployx_protocol.messages import ClaimView, DeviceStatusChanged, DeviceView
 from deployx_protocol.states import Trust
 
 TAGS_MAX = 32
@@ -58,6 +59,13 @@ class OpenClaims:
 
 Revision = tuple[int, int | None]
 """The ``rev`` of a device, and whose it is."""
+
+
+class Glance(NamedTuple):
+    """How a device is, and whose it is."""
+
+    user_id: int | None
+    change: DeviceStatusChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +128,20 @@ class DeviceService:
             device = _found(await repository.one(session, scope, device_id))[0]
         return device_policy(device.policy, self._clock())
 
-    async def by_ids(self, ids: Collection[int]) -> list[DeviceView]:
-        """Devices whoever's they are: for the publisher, which gives each scope its share."""
-        async with self._db.read() as session:
-            rows = await repository.by_ids(session, ids)
+    async def look(
+        self, ids: Collection[int], whole: Collection[int]
+    ) -> tuple[dict[int, Glance], dict[int, DeviceView]]:
+        """By id, whoever's they are: how devices are, and those of ``whole`` in full, which costs ten times as much.
+
+        For the publisher, which gives each scope its share."""
+        async with self._db.read(at_one_moment=bool(whole)) as session:
+            glances = await repository.glances(session, ids)
+            views = await repository.by_ids(session, whole)
         live = self._here.live_nodes()
-        return [device_view(row, row.owner, live) for row in rows]
+        return (
+            {row.id: Glance(row.user_id, status_change(row, live)) for row in glances},
+            {row.id: device_view(row, row.owner, live) for row in views},
+        )
 
     async def revisions(self) -> dict[int, Revision]:
         """Of every device: for the publisher, which finds by it what has changed."""

@@ -50,18 +50,18 @@ def device_view(
     )
 
 
-def status_change(view: DeviceView) -> DeviceStatusChanged:
-    """The specification's event for what ``view`` says."""
+def status_change(device: Device | sa.Row[*tuple[Any, ...]], live_nodes: Collection[str]) -> DeviceStatusChanged:
+    """The specification's event for how ``device`` is."""
     return DeviceStatusChanged(
-        agent_id=view.agent_id,
-        device_name=view.device_name,
-        status=view.status,
-        last_seen=view.last_seen,
-        id=view.id,
-        rev=view.rev,
-        cause=view.status_cause,
-        detail=view.status_detail,
-        since=view.status_since,
+        agent_id=device.agent_id,
+        device_name=device.device_name,
+        status=presence(device.status, device.node_id, live_nodes),
+        last_seen=iso_or_none(device.last_seen),
+        id=device.id,
+        rev=device.rev,
+        cause=_cause(device),
+        detail=device.status_detail,
+        since=iso_or_none(device.status_since),
     )
 
 

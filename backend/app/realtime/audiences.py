@@ -6,7 +6,7 @@ audience is known before its first snapshot is read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -29,6 +29,11 @@ class Audience:
         """Whose dashboards these are; None: of those who see everything."""
         return self.scope.user_id
 
+    @property
+    def shares(self) -> bool:
+        """Whether anything of others is, or was, shown to them."""
+        return bool(self.scope.shares or self.shown)
+
     @asynccontextmanager
     async def showing(self) -> AsyncIterator[Callable[[Iterable[DeviceView]], None]]:
         """Read a piece of a snapshot within it, and hand over what was read."""
@@ -45,9 +50,9 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What an audience sees of some devices now, and which of them it does not see any more."""
+    """Which of some devices an audience sees now, and which of them it does not see any more."""
 
-    seen: dict[int, DeviceView]
+    seen: set[int]
     came: frozenset[int] = frozenset()
     went: frozenset[int] = frozenset()
 
@@ -83,19 +88,19 @@ class Audiences:
         for user_id in [one for one in self._known if one is not None and one not in user_ids]:
             del self._known[user_id]
 
-    async def look(self, audience: Audience, changed: dict[int, DeviceView]) -> Moved:
-        """What ``audience`` sees of the devices that changed. Raises Unavailable."""
+    async def look(self, audience: Audience, owners: Mapping[int, int | None]) -> Moved:
+        """What ``audience`` sees of devices that changed: their ids, and whose they are. Raises Unavailable."""
         async with audience.turn:
-            return await self._look(audience, changed)
+            return await self._look(audience, owners)
 
-    async def _look(self, audience: Audience, changed: dict[int, DeviceView]) -> Moved:
-        own = {view.id: view for view in changed.values() if audience.scope.owns(view.user_id)}
-        if not audience.scope.shares and not audience.shown:
+    async def _look(self, audience: Audience, owners: Mapping[int, int | None]) -> Moved:
+        own = {device_id for device_id, owner in owners.items() if audience.scope.owns(owner)}
+        if not audience.shares:
             return Moved(own)
-        owners = {share.owner_id for share in audience.scope.shares}
-        asked = {view.id for view in changed.values() if view.user_id in owners or view.id in audience.shown}
-        shared = await self._devices.visible(audience.scope, asked - own.keys()) if asked - own.keys() else set[int]()
-        before = audience.shown & changed.keys()
+        sharing = {share.owner_id for share in audience.scope.shares}
+        asked = {id for id, owner in owners.items() if owner in sharing or id in audience.shown} - own
+        shared = await self._devices.visible(audience.scope, asked) if asked else set[int]()
+        before = audience.shown & owners.keys()
         audience.shown = (audience.shown - before) | shared
-        seen = own | {device_id: changed[device_id] for device_id in shared}
-        return Moved(seen, frozenset(shared - before), frozenset(before - seen.keys()))
+        seen = own | shared
+        return Moved(seen, frozenset(shared - before), frozenset(before - seen))

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.clock import Clock, iso, utcnow
-from app.devices.service import DeviceService, Revision
-from app.devices.views import status_change
+from app.devices.service import DeviceService, Glance, Revision
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.realtime.audiences import Audience, Audiences, Moved
@@ -127,15 +126,18 @@ class Publisher:
             await self._dashboards.show_again(dirty.shares)
             audiences = self._dashboards.audiences()
         named = {hint.device_id for hint in (*dirty.removed, *dirty.moved)}  # whatever they say of it, the row is true
-        views = {view.id: view for view in await self._devices.by_ids(dirty.status | dirty.rows | dirty.seen | named)}
-        dirty.removed = [hint for hint in dirty.removed if hint.device_id not in views]
-        named -= {hint.device_id for hint in dirty.removed}
-        changed = {device_id: views[device_id] for device_id in (dirty.status | dirty.rows | named) & views.keys()}
+        changed = dirty.status | dirty.rows | named
+        whole = changed if any(audience.shares for audience in audiences) else dirty.rows
+        found, views = await self._devices.look(changed | dirty.seen, whole)
+        dirty.removed = [hint for hint in dirty.removed if hint.device_id not in found]
+        owners = {device_id: found[device_id].user_id for device_id in changed & found.keys()}
         at = iso(self._clock())
         for audience in audiences:
-            moved = await self._audiences.look(audience, changed)
-            seen = [one for one in dirty.seen & views.keys() if _shown(audience, one, views[one].user_id)]
-            await self._dashboards.send(audience.user_id, _share(dirty, audience, moved, views, sorted(seen), at))
+            moved = await self._audiences.look(audience, owners)
+            seen = [one for one in dirty.seen & found.keys() if _shown(audience, one, found[one].user_id)]
+            await self._dashboards.send(
+                audience.user_id, _share(dirty, audience, moved, found, views, sorted(seen), at)
+            )
             audience.shown -= {hint.device_id for hint in dirty.removed}
         if dirty.claims:
             await self._dashboards.send_claims()
@@ -166,17 +168,23 @@ def _shown(audience: Audience, device_id: int, owner_id: int | None) -> bool:
 
 
 def _share(
-    dirty: _Dirty, audience: Audience, moved: Moved, views: Mapping[int, DeviceView], seen: list[int], at: str
+    dirty: _Dirty,
+    audience: Audience,
+    moved: Moved,
+    found: Mapping[int, Glance],
+    views: Mapping[int, DeviceView],
+    seen: list[int],
+    at: str,
 ) -> DevicesChanged:
     """What an audience is told of what changed."""
     gone = [hint for hint in dirty.removed if _shown(audience, hint.device_id, hint.user_id)]
     given = [hint for hint in dirty.moved if audience.user_id is not None and hint.user_id == audience.user_id]
     gone += [hint for hint in given if hint.device_id not in moved.seen]
     removed = [Removed(id=hint.device_id, rev=hint.rev) for hint in gone]
-    removed += [Removed(id=device_id, rev=views[device_id].rev) for device_id in sorted(moved.went)]
+    removed += [Removed(id=device_id, rev=found[device_id].change.rev) for device_id in sorted(moved.went)]
     return DevicesChanged(
-        devices=[moved.seen[device_id] for device_id in sorted((dirty.rows | moved.came) & moved.seen.keys())],
-        changes=[status_change(moved.seen[device_id]) for device_id in sorted(dirty.status & moved.seen.keys())],
+        devices=[views[device_id] for device_id in sorted((dirty.rows | moved.came) & moved.seen & views.keys())],
+        changes=[found[device_id].change for device_id in sorted(dirty.status & moved.seen)],
         removed=removed,
         seen=[Seen(at=at, ids=seen)] if seen else [],
     )
