@@ -7,13 +7,16 @@ sentence that names the packages.
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bootstrap.console import SetupError, step
 from bootstrap.process import run
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_LIGHTER = {"chromium": "chromium-headless-shell"}
+"""A package that does as well and costs less, where the distribution has it."""
+_BROWSERS = (*_LIGHTER.values(), "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 def ensure() -> None:
@@ -52,11 +55,17 @@ def _install(look: Callable[[], list[str]], who: str) -> None:
     # Our tests start a cluster of their own; the package must neither make one nor start it.
     with step(f"Installing {' and '.join(missing)} by apt"):
         run(["apt-get", "update", "-q"], "read the lists of apt", env=env)
+        missing = [_LIGHTER[name] if name in _LIGHTER and _known(_LIGHTER[name]) else name for name in missing]
         command = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing]
         run(command, f"fetch {' and '.join(missing)} by apt", env=env)
     still = look()
     if still:
         raise SetupError(f"apt installed {' and '.join(still)}, but the programs are not where they should be.")
+
+
+def _known(package: str) -> bool:
+    command = [shutil.which("apt-cache") or "apt-cache", "show", "--quiet", package]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _missing() -> list[str]:
