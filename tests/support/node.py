@@ -13,6 +13,7 @@ from app.devices.models import Claim, Device, Node, StatusEvent
 from app.main import create_app
 from app.serve import Server, bind, uvicorn_config
 from app.settings import Settings
+from tests.support.server import Prompt
 
 STOP_DEADLINE_S = 30.0
 SETTLE_S = 15.0
@@ -81,23 +82,8 @@ class RunningNode:
         return await self.rows(Node)
 
 
-class _PromptServer(Server):
-    """The server, which hears at once that it shall stop; uvicorn's own looks ten times a second."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._asked = asyncio.Event()
-
-    def ask_to_stop(self) -> None:
-        """As a signal does."""
-        self.should_exit = True
-        self._asked.set()
-
-    async def main_loop(self) -> None:
-        """What uvicorn does once a second, until it is asked to stop."""
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), 1)
+class _PromptServer(Prompt, Server):
+    """The server as `serve` runs it, but for that."""
 
 
 @contextlib.asynccontextmanager
