@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.models import ApiToken, Session, SignInChallenge, User
+from app.db import UtcTimestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,12 @@ async def first_with_role(session: AsyncSession, role: str) -> User | None:
 
 async def session_by_hash(session: AsyncSession, token_hash: str, now: datetime) -> Found | None:
     """The session of this cookie, if it has not ended."""
-    return await _found(session, Session, Session.token_hash == token_hash, Session.expires_at > now)
+    return await _found(session, _SESSION_BY_HASH, token_hash, now)
 
 
 async def token_by_hash(session: AsyncSession, token_hash: str, now: datetime) -> Found | None:
     """The API token, if it has not expired."""
-    return await _found(session, ApiToken, ApiToken.token_hash == token_hash, _lasting(now))
+    return await _found(session, _TOKEN_BY_HASH, token_hash, now)
 
 
 async def touch(session: AsyncSession, model: type[Session] | type[ApiToken], row_id: str, now: datetime) -> None:
@@ -113,13 +114,13 @@ async def end_all(session: AsyncSession, user_id: int) -> None:
     await session.execute(sa.delete(ApiToken).where(ApiToken.user_id == user_id))
 
 
-def _lasting(now: datetime) -> sa.ColumnElement[bool]:
+def _lasting(now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     return sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
 
 
-async def _found(
-    session: AsyncSession, model: type[Session] | type[ApiToken], *conditions: sa.ColumnElement[bool]
-) -> Found | None:
+def _by_hash(
+    model: type[Session] | type[ApiToken], own: sa.ColumnElement[Any], lasting: sa.ColumnElement[bool]
+) -> sa.Select[Any]:
     columns: dict[str, Any] = {
         "id": model.id,
         "user_id": User.id,
@@ -127,13 +128,21 @@ async def _found(
         "role": User.role,
         "last_used_at": model.last_used_at,
     }
-    columns |= {"scopes": ApiToken.scopes} if model is ApiToken else {"proven_at": Session.proven_at}
-    query = (
-        sa.select(*(column.label(name) for name, column in columns.items()))
+    return (
+        sa.select(*(column.label(name) for name, column in columns.items()), own)
         .join(User, User.id == model.user_id)
-        .where(User.disabled_at.is_(None), *conditions)
+        .where(User.disabled_at.is_(None), model.token_hash == sa.bindparam("token_hash"), lasting)
     )
-    row = (await session.execute(query)).one_or_none()
+
+
+# made once: each request asks one of them, and to put it together took as long as to have it answered
+_NOW = sa.bindparam("now", type_=UtcTimestamp)
+_SESSION_BY_HASH = _by_hash(Session, Session.proven_at.label("proven_at"), Session.expires_at > _NOW)
+_TOKEN_BY_HASH = _by_hash(ApiToken, ApiToken.scopes.label("scopes"), _lasting(_NOW))
+
+
+async def _found(session: AsyncSession, query: sa.Select[Any], token_hash: str, now: datetime) -> Found | None:
+    row = (await session.execute(query, {"token_hash": token_hash, "now": now})).one_or_none()
     return Found(**row._asdict()) if row else None
 
 
