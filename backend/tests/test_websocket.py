@@ -6,10 +6,13 @@ import os
 import socket
 from typing import Any
 
+import pytest
 import uvicorn
+from websockets.frames import Frame, Opcode
 
 from app.serve import uvicorn_config
 from app.settings import Settings
+from app.websocket import text_frame
 
 _MORE_THAN_BUFFERS_HOLD = b"x" * (16 << 20)
 _CLOSE_FRAME = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2, "big")
@@ -52,3 +55,9 @@ async def test_a_peer_that_is_leaving_does_not_break_the_servers_end() -> None:
             await serving
     assert ended.is_set()
     writer.transport.abort()
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_a_frame_is_what_the_library_would_send(size: int) -> None:
+    text = b"x" * size
+    assert text_frame(text) == Frame(Opcode.TEXT, text).serialize(mask=False)

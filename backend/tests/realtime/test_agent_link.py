@@ -51,6 +51,26 @@ async def test_a_message_may_come_in_pieces(serve: Serve) -> None:
         assert (await link.event_or_end() or ("",))[0] == events.REGISTRATION_SUCCESS
 
 
+async def test_each_heartbeat_is_answered_whichever_way_it_is_taken(serve: Serve) -> None:
+    node = await serve(enrollment="approval")
+    async with RawLink.connected(node.url) as link:
+        await link.send('421["ping",{}]')
+        assert str(await link._packet()).startswith('431[{"ok":false,"error":{"code":"not_registered"')
+        await link.emit(events.AGENT_REGISTER, Machine().seed())
+        await link.event(events.REGISTRATION_SUCCESS)
+        for digits, payload in (("", "{}"), ("7", "{}"), ("8", '{"note":"x"}'), ("1234567890", "{}")):
+            await link.send(f'42{digits}["ping",{payload}]')
+            pong = json.loads(str(await link._packet())[2:])
+            assert pong[0] == events.PONG
+            if digits:
+                assert (
+                    str(await link._packet())
+                    == f'43{digits}[{{"ok":true,"data":{json.dumps(pong[1], separators=(",", ":"))}}}]'
+                )
+        await link.send('4207["ping",{}]')
+        assert await link.event_or_end() is None, "an acknowledgement id with a zero in front was taken"
+
+
 async def test_pieces_without_an_end_are_cut(serve: Serve) -> None:
     node = await serve(enrollment="approval")
 
