@@ -189,6 +189,14 @@ async def own_place(sqlite_url: str, start_server: StartServer, operate: Operate
 
 
 @pytest_asyncio.fixture(loop_scope=SHARED)
+async def fresh_screen(place: Place, open_screen: OpenScreen) -> Screen:
+    """The same, in a process that no page was in before: for what is measured."""
+    shown = await open_screen(place.server.url, fresh=True)
+    await shown.enter(place.operator.person)
+    return shown
+
+
+@pytest_asyncio.fixture(loop_scope=SHARED)
 async def screen(place: Place, open_screen: OpenScreen) -> Screen:
     """The screen of the place's operator, live."""
     shown = await open_screen(place.server.url)

@@ -137,14 +137,14 @@ async def test_equal_outputs_stand_together(place: Place, screen: Screen, start_
     await expect(page.get_by_test_id("task-row")).to_have_count(3)
 
 
-async def test_a_huge_output_is_read_in_parts(place: Place, screen: Screen, start_run: StartRun) -> None:
-    page, device = screen.page, await place.device(1)
+async def test_a_huge_output_is_read_in_parts(place: Place, fresh_screen: Screen, start_run: StartRun) -> None:
+    page, device = fresh_screen.page, await place.device(1)
     run = await start_run("seq -f 'number %08g of a million and more' 1 300000", [device])  # 11 MB
-    await screen.goto(f"/runs/{run}")
+    await fresh_screen.goto(f"/runs/{run}")
     await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "succeeded")
     output, place_shown = page.get_by_test_id("output"), page.get_by_test_id("output-place")
     await expect(place_shown).to_contain_text("of 11 MiB")
-    await screen.goto(f"/runs/{run}")
+    await fresh_screen.goto(f"/runs/{run}")
     await expect(output).to_contain_text("number 00000001")
     await page.get_by_role("button", name="To the end").click()
     await expect(output).to_contain_text("number 00300000")

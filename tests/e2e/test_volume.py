@@ -208,7 +208,7 @@ async def _looked_at(
     operator = await operate(server)
     token = await operator.enrollment_token(max_uses=size.devices + 1)
     fleet = make_fleet(server.url, forked=False, enrollment_token=token)
-    [screen, _] = await asyncio.gather(open_screen(server.url), fleet.start_all(range(size.devices + 1)))
+    [screen, _] = await asyncio.gather(open_screen(server.url, fresh=True), fleet.start_all(range(size.devices + 1)))
     screen.keeps_bodies = False
     one, *others = await operator.until(size.devices + 1, status="online")
     volume = Volume(server, operator, fleet, tmp_path)
@@ -265,21 +265,21 @@ async def _stands_at_the_end(screen: Screen, printed: bytes) -> None:
 
 
 @pytest.mark.serial
-async def test_a_line_of_five_megabytes_freezes_nothing(place: Place, screen: Screen) -> None:
+async def test_a_line_of_five_megabytes_freezes_nothing(place: Place, fresh_screen: Screen) -> None:
     device = await place.device(1)
     line = "import sys; sys.stdout.write('0123456789 abcdef' * (5_000_000 // 17) + 'the end')"
     body = {"command": [sys.executable, "-c", line], "targets": {"device_ids": [device]}}
     run = (await place.operator.ask("POST", "/runs", body))["id"]
     await Volume(place.server, place.operator, place.fleet, place.fleet.folder).over(run)
-    page = screen.page
-    await screen.goto(f"/runs/{run}")
-    await _watch(screen)
+    page = fresh_screen.page
+    await fresh_screen.goto(f"/runs/{run}")
+    await _watch(fresh_screen)
     await page.get_by_role("button", name="To the end").click()
     await expect(page.get_by_test_id("output").get_by_text("the end")).to_be_visible()
-    await _press(screen)
+    await _press(fresh_screen)
     await page.get_by_label("Search the output").fill("THE end")
     await expect(page.get_by_test_id("output-matches")).to_have_text("1 of 1")
     await page.get_by_label("Search the output").fill("9 a")
     await expect(page.get_by_test_id("output-matches")).to_contain_text("of 5,000+")
     await page.get_by_role("button", name="Next match").click()
-    await _was_usable(screen)
+    await _was_usable(fresh_screen)

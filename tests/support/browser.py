@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from playwright.async_api import (
     ConsoleMessage,
     Locator,
     Page,
-    Response,
+    Request,
     ViewportSize,
     WebSocket,
     expect,
@@ -82,9 +82,8 @@ class Screen:
         await page.add_init_script(_WATCHED)
         page.on("console", screen._heard)
         page.on("pageerror", lambda error: screen.said.append(f"pageerror: {error}"))
-        page.on("request", lambda request: screen.hosts.add("/".join(request.url.split("/")[:3])))
+        page.on("request", screen._asked)
         page.on("websocket", screen._joined)
-        page.on("response", screen._answered)
         return screen
 
     def begin(self, url: str) -> None:
@@ -114,13 +113,9 @@ class Screen:
         self.hosts.add("/".join(socket.url.replace("ws", "http", 1).split("/")[:3]))
         socket.on("framereceived", lambda payload: received.append(str(payload)))
 
-    async def _answered(self, response: Response) -> None:
-        received = self.received
-        if "/api/" in response.url and self.keeps_bodies:
-            try:
-                received.append(await response.text())
-            except Exception as error:  # the page left before the body came
-                received.append(f"unread: {type(error).__name__}")
+    def _asked(self, request: Request) -> Coroutine[Any, Any, None] | None:
+        self.hosts.add("/".join(request.url.split("/")[:3]))
+        return _keep(request, self.received) if "/api/" in request.url and self.keeps_bodies else None
 
     def complaints(self) -> list[str]:
         """Errors and warnings in the console that nobody forgave."""
@@ -217,6 +212,15 @@ class Screen:
             assert width <= viewport["width"], (self.page.url, viewport)
 
 
+async def _keep(request: Request, received: list[str]) -> None:
+    try:
+        response = await request.response()
+        if response:
+            received.append(await response.text())
+    except Exception as error:  # the page left before the body came
+        received.append(f"unread: {type(error).__name__}")
+
+
 class Screens:
     """The screens of a browser. One that was left is taken again: what it has loaded and compiled of the dashboard is
     most of what a first page costs."""
@@ -226,9 +230,10 @@ class Screens:
         self._free: list[tuple[dict[str, Any], Screen]] = []
 
     @contextlib.asynccontextmanager
-    async def taken(self, url: str, **options: Any) -> AsyncIterator[Screen]:
-        """A blank one, whose context has these options, for the server at ``url``."""
-        found = next((one for one in self._free if one[0] == options), None)
+    async def taken(self, url: str, *, fresh: bool = False, **options: Any) -> AsyncIterator[Screen]:
+        """A blank one, whose context has these options, for the server at ``url``; ``fresh`` if nothing may be in its
+        process that a page before it left: memory or frames are measured."""
+        found = None if fresh else next((one for one in self._free if one[0] == options), None)
         if found:
             self._free.remove(found)
             screen = found[1]
@@ -243,4 +248,7 @@ class Screens:
         except BaseException:
             await screen.context.close()
             raise
-        self._free.append((options, screen))
+        if fresh:
+            await screen.context.close()
+        else:
+            self._free.append((options, screen))

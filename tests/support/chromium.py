@@ -1,10 +1,15 @@
-"""Where the browser of the tests is, and how it has to be started."""
+"""Where the browser of the tests is, and how it has to be started.
+
+The shell without a window is the same engine and the same pages, with none of the parts of a browser that only a window
+shows: it costs a fifth less.
+"""
 
 import os
 import shutil
 
-LAUNCH_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
-_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+LAUNCH_ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--process-per-site")
+"""One process for all pages of a screen: to start one for each costs as much as what the page does."""
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 class ChromiumMissing(RuntimeError):
