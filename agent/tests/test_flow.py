@@ -130,6 +130,19 @@ async def test_registration_required_registers_again_on_the_same_connection(
     await ready(agent, 2)
 
 
+async def test_asked_twice_at_once_it_registers_one_after_the_other_and_takes_every_generation(
+    peer: Peer, start_agent: StartAgent
+) -> None:
+    agent = await start_agent(server_url=peer.origin)
+    sid = (await peer.until(events.REGISTRATION_ACK)).sid
+    for reason in ("the device was accepted", "its row was put back"):
+        await peer.emit(sid, events.REGISTRATION_REQUIRED, RegistrationRequired(reason=reason))
+    assert (await peer.until(events.REGISTRATION_ACK, 3)).payload.generation == 3
+    assert [message.generation for message in peer.registrations()] == [0, 1, 2]
+    await ready(agent, 2)  # not in between
+    assert "nobody waits for" not in agent.log
+
+
 async def test_identity_split_makes_a_new_device(peer: Peer, start_agent: StartAgent, state_dir: Path) -> None:
     token = new_enrollment_token(peer.origin)
     agent = await start_agent(server_url=peer.origin)

@@ -1,8 +1,9 @@
 """One connection, from ``connect`` to its end: register, confirm, listen, keep alive.
 
 A single task takes what arrives from one inbox: events, the end of the connection, a wish to stop. Nothing here runs
-beside anything else, so there is no order of events that the table in ``machine`` does not see. Invariant: the
-generation is on disk before ``registration_ack`` leaves.
+beside anything else, so there is no order of events that the table in ``machine`` does not see. Invariants: the
+generation is on disk before ``registration_ack`` leaves; one registration is unanswered at a time, since two would
+present the same generation, and the server would take the second for that of a copy.
 """
 
 import asyncio
@@ -86,6 +87,9 @@ class Session:
         self._transport: Transport
         self._heartbeat: Heartbeat | None = None
         self._answer_due: float | None = None
+        """When the registration that is not answered yet has to be."""
+        self._again = False
+        """Whether the server has asked for another one meanwhile."""
         self._presented = ""
         self._handlers = {
             events.REGISTRATION_SUCCESS: self._on_success,
@@ -161,6 +165,7 @@ class Session:
     # ------------------------------------------------------------ registration
 
     async def _register(self) -> None:
+        self._again = False
         message = self._registrar.message(self._transport.nonce, self._transport.local_address)
         self._presented = message.enrollment_token
         self._heartbeat = None
@@ -200,6 +205,9 @@ class Session:
             await self._transport.send(
                 events.REGISTRATION_ACK, RegistrationAck(generation=success.generation).to_json()
             )
+        if self._again:
+            await self._register()
+            return
         interval_s = self._pace.heartbeat_interval_s or max(success.heartbeat_interval_s, HEARTBEAT_INTERVAL_MIN_S)
         self._heartbeat = Heartbeat(interval_s, self._pace.pong_timeout_s, time.monotonic(), random)
         self._progress.advance(Event.LISTENING)
@@ -228,7 +236,10 @@ class Session:
     async def _on_required(self, payload: Any) -> None:
         required = checks.decode(payload, RegistrationRequired)
         self._log.info("The server asks to register again", reason=required.reason)
-        await self._register()
+        if self._answer_due is None:
+            await self._register()
+        else:
+            self._again = True
 
     async def _on_split(self, payload: Any) -> None:
         split = checks.decode(payload, IdentitySplit)
