@@ -42,7 +42,7 @@ from deployx_protocol.task_messages import TaskUpdate  # noqa: E402
 from tests.support.rollouts import NODE, Rollout  # noqa: E402
 
 GOAL_S = 60.0
-BATCH = 200
+BATCH = 500
 """As many devices as the dispatcher claims for, and about as many reports as the link commits, at once."""
 _PHASES: tuple[dict[str, Any], ...] = (
     {"state": "accepted"},
