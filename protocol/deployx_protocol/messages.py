@@ -169,7 +169,8 @@ class SessionEnded(Refused, frozen=True, kw_only=True):
 
 
 class RegistrationRequired(Message, frozen=True, kw_only=True):
-    """`registration_required`: the device was accepted or a claim was answered; register again on this connection."""
+    """`registration_required`: the device was accepted or a claim was answered; register again on this connection,
+    and if a registration is not answered yet, after that."""
 
     reason: str
 

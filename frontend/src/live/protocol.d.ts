@@ -498,7 +498,8 @@ export interface components {
         };
         /**
          * RegistrationRequired
-         * @description `registration_required`: the device was accepted or a claim was answered; register again on this connection.
+         * @description `registration_required`: the device was accepted or a claim was answered; register again on this connection,
+         *         and if a registration is not answered yet, after that.
          */
         RegistrationRequired: {
             reason: string;
