@@ -94,14 +94,14 @@ class DeliveryService:
         async with self._uow.begin() as unit:
             epochs = {delivery.device_id: delivery.epoch for delivery in found.values()}
             agents = await repository.lock_sessions(unit.session, self._node_id, epochs)
-            claimed, requests = await _claim(unit, agents, found, now)
+            claimed, by_run = await _claim(unit, agents, found, now)
             again &= agents.keys()
             if again:  # after the claims: what gets its receipt meanwhile is no longer to be claimed, and is found here
                 await _repeat(
                     unit.session, {id: agents[id] for id in again}, found, now, but={one.id for one in claimed}
                 )
             for task in claimed:
-                told = requests[task.run_id].message(
+                told = by_run[task.run_id].message(
                     task.id, agents[task.device_id], created_at=task.created_at, known=False, now=now
                 )
                 found[task.device_id].tasks.append(told)
@@ -155,7 +155,7 @@ async def _repeat(
     """What these devices have in flight without having started it, ``but`` for what was claimed just now; and what they
     are to end. What was sent in an earlier session is claimed anew instead (``_claim``).
     """
-    requests: dict[str, Request] = {}
+    by_run: dict[str, Request] = {}
     for ids in repository.chunks(sorted(agents)):
         query = sa.select(Task, Run).join(Run, Task.run_id == Run.id).where(Task.device_id.in_(ids), repository.FLYING)
         for task, run in await session.execute(query.order_by(Task.id)):
@@ -168,7 +168,7 @@ async def _repeat(
             elif task.state == TaskState.ACCEPTED or (
                 task.state == TaskState.SENT and task.sent_epoch == delivery.epoch
             ):
-                request = requests.get(run.id) or requests.setdefault(run.id, Request.of(run))
+                request = by_run.get(run.id) or by_run.setdefault(run.id, Request.of(run))
                 known = task.state == TaskState.ACCEPTED
                 agent_id = agents[task.device_id]
                 delivery.tasks.append(
@@ -239,9 +239,9 @@ async def _claim(
     taken = await repository.count_places(unit.session, limited)
     chosen = _chosen(candidates, runs, taken, found, now)
     waiting = await repository.lock_waiting(unit.session, [one.id for one in chosen])
-    requests = {run_id: Request.of(runs[run_id]) for run_id in {one.run_id for one in chosen}}
+    by_run = {run_id: Request.of(runs[run_id]) for run_id in {one.run_id for one in chosen}}
     locked = [one for one in chosen if one.id in waiting]
-    too_large = {one.id for one in locked if one.never_sent and not requests[one.run_id].fits}
+    too_large = {one.id for one in locked if one.never_sent and not by_run[one.run_id].fits}
     claimed = [one for one in locked if one.id not in too_large]
     new, again = [one for one in claimed if one.never_sent], [one for one in claimed if not one.never_sent]
     deadlines: dict[datetime, list[str]] = defaultdict(list)
@@ -254,7 +254,7 @@ async def _claim(
     settling.hint_tasks(unit, again)
     if too_large:
         await _refuse(unit, too_large, runs, now)
-    return claimed, requests
+    return claimed, by_run
 
 
 def _chosen(
