@@ -7,12 +7,12 @@ database. What changes seldom goes the usual way.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm.attributes import set_committed_value
 
-from app.db import among
+from app.db import UpdateOfRows, among
 from app.devices import enrollment, identity, repository
 from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey, StatusEvent
 from app.hints import HintKind
@@ -54,12 +54,8 @@ _SESSION = (
     "status_since",
 )
 """Columns of a device that each arrival changes."""
-_ARRIVE = (
-    sa.update(Device)
-    .where(Device.__table__.c.id == sa.bindparam("b_id"))
-    .values({name: sa.bindparam(f"b_{name}") for name in _SESSION})
-)
-_ARRIVED = [(f"b_{name}", name) for name in ("id", *_SESSION)]
+_ARRIVE = UpdateOfRows(cast("sa.Table", Device.__table__), _SESSION)
+_read = itemgetter(*_SESSION, "id")
 
 
 class Rows:
@@ -108,8 +104,7 @@ class Rows:
     def arrive(self, device: Device, session: dict[str, Any], event: dict[str, Any] | None) -> None:
         """``device``, which is in the database, has a new session: values for columns of ``_SESSION``, and for a
         `StatusEvent`, if its status changes."""
-        for name, value in session.items():
-            set_committed_value(device, name, value)
+        sa.inspect(device).dict.update(session)
         self._arrived[device.id] = device
         if event:
             self._events.append(event)
@@ -119,11 +114,10 @@ class Rows:
         if not self._arrived:
             return
         await self.unit.session.flush()  # before what is newer
-        connection = await self.unit.session.connection()
         arrived = [sa.inspect(self._arrived[device_id]).dict for device_id in sorted(self._arrived)]
-        await connection.execute(_ARRIVE, [{bind: values[name] for bind, name in _ARRIVED} for values in arrived])
+        await _ARRIVE.execute(self.unit.session, map(_read, arrived))
         if self._events:
-            await connection.execute(sa.insert(StatusEvent), self._events)
+            await (await self.unit.session.connection()).execute(sa.insert(StatusEvent), self._events)
 
     async def room_to_wait(self, most: int) -> bool:
         """Whether one more device may wait to be accepted, of at most ``most``; True counts it."""

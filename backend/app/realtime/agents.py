@@ -59,6 +59,8 @@ class AgentGateway:
         self.leaving = False
         """Whether new connections are refused, so that a balancer takes them elsewhere."""
         self._complaints = Complaints("event.refused")
+        self._log = log.bind()  # made once; ``log`` is made anew for each line
+        self._open = metrics.agent_connections.labels("open")
         self._admission = Admission("agent", settings.anonymous_max, limits.REGISTER_DEADLINE_S, notices.cut_soon)
         self._registering = Registering(
             server, sessions, self._admission, notices, presence, work, settings, metrics, clock, probing
@@ -86,8 +88,8 @@ class AgentGateway:
             may_have_key=self._server.strict(sid),
         )
         self._sessions.add(session)
-        self._metrics.agent_connections.labels("open").inc()
-        log.info(f"New agent connection: sid={sid}", source_ip=session.source_ip)
+        self._open.inc()
+        self._log.info(f"New agent connection: sid={sid}", source_ip=session.source_ip)
 
     async def connected(self, sid: str) -> None:
         """Nothing is sent before the agent has registered."""
@@ -100,7 +102,7 @@ class AgentGateway:
         claim_id = session.claim_id
         self._sessions.remove(session)
         self._work.disconnected(session)
-        self._metrics.agent_connections.labels("open").dec()
+        self._open.dec()
         cause, detail = session.departure(reason, self._settings.ping_timeout)
         log.info(
             f"Agent disconnected: {session.hostname or sid}",

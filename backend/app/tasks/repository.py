@@ -7,14 +7,13 @@ changes its run's ``rev`` as well (``settling.py``).
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import UtcTimestamp, among, given, sqlite_moment, table_of
+from app.db import UpdateOfRows, among
 from app.devices.models import Device
 from app.tasks import lifecycle, rows
 from app.tasks.models import Run
@@ -192,56 +191,14 @@ async def _runs(session: AsyncSession, query: Locking, ids: Collection[str]) -> 
     return {row.id: cast("Run", row) for row in await session.execute(query, {"ids": sorted(set(ids))})}
 
 
-_SAVED = (*rows.MOVABLE, "id")
-_MOMENTS = [place for place, name in enumerate(_SAVED) if isinstance(_TASKS[name].type, UtcTimestamp)]
-_read = attrgetter(*_SAVED)
-_ROW_BY_ROW = (
-    sa.update(TASKS)
-    .where(_TASKS.id == sa.bindparam("b_id"))
-    .ordered_values(
-        *((_TASKS[name], sa.bindparam(f"b_{name}")) for name in rows.MOVABLE),
-        (_TASKS.rev, _TASKS.rev + sa.literal_column("1")),
-    )
-)
-_GIVEN = table_of("saved", {name: _TASKS[name].type for name in _SAVED})
-_AT_ONCE = (
-    sa.update(TASKS)
-    .where(_TASKS.id == _GIVEN.c.id)
-    .values({name: _GIVEN.c[name] for name in rows.MOVABLE} | {"rev": _TASKS.rev + sa.literal_column("1")})
-)
+_SAVE = UpdateOfRows(TASKS, rows.MOVABLE, rev=_TASKS.rev + sa.literal_column("1"))
+_read = attrgetter(*rows.MOVABLE, "id")
 
 
 async def save_tasks(session: AsyncSession, tasks: Collection[LockedTask]) -> None:
-    """Write what was changed on ``tasks``, which this transaction has locked; their ``rev`` grows by one.
-
-    SQLite, which reads many columns of JSON no faster, is given row after row, past the library: twenty parameters for
-    each of hundreds of tasks would be most of what it does in such a transaction.
-    """
-    if not tasks:
-        return
-    connection = await session.connection()
-    if connection.dialect.name == "sqlite":
-        await connection.exec_driver_sql(_row_by_row(connection.dialect), _as_rows(tasks))
-    else:
-        await connection.execute(_AT_ONCE, given("saved", _SAVED, map(_read, tasks)))
-
-
-@lru_cache(maxsize=8)
-def _row_by_row(dialect: sa.Dialect) -> str:
-    compiled = _ROW_BY_ROW.compile(dialect=dialect)
-    assert compiled.positiontup == [f"b_{name}" for name in _SAVED]
-    return str(compiled)
-
-
-def _as_rows(tasks: Collection[LockedTask]) -> list[tuple[Any, ...]]:
-    made = []
-    for task in tasks:
-        row = list(_read(task))
-        for place in _MOMENTS:
-            if row[place] is not None:
-                row[place] = sqlite_moment(row[place])
-        made.append(tuple(row))
-    return made
+    """Write what was changed on ``tasks``, which this transaction has locked; their ``rev`` grows by one."""
+    if tasks:
+        await _SAVE.execute(session, map(_read, tasks))
 
 
 # ---------------------------------------------------------------- places
