@@ -124,11 +124,11 @@ class Http(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the handlers of websockets have deadlines of their own."""
-        self._settle()
         if self._agents and self._agents.wants(self.url):
             self._agents.take(self.transport, self.scope)
             self._give_up()
         else:
+            self._settle()
             super().handle_websocket_upgrade()
 
     def _give_up(self) -> None:
