@@ -5,6 +5,7 @@ power cut. One piece of an upload is taken at a time, on any number of servers. 
 what was announced and what came are compared before anybody can ask for it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -29,6 +30,8 @@ SPARE_BYTES = 256 << 20
 """So much stays free on the disk when an upload is admitted."""
 WRITER_S = 45
 """After so long without a word from the server that takes a piece, another server believes that it is gone."""
+PATIENCE_S = 2.0
+"""A piece waits so long for the one before it to end: a broken connection may be noticed after its client is back."""
 
 
 class Uploads:
@@ -44,7 +47,7 @@ class Uploads:
         self._lifetime = timedelta(seconds=settings.upload_lifetime_s)
         self._node_id = node_id
         self._clock = clock
-        self._active: set[str] = set()
+        self._active: dict[str, asyncio.Event] = {}
 
     async def begin(self, principal: Principal, wanted: UploadInput) -> tuple[UploadView, bool]:
         """The upload and whether it is new; one that was begun before, and an artifact that is there, are not.
@@ -119,12 +122,11 @@ class Uploads:
         InvalidInput for more than was announced, and WrongHash; Unavailable, OutOfSpace. What came before any of these
         is kept, but for a wrong hash: then the upload is over.
         """
-        if upload_id in self._active:
-            raise _busy()
+        await self._its_turn(upload_id)
         if len(self._active) >= self._settings.uploads_max:
             text = f"{self._settings.uploads_max} uploads are being received already; try again in a moment."
             raise Unavailable(text, code="too_many_uploads", retry_after_s=2)
-        self._active.add(upload_id)
+        ended = self._active[upload_id] = asyncio.Event()
         try:
             row = await self._claim(principal, upload_id, offset, length or 0)
 
@@ -148,7 +150,8 @@ class Uploads:
                 await self._release(row.id)
             return self._view(row)
         finally:
-            self._active.discard(upload_id)
+            del self._active[upload_id]
+            ended.set()
 
     async def expire(self) -> int:
         """Forget what has not gone on for too long, and what nobody knows of; how many."""
@@ -165,6 +168,14 @@ class Uploads:
         return len(gone)
 
     # ------------------------------------------------------------ one piece
+
+    async def _its_turn(self, upload_id: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while before := self._active.get(upload_id):
+                    await before.wait()
+        except TimeoutError:
+            raise _busy() from None
 
     async def _claim(self, principal: Principal, upload_id: str, offset: int, length: int) -> ArtifactUpload:
         now = self._clock()

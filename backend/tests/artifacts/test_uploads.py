@@ -156,6 +156,29 @@ async def test_one_piece_at_a_time(node: RunningNode, client: httpx2.AsyncClient
     assert (await first).json()["complete"]
 
 
+async def test_a_piece_waits_a_moment_for_the_end_of_the_one_before(
+    node: RunningNode, client: httpx2.AsyncClient
+) -> None:
+    one = blob(60_000)
+    begun = await begin(client, one)
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield one.data[:20_000]
+        await go_on.wait()
+        yield one.data[20_000:30_000]
+
+    address, headers = f"{ARTIFACTS}/uploads/{begun['id']}", {"upload-offset": "0"}
+    first = asyncio.create_task(client.patch(address, content=slowly(), headers=headers))
+    await eventually(lambda: bool(files(node)), what="the file of the first piece")
+    second = asyncio.create_task(send(client, begun["id"], 30_000, one.data[30_000:]))
+    done, _ = await asyncio.wait([first, second], timeout=0.2)
+    assert not done
+    go_on.set()
+    assert (await first).json()["offset"] == 30_000
+    assert (await second).json()["complete"]
+
+
 async def test_two_uploads_of_the_same_bytes_at_once(node: RunningNode, person: MakePerson, browse: Browse) -> None:
     one = blob(200_000)
     clients = [browse(node, (await person(f"{name}@example.test")).bearer) for name in "abcd"]
