@@ -9,9 +9,12 @@ within ``REQUEST_S``; but for an upload, which has as long as it keeps coming.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from app.complaints import Complaints
 from app.realtime.agentlink.handover import Handover
@@ -55,10 +58,69 @@ class Waiting:
         self._complaints.note(address, why)
 
 
+def protocol(
+    waiting: Waiting, agents: Handover | None = None, files: ZeroCopy | None = None
+) -> Callable[..., asyncio.Protocol]:
+    """What uvicorn makes for each connection; all share these."""
+    http = partial(Http, waiting=waiting, agents=agents, files=files)
+    return partial(Opened, http, agents) if agents else http
+
+
+class Opened(asyncio.Protocol):
+    """A connection of which nothing has come yet. Of most an agent's handshake comes next, whole, and ``agents`` takes
+    them: they cost no more than this. Any other becomes an ``Http``, made by ``make``, when its first bytes are there or
+    are late."""
+
+    __slots__ = ("_agents", "_all", "_make", "_timer", "_transport")
+
+    _transport: asyncio.Transport
+    _timer: asyncio.TimerHandle
+
+    def __init__(
+        self, make: Callable[..., "Http"], agents: Handover, *, server_state: ServerState, **options: Any
+    ) -> None:
+        self._make = partial(make, server_state=server_state, **options)
+        self._agents = agents
+        self._all = server_state.connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A request is due from now on."""
+        self._transport = transport
+        self._timer = asyncio.get_running_loop().call_later(PROMPT_S, self._become_http)
+        self._all.add(self)  # type: ignore[arg-type]
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """It went without a word."""
+        self._end()
+
+    def data_received(self, data: bytes) -> None:
+        """See what it is."""
+        if self._agents.takes_at_once(self._transport, data):
+            self._end()
+        else:
+            self._become_http().data_received(data)
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        self._transport.close()
+
+    def _become_http(self) -> "Http":
+        self._end()
+        http = self._make(due=self._timer.when())
+        self._transport.set_protocol(http)
+        http.connection_made(self._transport)
+        return http
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        self._all.discard(self)
+
+
 class Http(HttpToolsProtocol):
     """One connection until it is upgraded or gone. Those that share ``waiting`` share its limit.
 
-    ``agents`` takes over the websockets that are its own; ``files`` sends what the application hands to the kernel.
+    ``agents`` takes over the websockets that are its own; ``files`` sends what the application hands to the kernel. ``due``
+    is when its first request is no longer prompt, by the loop's clock, if the connection was open before.
     """
 
     def __init__(
@@ -67,6 +129,7 @@ class Http(HttpToolsProtocol):
         waiting: Waiting,
         agents: Handover | None = None,
         files: ZeroCopy | None = None,
+        due: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
@@ -77,8 +140,7 @@ class Http(HttpToolsProtocol):
         self._address = ""
         self._timer: asyncio.TimerHandle | None = None
         self._counted = False
-        self._fresh = True
-        """Whether nothing has come yet."""
+        self._due = due
         self._head_bytes = 0
         self._come_bytes = 0
         """Of a body, since it was last looked whether it keeps coming."""
@@ -87,7 +149,8 @@ class Http(HttpToolsProtocol):
         """A request is due from now on."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else "unknown"
-        self._expect()
+        due = self.loop.time() + PROMPT_S if self._due is None else self._due
+        self._timer = self.loop.call_at(due, self._slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is due any more."""
@@ -96,10 +159,6 @@ class Http(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless the head has become too large."""
-        if self._fresh and self._agents and self._agents.takes_at_once(self.transport, data, self.client):
-            self._give_up()
-            return
-        self._fresh = False
         self._expect()
         self._head_bytes += len(data)
         super().data_received(data)

@@ -21,7 +21,7 @@ import structlog
 import uvicorn
 from sqlalchemy.engine import make_url
 
-from app.http import Http, Waiting
+from app.http import Waiting, protocol
 from app.loading import loading
 from app.prepare import CannotServe, prepare
 from app.settings import Settings
@@ -200,7 +200,7 @@ def uvicorn_config(app: Any, settings: Settings, own: Certificate | None = None)
     agents = getattr(getattr(app, "state", None), "handover", None)
     return uvicorn.Config(
         app,
-        http=cast(Any, partial(Http, waiting=Waiting(settings.anonymous_max), agents=agents, files=ZeroCopy())),
+        http=cast(Any, protocol(Waiting(settings.anonymous_max), agents, ZeroCopy())),
         ws=WebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # or it would override the ping timeout of the specification

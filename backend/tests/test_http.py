@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.http import HEAD_MAX_BYTES
-from tests.support.node import Lines, RunningNode, Serve, eventually
+from app.settings import Settings
+from tests.support.node import Lines, RunningNode, Serve, eventually, serving
 
 ENDS_S = 10.0
 MOST = 4
@@ -82,6 +83,30 @@ async def test_fault_18_a_byte_now_and_then_buys_no_time(node: RunningNode) -> N
     async with asyncio.timeout(ENDS_S):
         for answered in await asyncio.gather(answer(b""), answer(HEALTH)):  # the first request, and the second
             assert b"HTTP/1.1 408 " in answered
+
+
+async def test_fault_18_silence_before_the_first_byte_buys_no_time(
+    node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.http.PROMPT_S", 1.5)
+    monkeypatch.setattr("app.http.REQUEST_S", 1.6)
+    clock = asyncio.get_running_loop().time
+    async with connection(node) as (reader, writer), asyncio.timeout(ENDS_S):
+        opened = clock()
+        await asyncio.sleep(1.2)
+        writer.write(b"GET /healthz")
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        assert clock() - opened < 1.2 + 1.5
+
+
+async def test_a_server_that_stops_waits_for_nobody_who_is_silent(settings: Settings) -> None:
+    async with contextlib.AsyncExitStack() as stack, asyncio.timeout(ENDS_S):
+        async with serving(settings) as node:
+            silent, _ = await stack.enter_async_context(connection(node))
+            reader, writer = await stack.enter_async_context(connection(node))
+            writer.write(HEALTH)  # once it is answered, both were accepted
+            await reader.readuntil(b"\r\n\r\n")
+        assert await silent.read() == b""
 
 
 async def test_a_head_without_an_end_is_refused(node: RunningNode) -> None:

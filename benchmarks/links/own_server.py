@@ -1,10 +1,9 @@
 """DeployX's link for agents with nothing behind it, in the HTTP server of the product. Prints its address."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, cast
 
-from app.http import Http, Waiting
+from app.http import Waiting, protocol
 from app.realtime.agentlink.handover import Handover
 from app.realtime.agentlink.server import AgentLink
 from links.serving import serve
@@ -66,7 +65,7 @@ def main() -> None:
     """Serve until killed."""
     link = AgentLink(allowed=EVENTS, ping_interval_s=25, ping_timeout_s=60, refused=lambda _: None)
     link.serve(Handler(link))
-    serve(nothing, http=cast(Any, partial(Http, waiting=Waiting(1_000_000), agents=Handover(link, []))))
+    serve(nothing, http=cast(Any, protocol(Waiting(1_000_000), Handover(link, []))))
 
 
 if __name__ == "__main__":

@@ -217,6 +217,14 @@ async def test_threat_20_a_handshake_is_judged_alike_however_it_comes(
     assert status in (await _answer_to(node.url, *handshake)).partition(b"\r\n")[0]
 
 
+async def test_the_first_packet_comes_with_the_answer_to_the_handshake(serve: Serve) -> None:
+    node = await serve(enrollment="approval")
+    head, _, frame = (await _answer_to(node.url, HANDSHAKE.format(GOOD_HEADERS))).partition(b"\r\n\r\n")
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+    assert (frame[0], frame[1]) == (0x81, len(frame) - 2)
+    assert json.loads(frame[3:]).keys() >= {"sid", "pingInterval", "pingTimeout"}
+
+
 async def test_browsers_say_keep_alive_as_well(serve: Serve) -> None:
     node = await serve(enrollment="approval")
     headers = f"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n{GOOD_KEY}"

@@ -40,23 +40,6 @@ _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
 
 
-class _Nobody(asyncio.Protocol):
-    """Who hears nothing."""
-
-
-_NOBODY = _Nobody()
-
-
-def _forget_handshake(transport: WSTransport) -> None:
-    """Let go of what is kept as long as the connection, though nobody needs it once the websocket is open: of both
-    heads by picows, of the HTTP protocol by uvloop, which remembers who was told of bytes before the last one."""
-    for head in (transport.request, transport.response):
-        head.headers = None  # type: ignore[assignment]
-    protocol = transport.underlying_transport.get_protocol()
-    transport.underlying_transport.set_protocol(_NOBODY)
-    transport.underlying_transport.set_protocol(protocol)
-
-
 class AgentConnection(WSListener):
     """One websocket. ``transport_id`` is its Engine.IO sid; ``sid``, its Socket.IO sid, is empty before CONNECT.
 
@@ -103,9 +86,9 @@ class AgentConnection(WSListener):
     # ------------------------------------------------------------ what the peer does
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """The websocket is open."""
+        """The websocket is open: what the handshake said would be kept as long as this is, and nobody needs it."""
         self.ws = transport
-        _forget_handshake(transport)
+        transport.request.headers = transport.response.headers = transport.response.body = None  # type: ignore[assignment]
         self._link.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -6,7 +6,8 @@ Invariant: only what is for the agents' link for certain is taken; everything el
 import asyncio
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,13 +21,16 @@ from app.realtime.agentlink.steps import at_once
 from deployx_protocol import packets
 
 PATH = b"/socket.io/"
-HANDSHAKE_S = 5.0
 READ_BUFFER_BYTES = 2048
 """To begin with; it grows to what a message needs."""
 _FIRST_LINE = b"GET %b?" % PATH
 _FIRST = re.compile(rb"GET (\S+) HTTP/1\.1")
 _FIELD = re.compile(rb"([\w-]+): *([\x20-\x7e]*)")
 _BODY = (b"content-length", b"transfer-encoding")
+_YES = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n\r\n%b"
+)
 _NEEDED = (b"sec-websocket-key", b"sec-websocket-version")
 
 
@@ -45,6 +49,57 @@ class _Silent:
 _SILENT = _Silent()
 
 
+class _Nobody(asyncio.Protocol):
+    """Who hears nothing."""
+
+
+_NOBODY = _Nobody()
+
+
+class _Door:
+    """A transport, and its socket, as picows gets to see them: the options that it would set are set already, and what
+    it would ask is for its log alone. uvloop opens the socket anew for each of them."""
+
+    __slots__ = ("_transport", "get_write_buffer_size", "write")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.write = transport.write
+        self.get_write_buffer_size = transport.get_write_buffer_size
+
+    def get_extra_info(self, name: str) -> Any:
+        if name == "socket":
+            return self
+        return self._transport.get_extra_info(name) if name == "ssl_object" else None
+
+    def fileno(self) -> int:
+        return self._transport.get_extra_info("socket").fileno()  # type: ignore[no-any-return]
+
+    def setsockopt(self, *_option: int) -> None:
+        """It is set."""
+
+    def getsockopt(self, *_option: int) -> int:
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Yes(WSUpgradeResponse):
+    """The answer to a handshake that is as it should be; ``first``, a frame, goes right behind it."""
+
+    __slots__ = ()
+
+    def __init__(self, first: bytes) -> None:
+        self.status = HTTPStatus.SWITCHING_PROTOCOLS
+        self.headers = {}  # type: ignore[assignment]  # picows adds one
+        self.body = first
+
+    def to_bytes(self) -> bytearray:
+        """What is sent."""
+        return bytearray(_YES % (self.headers["Sec-WebSocket-Accept"].encode(), self.body))
+
+
 class Handover:
     """Takes over connections for ``link``. Behind ``trusted_proxies`` an address is what they say it is."""
 
@@ -57,7 +112,7 @@ class Handover:
         path, _, query_string = url.partition(b"?")
         return path == PATH and _is_first(query_string)
 
-    def takes_at_once(self, transport: asyncio.Transport, head: bytes, client: tuple[str, int] | None) -> bool:
+    def takes_at_once(self, transport: asyncio.Transport, head: bytes) -> bool:
         """Take the connection if ``head``, all that came so far, is a whole first handshake as agents write it.
 
         Everything else is left to a parser of HTTP, which costs more: what it finds comes to ``take``.
@@ -76,16 +131,22 @@ class Handover:
             or not headers.keys().isdisjoint(_BODY)
         ):
             return False
-        self.take(transport, {"headers": headers.items(), "client": client})
+        peer = transport.get_extra_info("peername") or ()
+        if any(peer[3:]):  # uvloop leaves out the zone of a link-local address
+            return False
+        self._take(transport, _name(peer), headers.items())
         return True
 
     def take(self, transport: asyncio.Transport, scope: Mapping[str, Any]) -> None:
         """The connection is the link's from now on; its handshake is answered."""
-        connection = AgentConnection(self._link, self._address(scope))
+        self._take(transport, self._address(scope), scope["headers"])
 
-        def listener(_request: WSUpgradeRequest) -> AgentConnection | WSUpgradeResponseWithListener:
+    def _take(self, transport: asyncio.Transport, address: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        connection = AgentConnection(self._link, address)
+
+        def listener(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
             if self._link.admits(connection):
-                return connection
+                return WSUpgradeResponseWithListener(_Yes(self._link.opening(connection)), connection)
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503), None)
 
         protocol = WSProtocol(
@@ -95,7 +156,7 @@ class Handover:
             listener,
             _SILENT,
             True,
-            HANDSHAKE_S,
+            None,
             False,
             0,
             0,
@@ -105,9 +166,10 @@ class Handover:
             None,
             READ_BUFFER_BYTES,
         )
-        protocol.connection_made(transport)
+        protocol.connection_made(_Door(transport))
+        transport.set_protocol(_NOBODY)  # uvloop remembers who was told of bytes before a protocol like picows's
         transport.set_protocol(protocol)
-        _feed(protocol, _handshake(scope))
+        _feed(protocol, _handshake(headers))
         self._link.settle(connection)
 
     def _address(self, scope: Mapping[str, Any]) -> str:
@@ -115,7 +177,7 @@ class Handover:
         seen: Any = dict(scope)
         if self._proxies:
             at_once(self._proxies(seen, None, None))  # type: ignore[arg-type]  # it hands them on to `_nothing`
-        return str(seen["client"][0]) if seen.get("client") else "unknown"
+        return _name(seen.get("client"))
 
 
 @functools.lru_cache(maxsize=16)  # a client asks in one way, whoever it is
@@ -126,13 +188,17 @@ def _is_first(query_string: bytes) -> bool:
     )
 
 
+def _name(peer: Sequence[Any] | None) -> str:
+    return str(peer[0]) if peer else "unknown"
+
+
 async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
     """An application that is only told who asks."""
 
 
-def _handshake(scope: Mapping[str, Any]) -> bytes:
+def _handshake(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The request once more, without what the handshake does not need. That it asks for a websocket is known."""
-    head = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"] if name in _NEEDED)
+    head = b"".join(b"%b: %b\r\n" % (name, value) for name, value in headers if name in _NEEDED)
     return b"GET %b HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n%b\r\n" % (PATH, head)
 
 

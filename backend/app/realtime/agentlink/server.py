@@ -13,6 +13,7 @@ from app.realtime.agentlink.deadlines import Deadlines
 from app.realtime.agentlink.steps import begin
 from app.realtime.link import LinkHandler
 from app.realtime.reasons import Reason
+from app.websocket import text_frame
 from deployx_protocol import limits, packets
 from deployx_protocol.messages import Pong
 
@@ -95,14 +96,17 @@ class AgentLink:
         if connection.transport_id not in self._by_transport:
             self.handler.closed(connection.transport_id)
 
-    def opened(self, connection: AgentConnection) -> None:
-        """A websocket is open: say so in Engine.IO's words."""
-        self._sockets.add(connection)
-        self._by_transport[connection.transport_id] = connection
+    def opening(self, connection: AgentConnection) -> bytes:
+        """The frame that says, in Engine.IO's words, that a websocket is open."""
         opening = packets.Open(
             connection.transport_id, self._interval_ms, self._timeout_ms, limits.AGENT_MESSAGE_MAX_BYTES
         )
-        connection.say(packets.encode(opening))
+        return text_frame(packets.encode(opening))
+
+    def opened(self, connection: AgentConnection) -> None:
+        """A websocket is open, and its peer was told."""
+        self._sockets.add(connection)
+        self._by_transport[connection.transport_id] = connection
         self.deadlines.add(connection)
 
     async def enter(self, connection: AgentConnection, data: Any) -> None:
