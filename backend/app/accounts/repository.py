@@ -114,31 +114,27 @@ async def end_all(session: AsyncSession, user_id: int) -> None:
     await session.execute(sa.delete(ApiToken).where(ApiToken.user_id == user_id))
 
 
+_SESSIONS, _TOKENS, _USERS = (cast("sa.Table", model.__table__) for model in (Session, ApiToken, User))
+_NOW = sa.bindparam("now", type_=UtcTimestamp)
+
+
 def _lasting(now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
-    return sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
+    return sa.or_(_TOKENS.c.expires_at.is_(None), _TOKENS.c.expires_at > now)
 
 
-def _by_hash(
-    model: type[Session] | type[ApiToken], own: sa.ColumnElement[Any], lasting: sa.ColumnElement[bool]
-) -> sa.Select[Any]:
-    columns: dict[str, Any] = {
-        "id": model.id,
-        "user_id": User.id,
-        "email": User.email,
-        "role": User.role,
-        "last_used_at": model.last_used_at,
-    }
+def _by_hash(table: sa.Table, own: str, lasting: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    # of tables, and made once: each request asks one of them, and the mapper would take as long as the database
     return (
-        sa.select(*(column.label(name) for name, column in columns.items()), own)
-        .join(User, User.id == model.user_id)
-        .where(User.disabled_at.is_(None), model.token_hash == sa.bindparam("token_hash"), lasting)
+        sa.select(
+            table.c.id, _USERS.c.id.label("user_id"), _USERS.c.email, _USERS.c.role, table.c.last_used_at, table.c[own]
+        )
+        .join(_USERS, _USERS.c.id == table.c.user_id)
+        .where(_USERS.c.disabled_at.is_(None), table.c.token_hash == sa.bindparam("token_hash"), lasting)
     )
 
 
-# made once: each request asks one of them, and to put it together took as long as to have it answered
-_NOW = sa.bindparam("now", type_=UtcTimestamp)
-_SESSION_BY_HASH = _by_hash(Session, Session.proven_at.label("proven_at"), Session.expires_at > _NOW)
-_TOKEN_BY_HASH = _by_hash(ApiToken, ApiToken.scopes.label("scopes"), _lasting(_NOW))
+_SESSION_BY_HASH = _by_hash(_SESSIONS, "proven_at", _SESSIONS.c.expires_at > _NOW)
+_TOKEN_BY_HASH = _by_hash(_TOKENS, "scopes", _lasting(_NOW))
 
 
 async def _found(session: AsyncSession, query: sa.Select[Any], token_hash: str, now: datetime) -> Found | None:

@@ -7,7 +7,7 @@ they still see (``told``); someone with ``Permission.DEVICES_ALL`` sees all.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -59,7 +59,7 @@ class TaskFilter:
 
 def mine(scope: Scope, query: Rows) -> Rows:
     """``query``, which selects from runs, without those that ``scope`` may not see."""
-    return query if scope.user_id is None else query.where(Run.user_id == scope.user_id)
+    return query if scope.user_id is None else query.where(RUNS.c.user_id == scope.user_id)
 
 
 def told(scope: Scope, query: Rows) -> Rows:
@@ -75,13 +75,14 @@ def told(scope: Scope, query: Rows) -> Rows:
 # ---------------------------------------------------------------- runs
 
 
-_RUN = sa.select(Run).where(Run.id == sa.bindparam("run_id"))
+_RUN = sa.select(RUNS).where(RUNS.c.id == sa.bindparam("run_id"))
 _PULSE = sa.select(RUNS.c.rev, RUNS.c.finished_at).where(RUNS.c.id == sa.bindparam("run_id"))
 
 
 async def run(session: AsyncSession, scope: Scope, run_id: str) -> Run | None:
-    """A run, if it exists in this scope."""
-    return await session.scalar(mine(scope, _RUN), {"run_id": run_id})
+    """A run, if it exists in this scope, to be read only."""
+    found = (await session.execute(mine(scope, _RUN), {"run_id": run_id})).one_or_none()
+    return cast("Run | None", found)  # a row has the names of a run's columns
 
 
 async def pulse(session: AsyncSession, scope: Scope, run_id: str) -> tuple[int, datetime | None] | None:

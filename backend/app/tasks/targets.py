@@ -96,7 +96,7 @@ async def reach(
         return await of_ids(session, scope, targets.device_ids, live_nodes, lock=lock)
     selector = parse(targets.selector or "")
     condition = await groups.condition(session, principal.user_id, selector, live_nodes)
-    rows = list(await session.execute(_query(scope, lock=lock).where(condition).limit(DEVICE_IDS_MAX + 1)))
+    rows = await _read(session, _query(scope, lock=lock).where(condition).limit(DEVICE_IDS_MAX + 1))
     if len(rows) > DEVICE_IDS_MAX:
         raise _too_many()
     found = _judged(rows, live_nodes)
@@ -111,7 +111,7 @@ async def of_ids(
     wanted = sorted(set(device_ids))
     rows: list[Any] = []
     for start in range(0, len(wanted), _PIECE):
-        rows += await session.execute(_query(scope, lock=lock).where(Device.id.in_(wanted[start : start + _PIECE])))
+        rows += await _read(session, _query(scope, lock=lock).where(Device.id.in_(wanted[start : start + _PIECE])))
     found = _judged(rows, live_nodes)
     there = {row.id for row in rows}
     found.excluded += [Excluded(device_id, "", _NOT_THERE) for device_id in wanted if device_id not in there]
@@ -147,6 +147,10 @@ def _query(scope: Scope, *, lock: bool) -> sa.Select[*tuple[Any, ...]]:
     judged = (Device.trust, sa.and_(*says).label("watches_only"), scope.holds(Right.RUN).label("may_run"))
     query = scope.limit(sa.select(*shown, *signed, *judged)).order_by(Device.id)
     return query.with_for_update(read=True, key_share=True, of=Device) if lock else query
+
+
+async def _read(session: AsyncSession, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
+    return (await (await session.connection()).execute(query)).all()  # past the mapper, which has nothing to map
 
 
 def _judged(rows: Sequence[Any], live_nodes: Collection[str]) -> Reach:
