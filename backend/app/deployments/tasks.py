@@ -16,12 +16,12 @@ from app.deployments.models import Deployment
 from app.deployments.planner import Start
 from app.hints import HintKind
 from app.ids import new_id, new_ids
-from app.tasks import lifecycle, runs_repository, settling
+from app.tasks import lifecycle, settling
 from app.tasks import repository as task_rows
 from app.tasks.lifecycle import START_WITHIN
 from app.tasks.models import Run, Task, TaskRelease
+from app.tasks.new_tasks import NewTask, insert_tasks
 from app.tasks.rows import RUNS
-from app.tasks.runs_repository import NewTask
 from app.uow import Unit
 from deployx_protocol.deployments import TargetState
 from deployx_protocol.dsse import Signature
@@ -49,7 +49,7 @@ async def start(unit: Unit, deployment: Deployment, step: Start, quota_bytes: in
     run_id = await _run(unit, deployment, step.action, quota_bytes, now)
     made = [*zip(rows, new_ids(len(rows)), strict=True)]
     tasks = [NewTask(task_id, row.device_id, row.device_name, row.borrowed) for row, task_id in made]
-    await runs_repository.insert_tasks(session, run_id, tasks, now, now + START_WITHIN)
+    await insert_tasks(session, run_id, tasks, now, now + START_WITHIN)
     connection = await session.connection()
     await connection.execute(
         sa.insert(TaskRelease), [{"task_id": task_id, "phase": "", "outcome": ""} for _, task_id in made]

@@ -29,7 +29,7 @@ from app.settings import CONFIRM_ABOVE
 from app.tasks import assignment, signatures, targets
 from app.tasks import runs_repository as repository
 from app.tasks.models import Run, Script
-from app.tasks.runs_repository import NewTask
+from app.tasks.new_tasks import NewTask, insert_tasks
 from app.tasks.schemas import LISTED_MAX, RETRIED, RunPreview, RunRequest, Targets
 from app.tasks.signatures import Signed
 from app.tasks.targets import Excluded, Reach
@@ -297,7 +297,7 @@ class RunService:
             NewTask(id, target.id, target.device_name, target.owner_id != run.user_id)
             for id, target in zip(new_ids(run.total), found.targets, strict=True)
         ]
-        await repository.insert_tasks(unit.session, run.id, made, run.created_at, run.expires_at)
+        await insert_tasks(unit.session, run.id, made, run.created_at, run.expires_at)
         unit.record(
             principal.actor,
             Action.RUN_STARTED,

@@ -1,4 +1,4 @@
-"""Reading runs and tasks, and writing a new run. Every query goes through whose runs may be seen.
+"""Reading runs and tasks. Every query goes through whose runs may be seen.
 
 Invariant: a user sees the runs that they started (``mine``), and what those did on devices that were theirs, or that
 they still see (``told``); someone with ``Permission.DEVICES_ALL`` sees all.
@@ -7,9 +7,8 @@ they still see (``told``); someone with ``Permission.DEVICES_ALL`` sees all.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -17,7 +16,7 @@ from sqlalchemy.orm import aliased
 from app import cursors
 from app.accounts.models import User
 from app.accounts.permissions import Permission, granted
-from app.db import among, given, insert_new, table_of
+from app.db import among, insert_new
 from app.devices.models import Device
 from app.devices.scope import EVERYONE, Right, Scope
 from app.devices.views import presence
@@ -30,7 +29,6 @@ from app.tasks.views import TaskRow
 from deployx_protocol.tasks import FINAL, TaskState
 
 Rows = TypeVar("Rows", bound=sa.Select[*tuple[Any, ...]])
-_INSERTED = 1_000
 BY_PEOPLE = Run.kind != "deployment"
 """A run that somebody asked for by itself: what belongs to a deployment is seen there."""
 _GOOD = (TaskState.SUCCEEDED, TaskState.CANCELLED)
@@ -172,45 +170,6 @@ async def mark_cancelled(session: AsyncSession, run_id: str, now: datetime) -> N
     await session.execute(
         sa.update(Run).where(Run.id == run_id).values(values).execution_options(synchronize_session=False)
     )
-
-
-class NewTask(NamedTuple):
-    """What of a new task is its own; ``borrowed`` as in ``Task``."""
-
-    id: str
-    device_id: int
-    device_name: str
-    borrowed: bool
-
-
-async def insert_tasks(
-    session: AsyncSession, run_id: str, made: Sequence[NewTask], created_at: datetime, deadline_at: datetime
-) -> None:
-    """Write new tasks of a run, a thousand at a time, so that whoever else uses this process is not kept waiting."""
-    connection = await session.connection()
-    of_run = {"run_id": run_id, "created_at": created_at, "deadline_at": deadline_at}
-    for start in range(0, len(made), _INSERTED):
-        some = made[start : start + _INSERTED]
-        if connection.dialect.name == "sqlite":
-            await connection.execute(_INSERT_JSON, {"made": msgspec.json.encode(some).decode(), **of_run})
-        else:
-            await connection.execute(_INSERT_ARRAYS, given("made", _OWN, some) | of_run)
-
-
-_OWN = NewTask._fields
-
-
-def _insert(own: Sequence[sa.ColumnElement[Any]]) -> sa.Insert:
-    """One statement of one text, whatever the number of rows, which is told once what is the same in all of them."""
-    of_run = [sa.bindparam(name, type_=TASKS.c[name].type) for name in ("run_id", "created_at", "deadline_at")]
-    queued = sa.literal(TaskState.QUEUED.value)
-    names = [*_OWN, *(one.key for one in of_run), "state"]
-    return sa.insert(TASKS).from_select(names, sa.select(*own, *of_run, queued))
-
-
-_JSON = sa.func.json_each(sa.bindparam("made", type_=sa.Text)).table_valued("value").c.value
-_INSERT_JSON = _insert([_JSON.op("->>")(sa.literal_column(str(place))) for place in range(len(_OWN))])
-_INSERT_ARRAYS = _insert(list(table_of("made", {name: TASKS.c[name].type for name in _OWN}).c))
 
 
 # ---------------------------------------------------------------- tasks
