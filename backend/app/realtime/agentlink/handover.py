@@ -6,7 +6,7 @@ Invariant: only what is for the agents' link for certain is taken; everything el
 import asyncio
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -117,7 +117,7 @@ class Handover:
 
         Everything else is left to a parser of HTTP, which costs more: what it finds comes to ``take``.
         """
-        if self._proxies or not head.startswith(_FIRST_LINE) or not head.endswith(b"\r\n\r\n"):
+        if not head.startswith(_FIRST_LINE) or not head.endswith(b"\r\n\r\n"):
             return False
         line, *rest = head[:-4].split(b"\r\n")
         target = _FIRST.fullmatch(line)
@@ -134,15 +134,12 @@ class Handover:
         peer = transport.get_extra_info("peername") or ()
         if any(peer[3:]):  # uvloop leaves out the zone of a link-local address
             return False
-        self._take(transport, _name(peer), headers.items())
+        self.take(transport, {"type": "http", "headers": headers.items(), "client": peer})
         return True
 
     def take(self, transport: asyncio.Transport, scope: Mapping[str, Any]) -> None:
         """The connection is the link's from now on; its handshake is answered."""
-        self._take(transport, self._address(scope), scope["headers"])
-
-    def _take(self, transport: asyncio.Transport, address: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        connection = AgentConnection(self._link, address)
+        connection = AgentConnection(self._link, self._address(scope))
 
         def listener(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
             if self._link.admits(connection):
@@ -169,7 +166,7 @@ class Handover:
         protocol.connection_made(_Door(transport))
         transport.set_protocol(_NOBODY)  # uvloop remembers who was told of bytes before a protocol like picows's
         transport.set_protocol(protocol)
-        _feed(protocol, _handshake(headers))
+        _feed(protocol, _handshake(scope))
         self._link.settle(connection)
 
     def _address(self, scope: Mapping[str, Any]) -> str:
@@ -177,7 +174,7 @@ class Handover:
         seen: Any = dict(scope)
         if self._proxies:
             at_once(self._proxies(seen, None, None))  # type: ignore[arg-type]  # it hands them on to `_nothing`
-        return _name(seen.get("client"))
+        return str(seen["client"][0]) if seen.get("client") else "unknown"
 
 
 @functools.lru_cache(maxsize=16)  # a client asks in one way, whoever it is
@@ -188,17 +185,13 @@ def _is_first(query_string: bytes) -> bool:
     )
 
 
-def _name(peer: Sequence[Any] | None) -> str:
-    return str(peer[0]) if peer else "unknown"
-
-
 async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
     """An application that is only told who asks."""
 
 
-def _handshake(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _handshake(scope: Mapping[str, Any]) -> bytes:
     """The request once more, without what the handshake does not need. That it asks for a websocket is known."""
-    head = b"".join(b"%b: %b\r\n" % (name, value) for name, value in headers if name in _NEEDED)
+    head = b"".join(b"%b: %b\r\n" % (name, value) for name, value in scope["headers"] if name in _NEEDED)
     return b"GET %b HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n%b\r\n" % (PATH, head)
 
 
