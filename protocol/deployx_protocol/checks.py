@@ -167,10 +167,10 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def is_hex(text: Any, length: int) -> TypeGuard[str]:
     """Whether ``text`` is ``length`` hexadecimal digits in lower case."""
-    return isinstance(text, str) and len(text) == length and not set(text) - _HEX
+    return isinstance(text, str) and len(text) == length and _HEX.fullmatch(text) is not None
 
 
-_HEX = frozenset("0123456789abcdef")
+_HEX = re.compile("[0-9a-f]*")
 
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
