@@ -18,8 +18,8 @@ from tests.model.network import Connection, Exchange, Network, deliver_down
 from tests.model.process import Clock, Process
 from tests.model.server_side import ServerProcess
 
-_SMALLER = {"deployx_protocol.limits.OUTPUT_PREVIEW_BYTES": 64}
-"""So that little output takes the way that much takes."""
+_SMALLER = {"deployx_protocol.limits.OUTPUT_PREVIEW_BYTES": 64, "app.realtime.presence.GATHER_S": 0.0}
+"""So that little output takes the way that much takes, and no agent waits for others, for there are none."""
 
 
 class World:
