@@ -10,6 +10,7 @@ room only while its session is good, which is looked up every few seconds.
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from uuid import uuid4
@@ -71,7 +72,7 @@ class Viewer:
     """It asked for a snapshot that was not begun yet; one that is under way ends early."""
     streaming: bool = False
 
-    @property
+    @cached_property
     def user_id(self) -> int | None:
         """Whose devices it is shown; None: everyone's."""
         return None if self.principal.may(Permission.DEVICES_ALL) else self.principal.user_id
@@ -274,6 +275,10 @@ class DashboardGateway:
         return False
 
     # ------------------------------------------------------------ what they are told
+
+    def any_watching(self) -> bool:
+        """Whether there is anybody to tell."""
+        return any(viewer.watching for viewer in self._viewers.values())
 
     def audiences(self) -> list[Audience]:
         """Those of whom somebody is watching."""

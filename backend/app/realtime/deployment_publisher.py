@@ -35,7 +35,7 @@ class DeploymentPublisher:
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note."""
         watched = self._watch.deployments()
-        someone = bool(self._dashboards.audiences())
+        someone = self._dashboards.any_watching()
         for hint in hints:
             match hint.kind:
                 case HintKind.DEPLOYMENT if someone:

@@ -52,7 +52,7 @@ class RunPublisher:
     def hinted(self, hints: Sequence[Hint]) -> None:
         """Take note."""
         watched = self._watch.runs()
-        someone = bool(self._dashboards.audiences())
+        someone = self._dashboards.any_watching()
         for hint in hints:
             match hint.kind:
                 case HintKind.RUN if someone:
