@@ -22,8 +22,10 @@ from deployx_agent.state.durable import Unusable
 FILE = "journal.db"
 KEPT_DAYS = 30
 _CHECKPOINT_EACH = 16
-"""After so many tasks that are closed the log is begun anew. What overwrites the file costs half of what lets it grow:
-then each sync has the length of the file to write as well."""
+"""After so many tasks that are closed the log is begun anew, see ``_LOG_BYTES``."""
+_LOG_BYTES = 400 * 1024
+"""What the log of so many tasks comes to. It gets this length once, while nobody waits: a sync of a file that grows has
+the file's length to write as well, and costs twice what one that overwrites it does."""
 _FORMAT = 1
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -103,6 +105,8 @@ class Journal:
             self._database = _open(path)
         durable.sync_folder(folder)
         durable.sync_folder(folder.parent)
+        self._log_file = path.with_name(f"{FILE}-wal")
+        self._log_is_long = False
         self._since_checkpoint = 0
         self.journal_id: str = self._database.execute("SELECT journal_id FROM journal").fetchone()[0]
         """32 hexadecimal digits, random; another one means that this agent knows nothing of what went before."""
@@ -158,6 +162,9 @@ class Journal:
             rows = [(Stage.CLOSED, time.time(), task_id) for task_id in task_ids]
             self._write("UPDATE tasks SET stage = ?, at = ?, task = NULL, output = NULL WHERE task_id = ?", rows)
             self._since_checkpoint += len(rows)
+            if not self._log_is_long:
+                self._log_is_long = True
+                _lengthen(self._log_file)
             if self._since_checkpoint >= _CHECKPOINT_EACH:
                 self._since_checkpoint = 0
                 self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -223,6 +230,16 @@ class _Transaction:
             if self._database.in_transaction:
                 with suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
+
+
+def _lengthen(log: Path) -> None:
+    """Give SQLite's log its length. What lies behind its last frame counts for nothing, as it does after each
+    beginning; what is locked is the database, not this file. If the disk has no room for it, the log grows as before."""
+    with suppress(OSError), log.open("r+b", buffering=0) as file:
+        missing = _LOG_BYTES - file.seek(0, os.SEEK_END)
+        if missing > 0:
+            file.write(bytes(missing))
+            os.fsync(file.fileno())
 
 
 def _row(values: tuple[object, ...]) -> Row:

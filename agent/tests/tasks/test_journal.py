@@ -72,6 +72,24 @@ def test_ids_are_kept_and_then_forgotten_and_counted_all_the_same(
     assert journal.find("b") is not None, "what is not over is never forgotten"
 
 
+def test_the_log_has_its_length_from_the_first_closed_task_on(folder: Path, tmp_path: Path) -> None:
+    journal = Journal(folder, QUIET)
+    log = folder / f"{FILE}-wal"
+    journal.received([("a", b"1")])
+    journal.closed(["a"])
+    length = log.stat().st_size
+    for number in range(30):
+        journal.received([(str(number), bytes(500))])
+        journal.finished([(str(number), bytes(500), bytes(100))])
+        journal.closed([str(number)])
+    journal.received([("b", b"2")])
+    assert log.stat().st_size == length, "no sync had to write another one"
+    shutil.copytree(folder, tmp_path / "killed")
+    again = Journal(tmp_path / "killed", QUIET)
+    assert [row.task_id for row in again.unclosed()] == ["b"]
+    assert (again.journal_id, again.high_water) == (journal.journal_id, 32)
+
+
 def _nonsense(path: Path) -> None:
     path.write_bytes(b"nonsense" * 1000)
 
