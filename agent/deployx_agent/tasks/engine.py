@@ -7,7 +7,6 @@ starts only after the server has assigned it again.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -167,8 +166,7 @@ class Engine:
         await _first(END_PATIENCE_S, self.turns.idle)
         if self._orders.connection:
             await _first(REPORT_PATIENCE_S, self._outbox.emptied, self._offline)
-        with suppress(DiskError):
-            await self._close_settled()
+        self._close_settled()
 
     async def drained(self) -> None:
         """Start nothing more; returns when nothing runs and every result is in the journal."""
@@ -206,14 +204,13 @@ class Engine:
             self.on_release()
         self._settled.append(entry)
         if len(self._settled) == 1:
-            asyncio.get_running_loop().call_later(_CLOSE_AFTER_S, self._inbox.put_nowait, self._close_settled)
+            asyncio.get_running_loop().call_later(_CLOSE_AFTER_S, self._close_settled)
 
-    async def _close_settled(self) -> None:
+    def _close_settled(self) -> None:
         settled, self._settled = [entry for entry in self._settled if entry.settled], []
         if settled:
-            await self.store.closed([entry.task_id for entry in settled])
+            self.store.close_later(settled)
         for entry in settled:
-            entry.spool.remove()
             self._entries.pop(entry.task_id, None)
         self.turns.rest()
 

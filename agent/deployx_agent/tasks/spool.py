@@ -31,9 +31,9 @@ _NO_BYTES = hashlib.sha256()
 
 class Spool:
     """The spool at ``path``; the file is made with the first output. An existing one is continued from its last whole
-    frame. Raises OSError when an existing file cannot be read."""
+    frame, unless this is a ``fresh`` one. Raises OSError when an existing file cannot be read."""
 
-    def __init__(self, path: Path | str, quota_bytes: int) -> None:
+    def __init__(self, path: Path | str, quota_bytes: int, *, fresh: bool = False) -> None:
         self._path = os.fspath(path)
         self._closing = threading.Lock()
         self._quota_bytes = quota_bytes
@@ -54,7 +54,7 @@ class Spool:
         self.saved_seq = 0
         """Chunks below this one are the server's."""
         self.saved_offset = 0
-        if os.path.exists(self._path):  # noqa: PTH110 - for each task, at a third of the cost
+        if not fresh and os.path.exists(self._path):  # noqa: PTH110 - at a third of the cost
             self._recover()
 
     @property

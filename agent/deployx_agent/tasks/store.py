@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from deployx_agent.logs import Log
 from deployx_agent.tasks import quick, recovery
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.journal import Group, Journal, Row
-from deployx_agent.tasks.one_thread import OneThread, ToLoop
+from deployx_agent.tasks.one_thread import OneThread
 from deployx_agent.tasks.quick import Hurry, Quick
 from deployx_agent.tasks.script_cache import ScriptCache
 from deployx_agent.tasks.spool import INLINE_MAX_BYTES, Spool
@@ -38,6 +39,7 @@ class Store:
     """What is remembered in ``folder``. Raises ConfigError when the journal cannot be opened."""
 
     def __init__(self, folder: Path, parallel: int, log: Log) -> None:
+        self._log = log
         self.folder = folder
         self.owner = str(folder.absolute())
         """By what the processes of this agent's tasks know whose they are."""
@@ -50,7 +52,6 @@ class Store:
         self.threads = ThreadPoolExecutor(2 * parallel + 1, "output")
         """For what a task does beside the loop (its output, its end where no descriptor tells of it), and one more."""
         self._disk = OneThread("journal")
-        self._to_loop: ToLoop | None = None
         self.hurry = Hurry()
         """Calls the journal's thread away from tasks that it sees through."""
 
@@ -82,9 +83,10 @@ class Store:
         row = await self._in_order(self._journal.find, task_id)
         return recovery.restore(self.folder, row) if row else None
 
-    def spool(self, task: Task) -> Spool:
-        """The spool of a task that may start."""
-        return Spool(f"{self.owner}{os.sep}{recovery.spool_name(task.task_id)}", task.output_quota_bytes)
+    def spool(self, task: Task, *, fresh: bool = False) -> Spool:
+        """The spool of a task that may start, or go on if it is not a ``fresh`` one."""
+        path = f"{self.owner}{os.sep}{recovery.spool_name(task.task_id)}"
+        return Spool(path, task.output_quota_bytes, fresh=fresh)
 
     async def task(self, task_id: str) -> Task:
         """What was received under this id. Raises DiskError."""
@@ -113,23 +115,19 @@ class Store:
 
         ``done`` is called in the loop when those are over and remembered as such, with what is known of the tasks that
         are not new; or with an error, a DiskError if the disk did not take them, and then none was let go."""
-        to_loop = self._to_loop = self._to_loop or ToLoop()
-        rows: list[Row] = []
-        error: Exception | None = None
 
-        def settle() -> None:
+        def settle(rows: list[Row], error: Exception | None) -> None:
             self.hurry.in_there -= 1
             done(rows, error)
 
-        def job() -> None:
-            nonlocal rows, error
+        def job() -> Callable[[], None]:
             try:
                 rows = quick.see_through(tasks, quicks, self.hurry, self._receive, self._finish)
+                return partial(settle, rows, None)
             except (OSError, sqlite3.Error) as why:
-                error = DiskError(getattr(why, "strerror", None) or str(why))
+                return partial(settle, [], _disk_error(why))
             except Exception as bug:
-                error = bug
-            to_loop.tell(settle)
+                return partial(settle, [], bug)
 
         self.hurry()
         self.hurry.in_there += 1
@@ -175,9 +173,18 @@ class Store:
             ends.append((final.task_id, msgspec.json.encode(final), output))
         self._journal.finished(ends)
 
-    async def closed(self, task_ids: list[str]) -> None:
-        """The server has everything of these. Raises DiskError."""
-        await self._in_order(self._journal.closed, task_ids)
+    def close_later(self, entries: Sequence[Entry]) -> None:
+        """The server has everything of these; they are forgotten when the journal has time for it."""
+        asyncio.get_running_loop().run_in_executor(self._disk, self._close, entries)
+
+    def _close(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._journal.closed([entry.task_id for entry in entries])
+        except sqlite3.Error as error:
+            self._log.error("The journal of tasks cannot be written; make room on its disk", error=error)
+            return
+        for entry in entries:
+            entry.spool.remove()
 
     async def prune(self) -> None:
         """Forget the ids of long ago, and scripts that nobody uses. Raises DiskError."""
@@ -199,8 +206,6 @@ class Store:
         self.hurry()
         self._disk.shutdown()
         self.threads.shutdown(wait=False)
-        if self._to_loop:
-            self._to_loop.close()
         self._journal.close()
         self.hurry.close()
 
@@ -217,4 +222,8 @@ async def _run(threads: Executor, act: Callable[..., T], *arguments: Any) -> T:
     try:
         return await asyncio.get_running_loop().run_in_executor(threads, act, *arguments)
     except (OSError, sqlite3.Error) as error:
-        raise DiskError(getattr(error, "strerror", None) or str(error)) from error
+        raise _disk_error(error) from error
+
+
+def _disk_error(error: OSError | sqlite3.Error) -> DiskError:
+    return DiskError(getattr(error, "strerror", None) or str(error))

@@ -176,7 +176,7 @@ class Worker:
 
     def _child(self, entry: Entry, prepared: Command, beside: Iterable[Entry]) -> Child:
         if entry.task:
-            entry.spool = self._store.spool(entry.task)
+            entry.spool = self._store.spool(entry.task, fresh=True)
         self._check_room([entry, *beside])
         child = self._spare.take(prepared) or children.start(prepared)
         if not child.quick:
