@@ -79,16 +79,14 @@ class LineHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def _line(created: float, level: str, words: str, fields: dict[str, Any]) -> str:
-    line = f"{_second(int(created))}.{int(created % 1 * 1000):03d}Z [{level}] {_one_line(words)}"
-    told = [
-        (key, f"{value:.3g}" if isinstance(value, float) else str(value))
-        for key, value in fields.items()
-        if value is not None
-    ]
-    texts = [text for _, text in told]
-    plain = all(texts) and _PLAIN.fullmatch("".join(texts))  # together: a match for each costs more
-    pairs = " ".join([f"{key}={text if plain else _quoted(text)}" for key, text in told])
-    return _untold(f"{line}  {pairs}" if pairs else line)
+    minutes, seconds = divmod(created, 60)
+    line = f"{_minute(int(minutes))}:{int(seconds):02d}.{int(seconds % 1 * 1000):03d}Z [{level}] {_one_line(words)}"
+    pairs = ""
+    for key, value in fields.items():
+        if value is not None:
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
+            pairs += f" {key}={text if _PLAIN.fullmatch(text) else _quoted(text)}"
+    return _untold(f"{line} {pairs}" if pairs else line)
 
 
 def _untold(text: str) -> str:
@@ -96,8 +94,8 @@ def _untold(text: str) -> str:
 
 
 @lru_cache(1)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+def _minute(minutes: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M", time.gmtime(minutes * 60))
 
 
 def _one_line(text: str) -> str:
@@ -105,7 +103,7 @@ def _one_line(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def set_up(level: str) -> Log:

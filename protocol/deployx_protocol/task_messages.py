@@ -5,7 +5,7 @@ machines do not agree. ``docs/protocol.md`` is generated from this file too.
 """
 
 import binascii
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -137,7 +137,12 @@ class OutputChunk(Message, frozen=True, kw_only=True):
     @classmethod
     def of(cls, seq: int, stream: int, data: bytes) -> "OutputChunk":
         """The chunk that carries ``data``."""
-        return cls(seq=seq, stream=stream, data=binascii.b2a_base64(data, newline=False).decode())
+        return cls(**cls.json_of(seq, stream, data))
+
+    @staticmethod
+    def json_of(seq: int, stream: int, data: bytes) -> dict[str, Any]:
+        """The same as JSON, for who has ``data`` from where its size was checked."""
+        return {"seq": seq, "stream": stream, "data": binascii.b2a_base64(data, newline=False).decode()}
 
     @property
     def size(self) -> int:
@@ -187,8 +192,10 @@ class TaskUpdate(Message, frozen=True, kw_only=True, omit_defaults=True):
         _task_id(self.task_id)
         if self.state not in REPORTED:
             raise InvalidPayload(f"An agent cannot report a task as `{self.state.value}`.")
-        checks.printable(self.code, "code", limits.TASK_CODE_MAX, empty=True)
-        checks.printable(self.message, "message", limits.TASK_MESSAGE_MAX, empty=True)
+        if self.code:
+            checks.printable(self.code, "code", limits.TASK_CODE_MAX)
+        if self.message:
+            checks.printable(self.message, "message", limits.TASK_MESSAGE_MAX)
 
 
 class TaskUpdates(Message, frozen=True, kw_only=True):

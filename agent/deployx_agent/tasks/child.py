@@ -28,6 +28,8 @@ class Child:
         """What was heard before it was listened to, each with its stream."""
         self.descriptor = latch.descriptor
         """Of its process; -1 on a system that has none."""
+        self.quick = self.descriptor >= 0
+        """Whether it can be seen through without the loop, see ``quick``: nobody listens to it yet."""
         self._over: asyncio.Future[int] | None = None
         self.pid = latch.pid
         self.mark = latch.mark
@@ -43,15 +45,11 @@ class Child:
             self._over = asyncio.get_running_loop().create_future()
         return self._over
 
-    @property
-    def quick(self) -> bool:
-        """Whether it can be seen through without the loop, see ``quick``."""
-        return self.descriptor >= 0 and self._listener is None
-
     def listen(self, spool: Spool, on_output: Callable[[], None], threads: Executor) -> None:
         """Keep what it prints, and hear of its end. What takes long is done in ``threads``, where ``on_output`` is
         called when there is more in the spool."""
         self.let_pipes_end()
+        self.quick = False
         self._listener = Listener(self.pipes, spool, on_output, threads, self.heard, self.began)
         if self.descriptor < 0:
             self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)

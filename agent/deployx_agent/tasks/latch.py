@@ -37,7 +37,8 @@ _UMASK = 0o022
 
 
 class Latch:
-    """A process behind the latch. ``stdout`` and ``stderr`` are the ends to read from; who takes them closes them.
+    """A process behind the latch. ``stdout`` and ``stderr`` are the ends to read from; who takes them closes them. To
+    read from them never waits, but on Windows.
 
     ``stderr`` does not come to its end before ``let_pipes_end``: who waits for the process is not woken for that first.
     """
@@ -55,6 +56,9 @@ class Latch:
         finally:
             os.close(latch_out)
             os.close(stdout_in)
+        if sys.platform != "win32":
+            os.set_blocking(self.stdout, False)
+            os.set_blocking(self.stderr, False)
         self.pid = self.process.pid
         self.mark = processes.identify(self.pid)
         self.descriptor = _descriptor(self.pid)

@@ -25,7 +25,6 @@ from deployx_protocol.task_messages import (
     OutputSaved,
     TaskAcknowledged,
     TaskOutput,
-    TaskUpdates,
 )
 
 GATHER_S = 0.1
@@ -285,7 +284,7 @@ class Outbox:
             entry.report_at = now + entry.report_pause_s
             entry.report_pause_s = min(entry.report_pause_s * 1.5, REPEAT_MAX_S)
         updates = updates_of(entries, now, REPEAT_S)
-        await link.send(events.TASK_UPDATES, TaskUpdates(updates=updates).to_json())
+        await link.send(events.TASK_UPDATES, {"updates": updates})
 
     async def _preview(self, link: Link, entry: Entry, now: float) -> None:
         """Send what of the preview was not sent yet, or was not acknowledged in time."""

@@ -20,6 +20,7 @@ from deployx_protocol.variables import PREFIX
 PATIENCE_S = 5.0
 """Between TERM and KILL."""
 _KILLED_WITHIN_S = 10.0
+_STAT_MAX_BYTES = 4_096
 TASK_VARIABLE = f"{PREFIX}TASK_ID"
 LEADER_VARIABLE = f"{PREFIX}TASK_LEADER"
 """``PID@FOLDER``, in the environment of a task's processes: who leads them, and whose they are."""
@@ -111,8 +112,11 @@ def _signal(pgid: int, name: str) -> None:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name: state, ppid, pgrp, session … starttime is [19]."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - for each start, at half the cost
-            return file.read().rpartition(b")")[2].decode().split()
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)  # for each start, at a third of what a file costs
+        try:
+            return os.read(descriptor, _STAT_MAX_BYTES).rpartition(b")")[2].decode().split()
+        finally:
+            os.close(descriptor)
     except OSError:
         return []
 

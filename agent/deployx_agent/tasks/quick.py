@@ -46,35 +46,26 @@ class Quick:
         self.final: TaskUpdate | None = None
         """What is reported of it, when that is in the journal."""
 
-    def hear_what_is_there(self) -> list[int]:
-        """Hear what is in its pipes, as much as may be held; those that have come to their end. If nobody can write to
-        one any more, nothing is left to wait for."""
-        poll = select.poll()
-        for descriptor in self.pipes:
-            poll.register(descriptor, select.POLLIN)
-        return [descriptor for descriptor, told in poll.poll(0) if not self._hear(descriptor, told)]
+    def hear(self) -> list[int]:
+        """Hear what is in its pipes, as much as may be held; those that have come to their end, and are closed. If
+        nobody can write to one any more, nothing is left to wait for."""
+        return [descriptor for descriptor in [*self.pipes] if self._hear_all(descriptor)]
 
-    def _hear(self, descriptor: int, told: int) -> bool:
-        ends = bool(told & select.POLLHUP)
-        while self._read(descriptor, ends):
-            if not ends or self.heard_bytes > HELD_MAX_BYTES:
+    def _hear_all(self, descriptor: int) -> bool:
+        heard, stream = self.child.heard, self.pipes[descriptor]
+        while self.heard_bytes <= HELD_MAX_BYTES:
+            try:
+                data = os.read(descriptor, CHUNK_MAX_BYTES)
+            except BlockingIOError:
+                break
+            if not data:
+                del self.pipes[descriptor]
+                os.close(descriptor)
                 return True
-        return False
-
-    def _read(self, descriptor: int, ends: bool) -> bool:
-        """Hear what is in a pipe; False at its end. If it ``ends``, what is less than was asked for is the rest."""
-        data = os.read(descriptor, CHUNK_MAX_BYTES)
-        if data:
-            heard, stream = self.child.heard, self.pipes[descriptor]
             self.heard_bytes += len(data)
             if heard and heard[-1][0] == stream:
-                heard.append((stream, heard.pop()[1] + data))
-            else:
-                heard.append((stream, data))
-        if data and not (ends and len(data) < CHUNK_MAX_BYTES):
-            return True
-        del self.pipes[descriptor]
-        os.close(descriptor)
+                data = heard.pop()[1] + data
+            heard.append((stream, data))
         return False
 
     def end(self, status: int) -> None:
@@ -131,16 +122,16 @@ class Hurry:
                 ended = descriptor == quick.child.descriptor
                 if ended:
                     quick.child.let_pipes_end()
-                for pipe in quick.hear_what_is_there():
-                    if owners.pop(pipe, None):
-                        poll.unregister(pipe)
+                over = quick.hear()
                 if quick.heard_bytes > HELD_MAX_BYTES or (ended and quick.pipes):  # somebody else holds them open
                     return
                 if ended:
-                    del owners[descriptor]
-                    poll.unregister(descriptor)
+                    over.append(descriptor)
                     quick.end(quick.child.reap())
                     left -= 1
+                for one in over:
+                    if owners.pop(one, None):
+                        poll.unregister(one)
             now = time.monotonic()
 
     def close(self) -> None:
@@ -156,18 +147,22 @@ def see_through(
 
     The rows of what the journal knew already. Raises sqlite3.Error if it does not take them; then none was let go."""
     known = receive(tasks, {quick.entry.task_id: (quick.child.pid, quick.child.mark) for quick in quicks})
-    ids = {row.task_id for row in known}
-    gone = [one for one in quicks if one.entry.task_id not in ids and one.entry.control.ending is None]
-    for quick in gone:
-        quick.child.let_go()
+    ids = {row.task_id for row in known} if known else ()
+    gone: list[Quick] = []
+    for quick in quicks:
+        if quick.entry.task_id not in ids and quick.entry.control.ending is None:
+            quick.child.let_go()
+            gone.append(quick)
     hurry.wait(gone)
-    finals = [(one, update_of(one.entry, one.ending)) for one in gone if one.ending]
-    if not finals:
-        return known
+    finals: list[tuple[TaskUpdate, Spool]] = []
+    for quick in gone:
+        if quick.ending:
+            quick.final = update_of(quick.entry, quick.ending)
+            finals.append((quick.final, quick.entry.spool))
     try:
-        finish([(final, one.entry.spool) for one, final in finals])
+        if finals:
+            finish(finals)
     except (sqlite3.Error, OSError):  # the loop tries it again, and says so
-        return known
-    for one, final in finals:
-        one.final = final
+        for quick in gone:
+            quick.final = None
     return known

@@ -4,8 +4,7 @@ Invariant: a message is one that the server takes, however many reports and piec
 """
 
 from collections.abc import Iterable
-
-import msgspec
+from typing import Any
 
 from deployx_agent.tasks.entry import Entry
 from deployx_protocol import frames, limits
@@ -23,23 +22,25 @@ def with_output(entry: Entry) -> bool:
     return entry.final is not None and 0 < spool.size <= UPDATE_OUTPUT_MAX_BYTES and spool.chunks <= _CHUNKS_MAX
 
 
-def updates_of(entries: Iterable[Entry], now: float, repeat_s: float) -> list[TaskUpdate]:
-    """What is reported of ``entries`` now. Output that goes with it counts as sent, for ``repeat_s``."""
-    updates: list[TaskUpdate] = []
+def updates_of(entries: Iterable[Entry], now: float, repeat_s: float) -> list[dict[str, Any]]:
+    """What is reported of ``entries`` now, as JSON: an end was checked when it was made. Output that goes with one
+    counts as sent, for ``repeat_s``."""
+    updates: list[dict[str, Any]] = []
     bytes_left, chunks_left = _OUTPUT_BYTES, _CHUNKS_PER_MESSAGE
     for entry in entries:
         ago_s = min(max(now - entry.since, 0.0), limits.SECONDS_MAX)
         if entry.final is None:
-            updates.append(_present(entry, now, ago_s))
+            updates.append(_present(entry, now, ago_s).to_json())
             continue
-        output: list[OutputChunk] = []
-        spool = entry.spool
+        update, spool = entry.final.to_json(), entry.spool
+        update["ago_s"] = ago_s
         if entry.sent_offset == 0 and with_output(entry) and spool.size <= bytes_left and spool.chunks <= chunks_left:
-            output = [OutputChunk.of(*frame) for frame in frames.decode(spool.read(0, UPDATE_OUTPUT_MAX_BYTES))]
+            raw = spool.read(0, UPDATE_OUTPUT_MAX_BYTES)
+            update["output"] = [OutputChunk.json_of(*frame) for frame in frames.decode(raw)]
             bytes_left -= spool.size
             chunks_left -= spool.chunks
             entry.sent_offset, entry.output_at = spool.size, now + repeat_s
-        updates.append(msgspec.structs.replace(entry.final, ago_s=ago_s, output=output))
+        updates.append(update)
     return updates
 
 
