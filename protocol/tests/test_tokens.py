@@ -1,5 +1,7 @@
 """Enrolment tokens name their server and have one spelling."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,14 @@ def test_secrets_are_256_bits_of_base62_and_never_the_same() -> None:
     assert all(len(secret) == 43 and secret.isascii() and secret.isalnum() for secret in found)
     assert 62 ** len(found[0]) > 2**256
     assert len(set("".join(found))) == 62
+
+
+def test_no_digit_of_a_secret_is_more_likely_than_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([bytes([255]) * 64, bytes(range(64))])
+    monkeypatch.setattr("secrets.token_bytes", lambda _count: next(drawn))
+    assert tokens.new_secret() == tokens._BASE62[:43]  # of 255 comes nothing
+    digits = Counter(bytes(range(256)).translate(tokens._DIGIT_OF_BYTE, tokens._UNFAIR))
+    assert (len(digits), set(digits.values())) == (62, {4})
 
 
 def test_the_longest_token_fits_into_the_field() -> None:
