@@ -4,12 +4,15 @@
 first (the specification's, where it has some), then two spaces and the fields. As JSON the words are ``event``.
 
 Invariant: what a peer sends cannot start a line, hide or reorder one: every character that cannot be shown is escaped.
-A traceback follows its line, indented.
+A traceback follows its line, indented. A line is written when it is said; within ``together``, when that ends.
 """
 
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 import structlog
@@ -19,6 +22,39 @@ from app.clock import Clock, iso, utcnow
 
 _QUIET = ("uvicorn", "uvicorn.error", "sqlalchemy", "alembic", "engineio", "socketio", "asyncio", "aiosqlite")
 _TRACEBACK_INDENT = "    "
+_encode = json.JSONEncoder(default=str).encode
+_gathered: ContextVar[list[tuple["_Lines", str]] | None] = ContextVar("gathered", default=None)
+
+
+class _Lines:
+    """Writes a line to a stream, or leaves that to whoever gathers it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.write = structlog.WriteLogger(stream).msg
+
+    def msg(self, line: str) -> None:
+        """One line, of whatever level."""
+        gathered = _gathered.get()
+        if gathered is None:
+            self.write(line)
+        else:
+            gathered.append((self, line))
+
+    debug = info = warning = error = critical = msg
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Write the lines of one step at once when it ends, because to write costs more than to make a line. Nothing may be
+    awaited within it, and what the lines tell is told to others after it: who hears of it finds it in the log."""
+    lines: list[tuple[_Lines, str]] = []
+    before = _gathered.set(lines)
+    try:
+        yield
+    finally:
+        _gathered.reset(before)
+        if lines:
+            lines[0][0].write("\n".join([line for _, line in lines]))
 
 
 def configure(
@@ -36,7 +72,7 @@ def configure(
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda *_: structlog.WriteLogger(stream or sys.stderr),
+        logger_factory=lambda *_: _Lines(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -78,7 +114,7 @@ def _text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return json.dumps(event, default=str)
+    return _encode(event)
 
 
 def _value(value: Any) -> str:

@@ -109,6 +109,18 @@ def test_levels_and_libraries_that_talk_too_much(written: io.StringIO) -> None:
     ]
 
 
+def test_lines_of_one_step_are_written_at_once(written: io.StringIO) -> None:
+    configured(written)
+    log = structlog.get_logger()
+    with pytest.raises(ValueError, match="amid it"), server_log.together():
+        log.info("first")
+        log.warning("second")
+        assert written.getvalue() == ""
+        raise ValueError("amid it")
+    log.info("third")
+    assert [line.partition("] ")[2] for line in written.getvalue().splitlines()] == ["first", "second", "third"]
+
+
 @pytest.mark.parametrize("field", ["hostname", "agent_id", "machine_id", "platform", "ip_address"])
 async def test_an_agent_cannot_forge_a_line(field: str, serve: Serve, agent: MakeAgent, lines: Lines) -> None:
     node = await serve(enrollment="approval")
