@@ -167,29 +167,28 @@ def given(name: str, columns: Iterable[str], rows: Iterable[tuple[Any, ...]]) ->
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
-class UpdateOfRows:
-    """An UPDATE of many rows of ``table``, found by their ids, that gives each its values for ``columns``; ``besides``
-    for what the database works out.
+class _OfRows:
+    """A statement about many rows of ``table``, each with its values for ``columns``.
 
     It goes past the library, for which so many parameters would be most of the work: row after row on SQLite, which
-    reads many columns of JSON no faster, and at once on PostgreSQL.
+    reads many columns of JSON no faster, and at once on PostgreSQL, from the table ``_given``.
     """
 
-    def __init__(self, table: sa.Table, columns: Sequence[str], **besides: sa.ColumnElement[Any]) -> None:
-        self._names = (*columns, "id")
+    _at_once: sa.Executable
+    _row_by_row: str
+
+    def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
+        self._names = tuple(columns)
         self._moments = [place for place, name in enumerate(columns) if isinstance(table.c[name].type, UtcTimestamp)]
-        rows = table_of("given", {name: table.c[name].type for name in self._names})
-        self._at_once = sa.update(table).where(table.c.id == rows.c.id)
-        self._at_once = self._at_once.values({name: rows.c[name] for name in columns} | besides)
-        row_by_row = sa.update(table).where(table.c.id == sa.bindparam("b_id"))
-        own: list[Any] = [(table.c[name], sa.bindparam(f"b_{name}")) for name in columns]
-        row_by_row = row_by_row.ordered_values(*own, *((table.c[name], value) for name, value in besides.items()))
-        compiled = row_by_row.compile(dialect=sqlite_dialect())
-        assert compiled.positiontup == [f"b_{name}" for name in self._names]
+        self._given = table_of("given", {name: table.c[name].type for name in columns})
+
+    def _compile(self, row_by_row: sa.Insert | sa.Update, parameters: Sequence[str]) -> None:
+        compiled = row_by_row.compile(dialect=sqlite_dialect(), column_keys=parameters)
+        assert compiled.positiontup == list(parameters)
         self._row_by_row = str(compiled)
 
     async def execute(self, session: AsyncSession, rows: Iterable[tuple[Any, ...]]) -> None:
-        """``rows``: values for the columns, in their order, and the id behind them. There is one row at least."""
+        """``rows``: values for the columns, in their order. There is one row at least."""
         connection = await session.connection()
         if connection.dialect.name == "sqlite":
             await connection.exec_driver_sql(self._row_by_row, [*map(self._to_sqlite, rows)])
@@ -201,6 +200,30 @@ class UpdateOfRows:
         for place in self._moments:
             values[place] = _to_sqlite(values[place])
         return tuple(values)
+
+
+class UpdateOfRows(_OfRows):
+    """An UPDATE that finds rows by their ids, which come behind the other columns; ``besides`` for what the database
+    works out. Whoever executes it has locked the rows."""
+
+    def __init__(self, table: sa.Table, columns: Sequence[str], **besides: sa.ColumnElement[Any]) -> None:
+        super().__init__(table, (*columns, "id"))
+        rows = self._given.c
+        self._at_once = sa.update(table).where(table.c.id == rows.id)
+        self._at_once = self._at_once.values({name: rows[name] for name in columns} | besides)
+        row_by_row = sa.update(table).where(table.c.id == sa.bindparam("b_id"))
+        own: list[Any] = [(table.c[name], sa.bindparam(f"b_{name}")) for name in columns]
+        row_by_row = row_by_row.ordered_values(*own, *((table.c[name], value) for name, value in besides.items()))
+        self._compile(row_by_row, [f"b_{name}" for name in self._names])
+
+
+class InsertOfRows(_OfRows):
+    """An INSERT; ``columns`` in the order that they have in the table."""
+
+    def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
+        super().__init__(table, columns)
+        self._at_once = sa.insert(table).from_select(columns, sa.select(*self._given.c))
+        self._compile(sa.insert(table), columns)
 
 
 class _Session(AsyncSession):

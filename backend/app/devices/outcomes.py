@@ -4,17 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from deployx_protocol.codes import Code
 from deployx_protocol.messages import AgentRegister
 from deployx_protocol.states import Trust
 
-_TOLD = ("hostname", "platform", "ip_address", "agent_version", "facts")
-DESCRIBED = (*_TOLD, "source_ip")
-"""Columns that devices and claims both have, for what a machine says of itself and where it says it from."""
+TOLD = ("hostname", "platform", "ip_address", "agent_version", "facts")
+"""Columns that devices and claims both have, for what a machine says of itself."""
+DESCRIBED = (*TOLD, "source_ip")
+"""With where it says it from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True):
     """One `agent_register` whose payload, origin and signature were checked."""
 
     message: AgentRegister
@@ -30,11 +32,10 @@ class Registration:
 
     def described(self) -> dict[str, Any]:
         """A value for each column of ``DESCRIBED``."""
-        return {name: getattr(self.message, name) for name in _TOLD} | {"source_ip": self.source_ip}
+        return {name: getattr(self.message, name) for name in TOLD} | {"source_ip": self.source_ip}
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True):
     """The connection is the device's session from now on."""
 
     device_id: int

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 import sqlalchemy as sa
 import structlog
@@ -16,12 +17,16 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import Clock, utcnow
-from app.db import Database, connections_of
+from app.db import Database, UpdateOfRows, connections_of
+from app.devices import confirmations
+from app.devices.confirmations import Confirmation
 from app.devices.grace import Grace
 from app.devices.heartbeats import Heartbeat
 from app.devices.heartbeats import save as save_heartbeats
-from app.devices.models import Claim, Device, Node, StatusEvent
+from app.devices.models import Claim, Device, Node
+from app.devices.status_events import STATUS_EVENTS
 from app.hints import Hint, HintKind, Publish
+from app.logging import together
 from app.uow import Unit, UnitOfWork
 from deployx_protocol.states import CAUSE_TEXT, DeviceStatus, StatusCause
 
@@ -40,6 +45,16 @@ _END_CONNECTIONS = sa.text(
 that waits for the rest of a prepared statement is not idle to it."""
 
 
+_DEVICES = cast("sa.Table", Device.__table__)
+_GO = UpdateOfRows(
+    _DEVICES,
+    ("status_cause", "status_detail", "status_since", "last_seen"),
+    status=sa.literal_column(f"'{DeviceStatus.OFFLINE.value}'"),
+    node_id=sa.null(),
+    rev=_DEVICES.c.rev + sa.literal_column("1"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Departure:
     """A session that ended at ``at``, and why. ``detail`` is what people read."""
@@ -49,15 +64,6 @@ class Departure:
     cause: StatusCause
     detail: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """A session whose agent has stored ``generation``."""
-
-    device_id: int
-    epoch: int
-    generation: int
 
 
 class PresenceService:
@@ -101,8 +107,9 @@ class PresenceService:
         async with self._uow.begin() as unit:
             gone = await _go_offline(unit, departures)
         self._count(gone)
-        for agent_id, departure in gone:
-            log.info("Device status updated: offline", agent_id=agent_id, detail=departure.detail)
+        with together():
+            for agent_id, departure in gone:
+                log.info("Device status updated: offline", agent_id=agent_id, detail=departure.detail)
 
     async def seen_many(self, heartbeats: Sequence[Heartbeat]) -> None:
         """Save the newest heartbeat of each session. Raises Unavailable."""
@@ -111,24 +118,10 @@ class PresenceService:
             for beat in heartbeats:
                 unit.hint(HintKind.DEVICES_SEEN, beat.device_id)
 
-    async def confirm_many(self, confirmations: Sequence[Confirmation]) -> None:
+    async def confirm_many(self, stored: Sequence[Confirmation]) -> None:
         """These agents have stored the generation issued to them: the one before is forgotten. Raises Unavailable."""
-        table = Device.__table__
-        statement = (
-            sa.update(Device)
-            .where(
-                table.c.id == sa.bindparam("b_id"),
-                table.c.session_epoch == sa.bindparam("b_epoch"),
-                table.c.generation_issued == sa.bindparam("b_generation"),
-            )
-            .values(generation=sa.bindparam("b_generation"))
-        )
-        rows = [
-            {"b_id": c.device_id, "b_epoch": c.epoch, "b_generation": c.generation}
-            for c in sorted(confirmations, key=lambda c: c.device_id)
-        ]
         async with self._uow.begin() as unit:
-            await (await unit.session.connection()).execute(statement, rows)
+            await confirmations.save(unit.session, stored)
 
     async def release_claims(self, claim_ids: Sequence[int]) -> None:
         """Whoever waited here for the answer to these claims is gone. Raises Unavailable."""
@@ -252,35 +245,9 @@ async def _go_offline(unit: Unit, departures: Iterable[Departure]) -> list[tuple
         left += [(row.agent_id, by_device[row.id]) for row in current]
         if not gone:
             continue
-        connection = await unit.session.connection()
-        await connection.execute(
-            sa.update(Device)
-            .where(Device.__table__.c.id == sa.bindparam("b_id"))
-            .values(
-                status=DeviceStatus.OFFLINE,
-                status_cause=sa.bindparam("b_cause"),
-                status_detail=sa.bindparam("b_detail"),
-                status_since=sa.bindparam("b_at"),
-                last_seen=sa.bindparam("b_at"),
-                node_id=None,
-                rev=Device.rev + 1,
-            ),
-            [{"b_id": d.device_id, "b_cause": d.cause.value, "b_detail": d.detail, "b_at": d.at} for d, _ in gone],
-        )
-        await connection.execute(
-            sa.insert(StatusEvent),
-            [
-                {
-                    "device_id": d.device_id,
-                    "status": DeviceStatus.OFFLINE.value,
-                    "cause": d.cause.value,
-                    "detail": d.detail,
-                    "source_ip": source_ip,
-                    "at": d.at,
-                }
-                for d, source_ip in gone
-            ],
-        )
+        await _GO.execute(unit.session, [(d.cause.value, d.detail, d.at, d.at, d.device_id) for d, _ in gone])
+        events = [(d.device_id, DeviceStatus.OFFLINE.value, d.cause.value, d.detail, ip, d.at) for d, ip in gone]
+        await STATUS_EVENTS.execute(unit.session, events)
         for departure, _ in gone:
             unit.hint(HintKind.DEVICE_STATUS, departure.device_id)
     return left

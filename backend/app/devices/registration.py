@@ -5,6 +5,7 @@ the loaded rows. A connection hears of its registration only after the commit.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from app.complaints import Complaints
 from app.devices import conflicts, identity
 from app.devices.identity import Lineage, Verdict
 from app.devices.models import Claim, Device, EnrollmentToken
-from app.devices.outcomes import Contested, Held, Outcome, Refused, Registered, Registration
+from app.devices.outcomes import TOLD, Contested, Held, Outcome, Refused, Registered, Registration
 from app.devices.rows import Rows
 from app.hints import HintKind
 from app.tasks.forgetting import forget_many
@@ -28,6 +29,17 @@ from deployx_protocol.states import DeviceStatus, StatusCause, Trust
 
 log = structlog.get_logger()
 NO_ROOM_RETRY_S = 60.0
+_FOLLOWS = {
+    **{name: name for name in TOLD},
+    "protocol": "protocol",
+    "agent_tags": "tags",
+    "policy": "policy",
+    "journal_id": "journal_id",
+    "journal_high_water": "journal_high_water",
+}
+"""Column of a device → what of the message it has."""
+_row_says = itemgetter(*_FOLLOWS)
+_machine_says = attrgetter(*_FOLLOWS.values())
 
 
 class RegistrationService:
@@ -153,7 +165,7 @@ async def _known_key(rows: Rows, registration: Registration, device: Device) -> 
                 return Held(claim.id, device.id, device.agent_id, Trust.QUARANTINED, message.generation)
         case _:
             await rows.follow_names(device, message)
-            _follow(device, fingerprint=message.fingerprint)
+            _change(device, "fingerprint", message.fingerprint)
     lost = identity.lost_memory(device, message, judgement.lineage)
     if lost:
         rows.forgotten[device.id] = lost
@@ -228,17 +240,8 @@ def _new_device(rows: Rows, registration: Registration) -> Device:
 def _online(rows: Rows, registration: Registration, device: Device) -> Registered:
     """This connection is the device's session from now on; an earlier one's writes no longer match its epoch."""
     message = registration.message
-    if device.device_name == device.hostname:
-        _follow(device, device_name=message.hostname)  # nobody renamed it, so it follows the machine
-    _follow(
-        device,
-        **registration.described(),
-        protocol=message.protocol,
-        agent_tags=message.tags,
-        policy=message.policy,
-        journal_id=message.journal_id,
-        journal_high_water=message.journal_high_water,
-    )
+    _follow(device, message)
+    _change(device, "source_ip", registration.source_ip)
     if device.status == DeviceStatus.ONLINE and device.node_id != rows.node_id:
         rows.unit.hint(HintKind.SESSION_MOVED, device.id)
     session = {
@@ -252,23 +255,17 @@ def _online(rows: Rows, registration: Registration, device: Device) -> Registere
     if message.keyed:
         http_token = tokens.new_secret()
         generation, forks = identity.next_generation(device, message.generation)
-        _follow(device, generation_forks=forks)
+        _change(device, "generation_forks", forks)
         session["http_token_hash"] = secret_hash(http_token)
         session["generation"], session["generation_issued"] = message.generation, generation
         rows.boots[device.id] = message.boot_id
     came_online = device.status != DeviceStatus.ONLINE
     event = None
     if came_online:
-        event = {
-            "device_id": device.id,
-            "status": DeviceStatus.ONLINE,
-            "cause": StatusCause.REGISTERED,
-            "detail": f"registered from {registration.source_ip}",
-            "source_ip": registration.source_ip,
-            "at": rows.now,
-        }
-        session["status"], session["status_since"] = event["status"], event["at"]
-        session["status_cause"], session["status_detail"] = event["cause"], event["detail"]
+        came = (DeviceStatus.ONLINE.value, StatusCause.REGISTERED.value, f"registered from {registration.source_ip}")
+        session["status"], session["status_cause"], session["status_detail"] = came
+        session["status_since"] = rows.now
+        event = (device.id, *came, registration.source_ip, rows.now)
     rows.arrive(device, session, event)
     rows.unit.hint(HintKind.DEVICE_ROW, device.id)
     rows.unit.hint(HintKind.DEVICE_STATUS, device.id)  # every registration is broadcast, also one that changes nothing
@@ -284,8 +281,17 @@ def _online(rows: Rows, registration: Registration, device: Device) -> Registere
     )
 
 
-def _follow(device: Device, **told: Any) -> None:
+def _follow(device: Device, message: AgentRegister) -> None:
     """The row has what the machine says. It often says what it said before, and to change nothing costs something."""
-    for column, value in told.items():
-        if getattr(device, column) != value:
-            setattr(device, column, value)
+    told = _machine_says(message)
+    if told == _row_says(vars(device)):
+        return
+    if device.device_name == device.hostname:
+        _change(device, "device_name", message.hostname)  # nobody renamed it, so it follows the machine
+    for column, value in zip(_FOLLOWS, told, strict=True):
+        _change(device, column, value)
+
+
+def _change(device: Device, column: str, value: Any) -> None:
+    if getattr(device, column) != value:
+        setattr(device, column, value)

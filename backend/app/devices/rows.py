@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from app.db import UpdateOfRows, among
 from app.devices import enrollment, identity, repository
-from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey, StatusEvent
+from app.devices.models import Claim, Device, EnrollmentToken, RefusedKey
+from app.devices.status_events import STATUS_EVENTS
 from app.hints import HintKind
 from app.uow import Unit
 from deployx_protocol import limits
@@ -78,7 +79,7 @@ class Rows:
         """Devices whose agents no longer know what they had been given, and why."""
         self._waiting: int | None = None
         self._arrived: dict[int, Device] = {}
-        self._events: list[dict[str, Any]] = []
+        self._events: list[tuple[Any, ...]] = []
 
     @classmethod
     async def load(cls, unit: Unit, messages: Sequence[AgentRegister], node_id: str, now: datetime) -> "Rows":
@@ -97,14 +98,16 @@ class Rows:
         presented = {message.enrollment_token for message in messages if message.enrollment_token}
         if presented:
             rows.tokens = await enrollment.lock_tokens(session, presented)
-        rows.refused = {row.public_key: row for row in await session.scalars(_REFUSED, {"keys": keys})}
+        unknown = keys - rows.by_key.keys()
+        if unknown:
+            rows.refused = {row.public_key: row for row in await session.scalars(_REFUSED, {"keys": unknown})}
         rows.claims = list(await session.scalars(_UNANSWERED, {"ids": [device.id for device in devices]}))
         return rows
 
-    def arrive(self, device: Device, session: dict[str, Any], event: dict[str, Any] | None) -> None:
-        """``device``, which is in the database, has a new session: values for columns of ``_SESSION``, and for a
-        `StatusEvent`, if its status changes."""
-        sa.inspect(device).dict.update(session)
+    def arrive(self, device: Device, session: dict[str, Any], event: tuple[Any, ...] | None) -> None:
+        """``device``, which is in the database, has a new session: values for columns of ``_SESSION``, and for one of
+        ``STATUS_EVENTS``, if its status changes."""
+        vars(device).update(session)
         self._arrived[device.id] = device
         if event:
             self._events.append(event)
@@ -114,10 +117,10 @@ class Rows:
         if not self._arrived:
             return
         await self.unit.session.flush()  # before what is newer
-        arrived = [sa.inspect(self._arrived[device_id]).dict for device_id in sorted(self._arrived)]
+        arrived = [vars(self._arrived[device_id]) for device_id in sorted(self._arrived)]
         await _ARRIVE.execute(self.unit.session, map(_read, arrived))
         if self._events:
-            await (await self.unit.session.connection()).execute(sa.insert(StatusEvent), self._events)
+            await STATUS_EVENTS.execute(self.unit.session, self._events)
 
     async def room_to_wait(self, most: int) -> bool:
         """Whether one more device may wait to be accepted, of at most ``most``; True counts it."""

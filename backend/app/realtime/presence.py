@@ -26,11 +26,13 @@ from typing import TypeVar
 import structlog
 
 from app.clock import Clock, utcnow
+from app.devices.confirmations import Confirmation
 from app.devices.heartbeats import Heartbeat
 from app.devices.outcomes import Outcome, Refused, Registration
-from app.devices.presence import Confirmation, Departure, PresenceService
+from app.devices.presence import Departure, PresenceService
 from app.devices.registration import RegistrationService
 from app.errors import Unavailable
+from app.logging import together
 from app.realtime import groupcommit
 from app.realtime.sessions import AgentSession, Sessions
 from app.realtime.supervision import every, supervised
@@ -267,12 +269,13 @@ class PresenceLoop:
         except Unavailable:
             self._refuse(batch)
             raise
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                log.error("registration.failed", exc_info=outcome, agent_id=waiting.registration.message.agent_id)
-                self._finish(waiting, _try_again())
-            else:
-                self._finish(waiting, outcome)
+        with together():
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    log.error("registration.failed", exc_info=outcome, agent_id=waiting.registration.message.agent_id)
+                    self._finish(waiting, _try_again())
+                else:
+                    self._finish(waiting, outcome)
         if self._arriving:
             self._is_work(self._arriving)
 

@@ -5,11 +5,11 @@ is written about the device in between. Who contests a device must be there when
 connection that has died since does not count against the one that took its place.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from app.clock import Clock, iso, utcnow
 from app.complaints import Complaints
@@ -160,6 +160,7 @@ class Registering:
             return
         session.agent_id, session.hostname = outcome.agent_id, message.hostname
         session.boot_id, session.public_key = message.boot_id, message.public_key
+        self._note(session, outcome)
         if isinstance(outcome, Held):
             if not session.closed:
                 self._sessions.hold(session, outcome.claim_id, outcome.device_id)
@@ -180,6 +181,19 @@ class Registering:
         self._sessions.unbind(session)
         self._presence.depart(session, StatusCause.CUT_OFF, "the agent became another device")
         session.device_id = session.epoch = 0
+
+    def _note(self, session: AgentSession, outcome: Registered | Held) -> None:
+        self._log.info(
+            f"Agent registered: {session.hostname}",
+            agent_id=outcome.agent_id,
+            trust=outcome.trust.value,
+            sid=session.sid,
+            source_ip=session.source_ip,
+        )
+        if isinstance(outcome, Registered):
+            if outcome.came_online:
+                self._metrics.came_online()
+            self._log.info("Device status updated: online", agent_id=outcome.agent_id, source_ip=session.source_ip)
 
     # ------------------------------------------------------------ what is answered
 
@@ -210,25 +224,11 @@ class Registering:
                     public_urls=self._settings.public_url,
                 )
                 await self._notices.emit(session, events.REGISTRATION_SUCCESS, success)
-                self._log_registered(session, outcome)
                 if isinstance(outcome, Registered):
                     self._work.registered(session)
                 return accepted(success)
             case Contested():
                 raise AssertionError("a contest is settled before it is answered")
-
-    def _log_registered(self, session: AgentSession, outcome: Registered | Held) -> None:
-        self._log.info(
-            f"Agent registered: {session.hostname}",
-            agent_id=outcome.agent_id,
-            trust=outcome.trust.value,
-            sid=session.sid,
-            source_ip=session.source_ip,
-        )
-        if isinstance(outcome, Registered):
-            if outcome.came_online:
-                self._metrics.came_online()
-            self._log.info("Device status updated: online", agent_id=outcome.agent_id, source_ip=session.source_ip)
 
     async def _failed(self, session: AgentSession, agent_id: str, refused: Refused) -> dict[str, Any]:
         failure = RegistrationFailed.because(agent_id, refused.code, refused.message, refused.retry_after_s)
