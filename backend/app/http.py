@@ -67,9 +67,11 @@ def protocol(
 
 
 class Opened(asyncio.Protocol):
-    """A connection of which nothing has come yet. Of most an agent's handshake comes next, whole, and ``agents`` takes
-    them: they cost no more than this. Any other becomes an ``Http``, made by ``make``, when its first bytes are there or
-    are late."""
+    """A connection of which nothing has come yet.
+
+    Of most an agent's handshake comes next, whole, and ``agents`` takes them: they cost no more than this. Any other
+    becomes an ``Http``, made by ``make``, when its first bytes are there or are late.
+    """
 
     __slots__ = ("_agents", "_all", "_make", "_timer", "_transport")
 
@@ -119,8 +121,8 @@ class Opened(asyncio.Protocol):
 class Http(HttpToolsProtocol):
     """One connection until it is upgraded or gone. Those that share ``waiting`` share its limit.
 
-    ``agents`` takes over the websockets that are its own; ``files`` sends what the application hands to the kernel. ``due``
-    is when its first request is no longer prompt, by the loop's clock, if the connection was open before.
+    ``agents`` takes over the websockets that are its own; ``files`` sends what the application hands to the kernel.
+    ``due`` is when its first request is no longer prompt, by the loop's clock, if the connection was open before.
     """
 
     def __init__(
