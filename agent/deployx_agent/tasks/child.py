@@ -52,7 +52,7 @@ class Child:
         self.quick = False
         self._listener = Listener(self.pipes, spool, on_output, threads, self.heard, self.began)
         if self.descriptor < 0:
-            self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)
+            self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.reap)
         self._watch()
 
     def _watch(self) -> None:

@@ -90,7 +90,7 @@ def prepare(task: Task, script: Path | None, user: User | None, owner: str) -> C
     found = _program(argv[0], cwd, env, missing)
     if argv[0].startswith("-"):
         argv = [found, *argv[1:]]
-    return Command(argv, cwd, env, user, _options(user))
+    return Command(argv, cwd, env, user, _options(user) if user else {})
 
 
 def plain(owner: str) -> Command:
@@ -191,7 +191,5 @@ def _which(name: str, path: str) -> str | None:
     return None
 
 
-def _options(user: User | None) -> dict[str, Any]:
-    if user is None:
-        return {}
+def _options(user: User) -> dict[str, Any]:
     return {"user": user.uid, "group": user.gid, "extra_groups": os.getgrouplist(user.name, user.gid)}

@@ -208,11 +208,11 @@ class Engine:
 
     def _close_settled(self) -> None:
         settled, self._settled = [entry for entry in self._settled if entry.settled], []
-        if settled:
-            self.store.close_later(settled)
         for entry in settled:
             self._entries.pop(entry.task_id, None)
         self.turns.rest()
+        if settled:  # last, for two threads that want the interpreter at the same time cost more
+            self.store.close_later(settled)
 
     async def _prune(self) -> None:
         while True:

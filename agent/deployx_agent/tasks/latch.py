@@ -7,13 +7,13 @@ process group is in the journal, by which a later agent can end it.
 
 import os
 import re
-import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
 
-from deployx_agent.tasks import processes
+from deployx_agent.tasks import processes, spawning
 from deployx_agent.tasks.command import CannotStart, Command
 from deployx_agent.tasks.processes import LEADER_VARIABLE, TASK_VARIABLE
+from deployx_agent.tasks.spawning import Process
 from deployx_protocol.tasks import TaskCode
 
 OWN_COMMAND = b'exec "$@" </dev/null'
@@ -33,7 +33,10 @@ _WINDOWS_LATCH = (
     "sys.stdin.readline() or sys.exit(126)\n"
     "sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL))"
 )
-_UMASK = 0o022
+_GO_THERE = f'umask {spawning.UMASK:03o} && cd -P -- "$1" && unset OLDPWD && shift || exit 126; '
+"""It leaves the environment as it is when the folder was entered before."""
+_STDERR = 2
+Start = Callable[[Command, tuple[int, int, int]], Process]
 
 
 class Latch:
@@ -43,12 +46,12 @@ class Latch:
     ``stderr`` does not come to its end before ``let_pipes_end``: who waits for the process is not woken for that first.
     """
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, start: "Start | None" = None) -> None:
         """Raises CannotStart."""
         pairs = [os.pipe() for _ in range(3)]
         (latch_out, self._line), (self.stdout, stdout_in), (self.stderr, self._stderr_in) = pairs
         try:
-            self.process = _popen(command, latch_out, stdout_in, self._stderr_in)
+            self._process = (start or as_wanted)(command, (latch_out, stdout_in, self._stderr_in))
         except (OSError, ValueError) as error:
             self.shut()
             self.discard_output()
@@ -59,7 +62,7 @@ class Latch:
         if sys.platform != "win32":
             os.set_blocking(self.stdout, False)
             os.set_blocking(self.stderr, False)
-        self.pid = self.process.pid
+        self.pid = self._process.pid
         self.mark = processes.identify(self.pid)
         self.descriptor = _descriptor(self.pid)
         """Of its process; -1 on a system that has none. Who takes it closes it."""
@@ -95,22 +98,11 @@ class Latch:
     @property
     def has_ended(self) -> bool:
         """Whether it has ended by now."""
-        if self.process.returncode is None and sys.platform != "win32":
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                return True
-            if pid:
-                self.process.returncode = os.waitstatus_to_exitcode(status)
-            return pid != 0
-        return self.process.poll() is not None
+        return self._process.has_ended
 
     def reap(self) -> int:
-        """Its exit code, or the number of its signal, negative; it has ended."""
-        if self.process.returncode is None and sys.platform != "win32":
-            self.process.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            return self.process.returncode
-        return self.process.wait()
+        """Until it has ended: its exit code, or the number of its signal, negative."""
+        return self._process.wait()
 
     def discard(self) -> None:
         """End it, which was not let go; returns when it has ended."""
@@ -118,18 +110,24 @@ class Latch:
         self.discard_output()
         if self.descriptor >= 0:
             os.close(self.descriptor)
-        self.process.wait()
+        self.reap()
 
 
-def _popen(command: Command, stdin: int, stdout: int, stderr: int) -> "subprocess.Popen[bytes]":
-    options: dict[str, Any] = {"cwd": command.cwd, "env": command.env, **command.options}
+def as_wanted(command: Command, pipes: tuple[int, int, int]) -> Process:
+    """What a latch is made by for a task. Raises OSError, ValueError."""
     if sys.platform == "win32":
         program = [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH]
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     else:
         program = ["/bin/sh", "-c", _LATCH, _NAME]
-        options |= {"start_new_session": True, "umask": _UMASK}
-    return subprocess.Popen([*program, *command.argv], stdin=stdin, stdout=stdout, stderr=stderr, **options)  # noqa: S603
+    return spawning.popen([*program, *command.argv], command, pipes)
+
+
+def in_advance(command: Command, pipes: tuple[int, int, int]) -> Process:
+    """What a latch is made by for a task that is not known yet, and asks for no other user: it finds its folder itself,
+    or ends. Raises OSError, ValueError."""
+    if not spawning.SPAWNS or min(pipes) <= _STDERR:  # it would be in the way of itself
+        return as_wanted(command, pipes)
+    return spawning.spawn(["/bin/sh", "-c", _GO_THERE + _LATCH, _NAME, command.cwd], command.env, pipes)
 
 
 def _descriptor(pid: int) -> int:

@@ -179,7 +179,7 @@ class Orders:
         self._entries |= entries
         over = self._turns.hold([*entries.values()])
 
-        def seen(rows: list[Row], error: Exception | None) -> None:
+        def seen(rows: "list[Row]", error: "Exception | None") -> None:
             with self._outbox.together:
                 try:
                     step = self._seen(tasks, quicks, rows, error)

@@ -22,7 +22,7 @@ from deployx_agent.logs import Log
 from deployx_agent.tasks import quick, recovery
 from deployx_agent.tasks.entry import Entry
 from deployx_agent.tasks.journal import Group, Journal, Row
-from deployx_agent.tasks.one_thread import OneThread
+from deployx_agent.tasks.one_thread import Call, OneThread
 from deployx_agent.tasks.quick import Hurry, Quick
 from deployx_agent.tasks.script_cache import ScriptCache
 from deployx_agent.tasks.spool import INLINE_MAX_BYTES, Spool
@@ -116,11 +116,11 @@ class Store:
         ``done`` is called in the loop when those are over and remembered as such, with what is known of the tasks that
         are not new; or with an error, a DiskError if the disk did not take them, and then none was let go."""
 
-        def settle(rows: list[Row], error: Exception | None) -> None:
+        def settle(rows: "list[Row]", error: "Exception | None") -> None:
             self.hurry.in_there -= 1
             done(rows, error)
 
-        def job() -> Callable[[], None]:
+        def job() -> Call:
             try:
                 rows = quick.see_through(tasks, quicks, self.hurry, self._receive, self._finish)
                 return partial(settle, rows, None)

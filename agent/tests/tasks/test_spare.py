@@ -12,7 +12,7 @@ from typing import Any
 
 from deployx_protocol.task_messages import STDERR
 from deployx_protocol.tasks import TaskState
-from tests.support.agent_process import AgentProcess
+from tests.support.agent_process import AgentProcess, StartAgent
 from tests.support.task_peer import Ready, TaskPeer
 
 _SEES = (
@@ -68,6 +68,22 @@ async def test_a_task_sees_no_difference(peer: TaskPeer, ready: Ready) -> None:
     for seen in (served, made):
         del seen["words"], seen["pid"], seen["env"]["DEPLOYX_TASK_ID"], seen["env"]["DEPLOYX_TASK_LEADER"]
     assert served == made
+
+
+async def test_a_task_has_nothing_that_the_agent_was_given(
+    peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    given.write_text("a secret")
+    under = ["/bin/sh", "-c", f'exec 7<"{given}"; exec "$@"', "sh"]
+    agent = await start_agent(server_url=peer.origin, under=under)
+    await agent.logged("Agent ready - Listening for commands")
+    own = await sees(peer)
+    pid = (await until(lambda: waiting(agent)))[0]
+    served = await sees(peer)
+    assert served["pid"] == pid
+    assert served["files"] == own["files"]
+    assert "7" not in served["files"]
 
 
 async def test_what_wants_something_of_its_own_has_a_latch_of_its_own(
