@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 Clock = Callable[[], datetime]
+_UP_TO_MS = len("2026-01-09T12:00:00.000")
 
 
 def utcnow() -> datetime:
@@ -14,7 +17,8 @@ def utcnow() -> datetime:
 def iso(moment: datetime) -> str:
     """``moment`` as the wire has it, to the millisecond."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
+    text: str = msgspec.to_builtins(utc)  # a tenth of the cost of `isoformat`; without a fraction that is 0
+    return f"{text[:_UP_TO_MS]}Z" if utc.microsecond else f"{text[:-1]}.000Z"
 
 
 def iso_or_none(moment: datetime | None) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import cursors
 from app.accounts.models import User
-from app.db import UtcTimestamp, among
+from app.db import UtcTimestamp
 from app.devices.models import Claim, Device, StatusEvent
 from app.devices.scope import Right, Rows, Scope
 from app.errors import InvalidInput
@@ -123,32 +123,6 @@ async def page(
 
 def _kind(column: sa.ColumnElement[Any]) -> type:
     return datetime if isinstance(column.type, UtcTimestamp) else str
-
-
-_GLANCE = sa.select(
-    *(
-        Device.__table__.c[name]
-        for name in (
-            "id",
-            "agent_id",
-            "device_name",
-            "user_id",
-            "node_id",
-            "rev",
-            "last_seen",
-            "status",
-            "status_cause",
-            "status_detail",
-            "status_since",
-        )
-    )
-).where(among(Device.__table__.c.id, "ids"))
-
-
-async def glances(session: AsyncSession, ids: Collection[int]) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """How the devices with these ids are, and whose they are: the few columns that change while one looks."""
-    connection = await session.connection()
-    return (await connection.execute(_GLANCE, {"ids": sorted(ids)})).all()
 
 
 async def by_ids(session: AsyncSession, ids: Collection[int]) -> list[sa.Row[*tuple[Any, ...]]]:

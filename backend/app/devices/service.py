@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,11 +14,12 @@ from app.audit.actions import Action
 from app.clock import Clock, utcnow
 from app.db import Database
 from app.devices import repository
+from app.devices.glances import Glance, glance_rows, glances
 from app.devices.models import Claim, Device, RefusedKey, StatusEvent
 from app.devices.policies import DevicePolicy, device_policy
 from app.devices.repository import Filter, Row
 from app.devices.scope import Right, Scope
-from app.devices.views import claim_view, device_view, status_change
+from app.devices.views import claim_view, device_view
 from app.errors import Forbidden, IllegalTransition, InvalidInput, NotFound, PreconditionFailed
 from app.groups import scopes, targets
 from app.groups.parsing import parse
@@ -27,7 +27,7 @@ from app.hints import HintKind
 from app.settings import CONFIRM_ABOVE
 from app.uow import Unit, UnitOfWork
 from deployx_protocol import checks, limits
-from deployx_protocol.messages import ClaimView, DeviceStatusChanged, DeviceView
+from deployx_protocol.messages import ClaimView, DeviceView
 from deployx_protocol.states import Trust
 
 TAGS_MAX = 32
@@ -59,13 +59,6 @@ class OpenClaims:
 
 Revision = tuple[int, int | None]
 """The ``rev`` of a device, and whose it is."""
-
-
-class Glance(NamedTuple):
-    """How a device is, and whose it is."""
-
-    user_id: int | None
-    change: DeviceStatusChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +128,10 @@ class DeviceService:
 
         For the publisher, which gives each scope its share."""
         async with self._db.read(at_one_moment=bool(whole)) as session:
-            glances = await repository.glances(session, ids)
+            glanced = await glance_rows(session, ids)
             views = await repository.by_ids(session, whole)
         live = self._here.live_nodes()
-        return (
-            {row.id: Glance(row.user_id, status_change(row, live)) for row in glances},
-            {row.id: device_view(row, row.owner, live) for row in views},
-        )
+        return glances(glanced, live), {row.id: device_view(row, row.owner, live) for row in views}
 
     async def revisions(self) -> dict[int, Revision]:
         """Of every device: for the publisher, which finds by it what has changed."""

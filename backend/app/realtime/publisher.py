@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.clock import Clock, iso, utcnow
-from app.devices.service import DeviceService, Glance, Revision
+from app.devices.glances import Glance
+from app.devices.service import DeviceService, Revision
 from app.errors import Unavailable
 from app.hints import Hint, HintKind
 from app.realtime.audiences import Audience, Audiences, Moved
