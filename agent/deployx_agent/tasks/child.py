@@ -52,7 +52,7 @@ class Child:
         self.quick = False
         self._listener = Listener(self.pipes, spool, on_output, threads, self.heard, self.began)
         if self.descriptor < 0:
-            self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.reap)
+            self._over = asyncio.get_running_loop().run_in_executor(threads, self._latch.process.wait)
         self._watch()
 
     def _watch(self) -> None:
@@ -68,7 +68,7 @@ class Child:
         """What it ended with, as it has."""
         os.close(self.descriptor)
         self.descriptor = -1
-        return self._latch.reap()
+        return self._latch.process.wait()
 
     def let_pipes_end(self) -> None:
         """From now on its pipes come to their end when nobody else holds them."""

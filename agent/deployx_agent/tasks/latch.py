@@ -39,6 +39,23 @@ _STDERR = 2
 Start = Callable[[Command, tuple[int, int, int]], Process]
 
 
+def as_wanted(command: Command, pipes: tuple[int, int, int]) -> Process:
+    """What a latch is made by for a task. Raises OSError, ValueError."""
+    if sys.platform == "win32":
+        program = [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH]
+    else:
+        program = ["/bin/sh", "-c", _LATCH, _NAME]
+    return spawning.popen([*program, *command.argv], command, pipes)
+
+
+def in_advance(command: Command, pipes: tuple[int, int, int]) -> Process:
+    """What a latch is made by for a task that is not known yet, and asks for no other user: it finds its folder itself,
+    or ends. Raises OSError, ValueError."""
+    if not spawning.SPAWNS or min(pipes) <= _STDERR:  # it would be in the way of itself
+        return as_wanted(command, pipes)
+    return spawning.spawn(["/bin/sh", "-c", _GO_THERE + _LATCH, _NAME, command.cwd], command.env, pipes)
+
+
 class Latch:
     """A process behind the latch. ``stdout`` and ``stderr`` are the ends to read from; who takes them closes them. To
     read from them never waits, but on Windows.
@@ -46,12 +63,12 @@ class Latch:
     ``stderr`` does not come to its end before ``let_pipes_end``: who waits for the process is not woken for that first.
     """
 
-    def __init__(self, command: Command, start: "Start | None" = None) -> None:
+    def __init__(self, command: Command, start: Start = as_wanted) -> None:
         """Raises CannotStart."""
         pairs = [os.pipe() for _ in range(3)]
         (latch_out, self._line), (self.stdout, stdout_in), (self.stderr, self._stderr_in) = pairs
         try:
-            self._process = (start or as_wanted)(command, (latch_out, stdout_in, self._stderr_in))
+            self.process = start(command, (latch_out, stdout_in, self._stderr_in))
         except (OSError, ValueError) as error:
             self.shut()
             self.discard_output()
@@ -62,7 +79,7 @@ class Latch:
         if sys.platform != "win32":
             os.set_blocking(self.stdout, False)
             os.set_blocking(self.stderr, False)
-        self.pid = self._process.pid
+        self.pid = self.process.pid
         self.mark = processes.identify(self.pid)
         self.descriptor = _descriptor(self.pid)
         """Of its process; -1 on a system that has none. Who takes it closes it."""
@@ -95,39 +112,13 @@ class Latch:
         os.close(self.stdout)
         os.close(self.stderr)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has ended by now."""
-        return self._process.has_ended
-
-    def reap(self) -> int:
-        """Until it has ended: its exit code, or the number of its signal, negative."""
-        return self._process.wait()
-
     def discard(self) -> None:
         """End it, which was not let go; returns when it has ended."""
         self.shut()
         self.discard_output()
         if self.descriptor >= 0:
             os.close(self.descriptor)
-        self.reap()
-
-
-def as_wanted(command: Command, pipes: tuple[int, int, int]) -> Process:
-    """What a latch is made by for a task. Raises OSError, ValueError."""
-    if sys.platform == "win32":
-        program = [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH]
-    else:
-        program = ["/bin/sh", "-c", _LATCH, _NAME]
-    return spawning.popen([*program, *command.argv], command, pipes)
-
-
-def in_advance(command: Command, pipes: tuple[int, int, int]) -> Process:
-    """What a latch is made by for a task that is not known yet, and asks for no other user: it finds its folder itself,
-    or ends. Raises OSError, ValueError."""
-    if not spawning.SPAWNS or min(pipes) <= _STDERR:  # it would be in the way of itself
-        return as_wanted(command, pipes)
-    return spawning.spawn(["/bin/sh", "-c", _GO_THERE + _LATCH, _NAME, command.cwd], command.env, pipes)
+        self.process.wait()
 
 
 def _descriptor(pid: int) -> int:

@@ -40,7 +40,7 @@ class Spare:
         env = {**made_for.env, TASK_VARIABLE: wanted.env[TASK_VARIABLE]}
         if (wanted.cwd, wanted.env, wanted.options) != (made_for.cwd, env, made_for.options):
             return None
-        if latch.has_ended:  # by somebody else
+        if latch.process.has_ended:  # by somebody else
             self.discard()
             return None
         self._latch = None
