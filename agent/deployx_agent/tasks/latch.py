@@ -8,12 +8,10 @@ process group is in the journal, by which a later agent can end it.
 import os
 import re
 import sys
-from collections.abc import Callable
 
 from deployx_agent.tasks import processes, spawning
 from deployx_agent.tasks.command import CannotStart, Command
 from deployx_agent.tasks.processes import LEADER_VARIABLE, TASK_VARIABLE
-from deployx_agent.tasks.spawning import Process
 from deployx_protocol.tasks import TaskCode
 
 OWN_COMMAND = b'exec "$@" </dev/null'
@@ -33,27 +31,6 @@ _WINDOWS_LATCH = (
     "sys.stdin.readline() or sys.exit(126)\n"
     "sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL))"
 )
-_GO_THERE = f'umask {spawning.UMASK:03o} && cd -P -- "$1" && unset OLDPWD && shift || exit 126; '
-"""It leaves the environment as it is when the folder was entered before."""
-_STDERR = 2
-Start = Callable[[Command, tuple[int, int, int]], Process]
-
-
-def as_wanted(command: Command, pipes: tuple[int, int, int]) -> Process:
-    """What a latch is made by for a task. Raises OSError, ValueError."""
-    if sys.platform == "win32":
-        program = [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH]
-    else:
-        program = ["/bin/sh", "-c", _LATCH, _NAME]
-    return spawning.popen([*program, *command.argv], command, pipes)
-
-
-def in_advance(command: Command, pipes: tuple[int, int, int]) -> Process:
-    """What a latch is made by for a task that is not known yet, and asks for no other user: it finds its folder itself,
-    or ends. Raises OSError, ValueError."""
-    if not spawning.SPAWNS or min(pipes) <= _STDERR:  # it would be in the way of itself
-        return as_wanted(command, pipes)
-    return spawning.spawn(["/bin/sh", "-c", _GO_THERE + _LATCH, _NAME, command.cwd], command.env, pipes)
 
 
 class Latch:
@@ -63,12 +40,12 @@ class Latch:
     ``stderr`` does not come to its end before ``let_pipes_end``: who waits for the process is not woken for that first.
     """
 
-    def __init__(self, command: Command, start: Start = as_wanted) -> None:
+    def __init__(self, command: Command) -> None:
         """Raises CannotStart."""
         pairs = [os.pipe() for _ in range(3)]
         (latch_out, self._line), (self.stdout, stdout_in), (self.stderr, self._stderr_in) = pairs
         try:
-            self.process = start(command, (latch_out, stdout_in, self._stderr_in))
+            self.process = spawning.start(_program(command), command, (latch_out, stdout_in, self._stderr_in))
         except (OSError, ValueError) as error:
             self.shut()
             self.discard_output()
@@ -119,6 +96,12 @@ class Latch:
         if self.descriptor >= 0:
             os.close(self.descriptor)
         self.process.wait()
+
+
+def _program(command: Command) -> list[str]:
+    if sys.platform == "win32":
+        return [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH, *command.argv]
+    return ["/bin/sh", "-c", _LATCH, _NAME, *command.argv]
 
 
 def _descriptor(pid: int) -> int:

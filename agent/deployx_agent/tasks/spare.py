@@ -8,7 +8,7 @@ Invariant: it is given away once, and only where it is what would be made now.
 from deployx_agent.tasks import command
 from deployx_agent.tasks.child import Child
 from deployx_agent.tasks.command import CannotStart, Command
-from deployx_agent.tasks.latch import RUN, Latch, in_advance
+from deployx_agent.tasks.latch import RUN, Latch
 from deployx_agent.tasks.processes import TASK_VARIABLE
 
 _LINE_MAX = 1_000
@@ -28,7 +28,7 @@ class Spare:
         if self._latch is None:
             try:
                 self._made_for = command.plain(self._owner)
-                self._latch = Latch(self._made_for, in_advance)
+                self._latch = Latch(self._made_for)
             except CannotStart:
                 pass
 

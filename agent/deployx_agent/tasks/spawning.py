@@ -1,23 +1,14 @@
-"""Starts the shell behind a latch, and waits for it.
-
-``popen`` does whatever a command asks for. ``spawn`` costs the agent half of that: the system does all of it in one
-call. It knows no other user and no folder, which is enough for a shell that is started in advance.
-"""
+"""Starts the shell behind a latch, and waits for it."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
 from typing import Any
 
 from deployx_agent.tasks.command import Command
 
-UMASK = 0o022
-SPAWNS = sys.platform == "linux"
-"""Whether there is ``spawn``."""
+_UMASK = 0o022
 
 
 class Process:
@@ -50,36 +41,17 @@ class Process:
         return self._code
 
 
-def popen(program: Sequence[str], command: Command, pipes: tuple[int, int, int]) -> Process:
+def start(program: Sequence[str], command: Command, pipes: tuple[int, int, int]) -> Process:
     """Start ``program`` in a session of its own, as ``command`` wants it, with ``pipes`` as its first descriptors.
     Raises OSError, ValueError."""
     options: dict[str, Any] = {"cwd": command.cwd, "env": command.env, **command.options}
     if sys.platform == "win32":
         options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     else:
-        options |= {"start_new_session": True, "umask": UMASK}
+        options |= {"start_new_session": True, "umask": _UMASK}
     stdin, stdout, stderr = pipes
     started = subprocess.Popen(program, stdin=stdin, stdout=stdout, stderr=stderr, **options)  # noqa: S603
     if sys.platform == "win32":
         return Process(started.pid, started)
     started.returncode = 0  # it is waited for by its id, so the library need not look for it
     return Process(started.pid)
-
-
-def spawn(program: list[str], env: dict[str, str], pipes: tuple[int, int, int]) -> Process:
-    """Start ``program`` in a session of its own, in this folder and with this mask. Raises OSError."""
-    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, pipe, at) for at, pipe in enumerate(pipes)]
-    actions += _closings()
-    defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores
-    return Process(os.posix_spawn(program[0], program, env, file_actions=actions, setsid=True, setsigdef=defaults))
-
-
-@cache
-def _closings() -> list[tuple[int, ...]]:
-    """How to keep from a child what whoever started this agent has left open in it; of all else no child has any."""
-    left_open: list[tuple[int, ...]] = []
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        with suppress(OSError):  # the list itself was one
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                left_open.append((os.POSIX_SPAWN_CLOSE, int(name)))
-    return left_open
