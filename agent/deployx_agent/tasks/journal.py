@@ -235,7 +235,7 @@ class _Transaction:
 def _lengthen(log: Path) -> None:
     """Give SQLite's log its length. What lies behind its last frame counts for nothing, as it does after each
     beginning; SQLite locks the database, not this file. If the disk has no room for it, the log grows as before."""
-    with suppress(OSError), log.open("r+b", buffering=0) as file:
+    with suppress(OSError), os.fdopen(os.open(log, os.O_RDWR), "r+b", buffering=0) as file:
         missing = _LOG_BYTES - file.seek(0, os.SEEK_END)
         if missing > 0:
             file.write(bytes(missing))
