@@ -30,11 +30,13 @@ class Line:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def opened(cls, host: str, port: int, token: str) -> AsyncIterator["Line"]:
-        """Of whoever has this API token."""
-        reader, writer = await asyncio.open_connection(host, port)
+    async def opened(cls, url: httpx2.URL, token: str) -> AsyncIterator["Line"]:
+        """To the server at ``url``, of whoever has this API token."""
+        reader, writer = await asyncio.open_connection(url.host, url.port)
         try:
-            fields = f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+            fields = (
+                f"Host: {url.host}:{url.port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+            )
             yield cls(reader, writer, fields)
         finally:
             writer.close()
@@ -55,12 +57,11 @@ class Line:
 class Console:
     """An administrator of one DeployX server, whose process is ``pid``."""
 
-    def __init__(self, url: str, pid: int, client: httpx2.AsyncClient, line: "Line", token: str) -> None:
+    def __init__(self, url: str, pid: int, client: httpx2.AsyncClient, token: str) -> None:
         self.url = url
         self.pid = pid
         self.token = token
         self._client = client
-        self._line = line
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -74,8 +75,7 @@ class Console:
             answer = await client.post("/api-tokens", json={"name": "benchmark"}, headers=page)
             token = answer.raise_for_status().json()["token"]
             client.headers["authorization"] = f"Bearer {token}"
-            async with Line.opened(client.base_url.host, client.base_url.port or 80, token) as line:
-                yield cls(url, pid, client, line, token)
+            yield cls(url, pid, client, token)
 
     async def enrollment_token(self, uses: int) -> str:
         """One that admits so many machines."""
@@ -95,18 +95,20 @@ class Console:
 
     async def started(self, targets: dict[str, Any]) -> dict[str, Any]:
         """A run, as the server answers when it is saved."""
-        return await self._line.ask("POST", "/api/v1/runs", {"command": list(COMMAND), "targets": targets})
+        answer = await self._client.post("/runs", json=_run(targets))
+        return dict(answer.raise_for_status().json())
 
     async def by_rest(self, targets: dict[str, Any], count: int) -> float:
         """Seconds from the request until the server shows that the last of ``count`` results is saved."""
-        began = time.perf_counter()
-        run = await self.started(targets)
-        while not run["finished_at"]:
-            if time.perf_counter() > began + GIVE_UP_S:
-                raise RuntimeError(f"the run was not over within {GIVE_UP_S:g} s: {run['counts']}")
-            query = f"after_rev={run['rev']}&wait_s={_WAIT_S}"
-            run = await self._line.ask("GET", f"/api/v1/runs/{run['id']}?{query}")
-        took_s = time.perf_counter() - began
+        async with Line.opened(self._client.base_url, self.token) as line:
+            began = time.perf_counter()
+            run = await line.ask("POST", "/api/v1/runs", _run(targets))
+            while not run["finished_at"]:
+                if time.perf_counter() > began + GIVE_UP_S:
+                    raise RuntimeError(f"the run was not over within {GIVE_UP_S:g} s: {run['counts']}")
+                query = f"after_rev={run['rev']}&wait_s={_WAIT_S}"
+                run = await line.ask("GET", f"/api/v1/runs/{run['id']}?{query}")
+            took_s = time.perf_counter() - began
         if run["counts"] != {"succeeded": count}:
             raise RuntimeError(f"of {count} machines: {run['counts']}")
         return took_s
@@ -115,6 +117,10 @@ class Console:
         """Seconds of `deployx run 'echo hi' --on '*'` from its start to its end."""
         env = children.environment(url=self.url, token=self.token)
         return await _timed((_DEPLOYX, "run", " ".join(COMMAND), "--on", "*"), count, env)
+
+
+def _run(targets: dict[str, Any]) -> dict[str, Any]:
+    return {"command": list(COMMAND), "targets": targets}
 
 
 async def by_salt(programs: Path, configuration: Path, count: int) -> float:
