@@ -4,13 +4,14 @@
 """
 
 import argparse
-import asyncio
 import contextlib
 import os
 import platform
 import sys
 import tempfile
 from pathlib import Path
+
+import uvloop
 
 from app.serve import allow_many_connections
 from delivery.report import fsync_ms
@@ -67,4 +68,4 @@ if __name__ == "__main__":
     parser.add_argument("--beat", type=float, default=30.0, help="seconds within which each sends its heartbeat")
     parser.add_argument("--flap", type=float, default=10.0, help="seconds within which states change")
     parser.add_argument("--settle", type=float, default=3.0, help="seconds of rest after each step")
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    sys.exit(uvloop.run(main(parser.parse_args())))  # on the library's own loop the agents would be what is waited for
