@@ -5,6 +5,7 @@
 
 import argparse
 import contextlib
+import gc
 import os
 import platform
 import sys
@@ -68,4 +69,5 @@ if __name__ == "__main__":
     parser.add_argument("--beat", type=float, default=30.0, help="seconds within which each sends its heartbeat")
     parser.add_argument("--flap", type=float, default=10.0, help="seconds within which states change")
     parser.add_argument("--settle", type=float, default=3.0, help="seconds of rest after each step")
-    sys.exit(uvloop.run(main(parser.parse_args())))  # on the library's own loop the agents would be what is waited for
+    gc.disable()  # or the agents would be what is waited for, as they would be on the library's own loop
+    sys.exit(uvloop.run(main(parser.parse_args())))
