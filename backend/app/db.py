@@ -226,14 +226,6 @@ class InsertOfRows(_OfRows):
         self._compile(sa.insert(table), columns)
 
 
-class _Session(AsyncSession):
-    """One transaction, which is undone unless it was committed; then there is nothing left to close."""
-
-    async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
-        if self.sync_session.in_transaction():
-            await super().__aexit__(type_, value, traceback)
-
-
 def connections_of(node_id: str) -> str:
     """What the connections of a node are called, so that others can end them when it is lost."""
     return f"deployx {node_id}"
@@ -272,9 +264,8 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction that commits when the block ends well. Raises Unavailable when the database is away."""
-        async with _available(), _Session(self._writer, expire_on_commit=False) as session:
+        async with _available(), AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
-            await session.commit()
 
     @asynccontextmanager
     async def read(self, *, at_one_moment: bool = False) -> AsyncIterator[AsyncSession]:
@@ -282,7 +273,7 @@ class Database:
 
         ``at_one_moment``: all queries see the same commits, as they always do on SQLite.
         """
-        async with _available(), _Session(self._reader, expire_on_commit=False) as session:
+        async with _available(), AsyncSession(self._reader, expire_on_commit=False) as session, session.begin():
             if at_one_moment and not self.is_sqlite:
                 await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session

@@ -33,7 +33,10 @@ class OneThread(Executor):
         self._to_loop: _ToLoop | None = None
 
     def do(self, job: Callable[[], Call]) -> None:
-        """Have ``job`` done, which raises nothing, and what it gives called in the loop, in that order."""
+        """Have ``job`` done, which raises nothing, and what it gives called in the loop, in that order. After ``shutdown``
+        nothing is done: by then the descriptor may be somebody else's."""
+        if self._over:
+            return
         if self._to_loop is None:
             self._to_loop, self._come = _ToLoop(), _Bell()
             self._thread.start()
@@ -56,9 +59,11 @@ class OneThread(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End after what was given; nothing more may be."""
+        """End after what was given."""
+        if self._over:
+            return
+        self._over = True
         if self._to_loop:
-            self._over = True
             self._come.ring()
             self._thread.join()
             self._come.close()
