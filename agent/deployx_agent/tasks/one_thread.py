@@ -33,8 +33,8 @@ class OneThread(Executor):
         self._to_loop: _ToLoop | None = None
 
     def do(self, job: Callable[[], Call]) -> None:
-        """Have ``job`` done, which raises nothing, and what it gives called in the loop, in that order. After ``shutdown``
-        nothing is done: by then the descriptor may be somebody else's."""
+        """Have ``job`` done, which raises nothing, and what it gives called in the loop, in that order. Nothing is done
+        after ``shutdown``: by then the descriptor may be somebody else's."""
         if self._over:
             return
         if self._to_loop is None:
