@@ -3,7 +3,8 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import httpx2
 import pytest
@@ -135,18 +136,25 @@ async def test_what_is_announced_makes_sense(client: httpx2.AsyncClient) -> None
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input"), change
 
 
+async def _pausing(
+    client: httpx2.AsyncClient, begun: dict[str, Any], halves: Sequence[bytes], go_on: asyncio.Event
+) -> httpx2.Response:
+    """Send the first piece of an upload, which stands still in its middle until it may ``go_on``."""
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield halves[0]
+        await go_on.wait()
+        yield halves[1]
+
+    address, headers = f"{ARTIFACTS}/uploads/{begun['id']}", {"upload-offset": "0"}
+    return await client.patch(address, content=slowly(), headers=headers)
+
+
 async def test_one_piece_at_a_time(node: RunningNode, client: httpx2.AsyncClient) -> None:
     one = blob(60_000)
     begun = await begin(client, one)
     go_on = asyncio.Event()
-
-    async def slowly() -> AsyncIterator[bytes]:
-        yield one.data[:30_000]
-        await go_on.wait()
-        yield one.data[30_000:]
-
-    address, headers = f"{ARTIFACTS}/uploads/{begun['id']}", {"upload-offset": "0"}
-    first = asyncio.create_task(client.patch(address, content=slowly(), headers=headers))
+    first = asyncio.create_task(_pausing(client, begun, [one.data[:30_000], one.data[30_000:]], go_on))
     try:
         await eventually(lambda: bool(files(node)), what="the file of the first piece")
         second = await send(client, begun["id"], 0, b"x")
@@ -162,14 +170,7 @@ async def test_a_piece_waits_a_moment_for_the_end_of_the_one_before(
     one = blob(60_000)
     begun = await begin(client, one)
     go_on = asyncio.Event()
-
-    async def slowly() -> AsyncIterator[bytes]:
-        yield one.data[:20_000]
-        await go_on.wait()
-        yield one.data[20_000:30_000]
-
-    address, headers = f"{ARTIFACTS}/uploads/{begun['id']}", {"upload-offset": "0"}
-    first = asyncio.create_task(client.patch(address, content=slowly(), headers=headers))
+    first = asyncio.create_task(_pausing(client, begun, [one.data[:20_000], one.data[20_000:30_000]], go_on))
     await eventually(lambda: bool(files(node)), what="the file of the first piece")
     second = asyncio.create_task(send(client, begun["id"], 30_000, one.data[30_000:]))
     done, _ = await asyncio.wait([first, second], timeout=0.2)
