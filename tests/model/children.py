@@ -50,6 +50,7 @@ class Child:
     def __init__(self, machine: "Machine", agent: Process, command: Command, pid: int) -> None:
         self._machine = machine
         self.agent = agent
+        self.program = command.argv[0]
         self.task_id = command.env[TASK_VARIABLE]
         self.plan = Plan.of(command)
         self.pid = pid
@@ -167,7 +168,7 @@ class Processes:
         """What runs of the agent's tasks: there is one agent here."""
         return {child.pid: child.task_id for child in self._machine.running()}
 
-    def is_left_over(self, pgid: int, mark: str, task_id: str) -> bool:
+    def is_left_over(self, pgid: int, mark: str, task_id: str, _owner: str) -> bool:
         """Whether it is the one that was started for the task, and goes on."""
         return any((c.pid, c.mark, c.task_id) == (pgid, mark, task_id) and c.runs for c in self._machine.children)
 

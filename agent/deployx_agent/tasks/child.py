@@ -15,10 +15,11 @@ from deployx_protocol.task_messages import STDERR, STDOUT
 
 
 class Child:
-    """What runs, or will, behind ``latch``; ``line`` lets it go. Made in the loop."""
+    """What runs, or will, behind ``latch``: ``program``, when ``line`` lets it go. Made in the loop."""
 
-    def __init__(self, latch: Latch, line: bytes = OWN_COMMAND) -> None:
+    def __init__(self, latch: Latch, program: str, line: bytes = OWN_COMMAND) -> None:
         self._latch = latch
+        self.program = program
         self._line = line
         self._listener: Listener | None = None
         self._watched = False
@@ -105,4 +106,4 @@ class Child:
 
 def start(command: Command) -> Child:
     """A child that waits to be let go. Raises CannotStart."""
-    return Child(Latch(command))
+    return Child(Latch(command), command.argv[0])

@@ -17,6 +17,7 @@ from deployx_agent.tasks.processes import LEADER_VARIABLE, TASK_VARIABLE
 from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskCode
 
+SHELL = "/bin/sh"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WINDOWS_KEEPS = ("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATH", "PATHEXT", "TEMP", "TMP", "WINDIR", "PROGRAMDATA")
@@ -46,6 +47,7 @@ class Command:
     """What a child is started with."""
 
     argv: list[str]
+    """Empty: a shell that becomes what it is told, or does it itself."""
     cwd: str
     env: dict[str, str]
     user: User | None = None
@@ -105,7 +107,7 @@ def _words(task: Task, script: Path | None) -> list[str]:
     if task.shell is not None:
         if sys.platform == "win32":
             return [os.environ.get("COMSPEC", "cmd.exe"), "/d", "/s", "/c", task.shell]
-        return ["/bin/sh", "-c", task.shell]
+        return [SHELL, "-c", task.shell]
     if task.script is not None:
         words = [*task.script.interpreter, str(script), *task.script.args]
         if not task.script.interpreter:
@@ -137,7 +139,7 @@ def _base(user: User) -> dict[str, str]:
         "HOME": user.home,
         "USER": user.name,
         "LOGNAME": user.name,
-        "SHELL": user.shell or "/bin/sh",
+        "SHELL": user.shell or SHELL,
         "LANG": os.environ.get("LANG") or "C.UTF-8",
     }
 

@@ -118,8 +118,10 @@ class Engine:
         """End what an earlier agent started and the journal has lost; before the server hears that it did, and says
         `lost`, upon which somebody may start it anew."""
         strays = await self.store.strays()
-        for task_id in strays.values():
-            self._log.warning("A task that is not in the journal runs; it is ended", task_id=task_id)
+        for pgid, task_id in strays.items():
+            self._log.warning(
+                "A task that is not in the journal runs; it is ended", task_id=task_id or "unknown", pgid=pgid
+            )
         await asyncio.gather(*(processes.end(pgid) for pgid in strays))
 
     async def run(self) -> None:
@@ -134,7 +136,7 @@ class Engine:
                     self.turns.go_on(entry, self._worker.go_on(entry, row))
                     left = None
                 else:
-                    self.turns.end_later(entry, recovery.end_left_over(row))
+                    self.turns.end_later(entry, recovery.end_left_over(row, self.store.owner))
             if left and not left.is_over:
                 stray = Entry(left.task_id, NOTHING, TaskState.RUNNING, clock())
                 self.turns.tidy_up(stray, self._worker.go_on(stray, None))

@@ -176,6 +176,12 @@ class Journal:
         row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,)).fetchone()  # noqa: S608  # nosec B608
         return _row(row) if row else None
 
+    def led_by(self, pgid: int, mark: str) -> Row | None:
+        """What is known of the task that was started in this group."""
+        query = f"SELECT {_COLUMNS} FROM tasks WHERE pgid = ? AND mark = ?"  # noqa: S608  # nosec B608
+        row = self._database.execute(query, (pgid, mark)).fetchone()
+        return _row(row) if row else None
+
     def task(self, task_id: str) -> bytes | None:
         """What was received, until it is closed."""
         found = self._database.execute("SELECT task FROM tasks WHERE task_id = ?", (task_id,)).fetchone()

@@ -3,29 +3,39 @@
 It is `/bin/sh`, reading from a pipe that this agent alone can write to. A killed agent closes the pipe, and the shell
 ends without having started anything; a line that comes only in part counts as none. So a program runs only if its
 process group is in the journal, by which a later agent can end it.
+
+A line for a shell needs no other one than this: it is made an alias, which the shell reads as if it had been given the
+line itself, so that nothing differs but the number of the line in what it says about it, and what `alias` lists.
 """
 
 import os
 import re
 import sys
+from functools import cache
+from pathlib import Path
 
 from deployx_agent.tasks import processes, spawning
-from deployx_agent.tasks.command import CannotStart, Command
+from deployx_agent.tasks.command import SHELL, CannotStart, Command
 from deployx_agent.tasks.processes import LEADER_VARIABLE, TASK_VARIABLE
 from deployx_protocol.tasks import TaskCode
 
 OWN_COMMAND = b'exec "$@" </dev/null'
 """The line that makes the latch what it was started with."""
 RUN = "r"
-"""What a line begins with that makes it something else: this, the task's id, and the words of its command. It is short,
-for a shell reads a pipe character by character."""
+"""What makes it another program: this, the task's id, and the words of its command. It is short, for a shell reads a
+pipe character by character."""
+DO = "d"
+"""What has it do a line itself: this, the task's id, and the line, as one word."""
 _NAME = "deployx-agent"
 _LINE = "DEPLOYX_LATCH"  # a shell variable that no task names, so none is lost
+_EXPORT = f'export {TASK_VARIABLE}="$1"'
 _LATCH = (
-    f'{RUN}() {{ export {TASK_VARIABLE}="$1"; shift; exec "$@" </dev/null; }}; '
-    f'read -r {_LINE} || exit 126; export {LEADER_VARIABLE}="$$@${LEADER_VARIABLE}"; eval "${_LINE}"'
+    f'{RUN}() {{ {_EXPORT}; shift; exec "$@" </dev/null; }}; '
+    f'{DO}() {{ {_EXPORT}; alias {_LINE}="$2"; exec </dev/null; unset -f {RUN} {DO}; unset {_LINE}; }}; '
+    f'read -r {_LINE} || exit 126; export {LEADER_VARIABLE}="$$@${LEADER_VARIABLE}"; eval "${_LINE}"\n'
+    f"{_LINE}"  # an alias only from the next line on
 )
-_SHELL_COMPLAINS = re.compile(rf"{_NAME}: (?:line )?\d+: (?:exec: )?(.*)")
+_SHELL_COMPLAINS = re.compile(rf"(?:{_NAME}|{SHELL}): (?:line )?\d+: (?:exec: )?(.*)")
 _WINDOWS_LATCH = (
     "import subprocess, sys\n"
     "sys.stdin.readline() or sys.exit(126)\n"
@@ -101,7 +111,7 @@ class Latch:
 def _program(command: Command) -> list[str]:
     if sys.platform == "win32":
         return [sys.executable, "-I", "-S", "-c", _WINDOWS_LATCH, *command.argv]
-    return ["/bin/sh", "-c", _LATCH, _NAME, *command.argv]
+    return [SHELL, "-c", _LATCH, _NAME if command.argv else SHELL, *command.argv]
 
 
 def _descriptor(pid: int) -> int:
@@ -111,10 +121,16 @@ def _descriptor(pid: int) -> int:
         return -1
 
 
-def complaint(stderr_head: bytes) -> str:
-    """What the latch said when it could not become the program; empty when the program itself has spoken."""
+@cache
+def does_lines() -> bool:
+    """Whether this machine's shell does a line in here as it does with `-c`. What others do with a signal differs."""
+    return Path(SHELL).resolve().name == "dash"
+
+
+def complaint(stderr_head: bytes, program: str) -> str:
+    """What the latch said when it could not become ``program``; empty when the program itself has spoken."""
     found = _SHELL_COMPLAINS.fullmatch(stderr_head.decode("utf-8", "replace").strip())
-    return found[1] if found else ""
+    return found[1] if found and found[1].startswith(f"{program}: ") else ""
 
 
 def _cannot_start(error: OSError | ValueError, command: Command) -> CannotStart:

@@ -23,7 +23,9 @@ _KILLED_WITHIN_S = 10.0
 _STAT_MAX_BYTES = 4_096
 TASK_VARIABLE = f"{PREFIX}TASK_ID"
 LEADER_VARIABLE = f"{PREFIX}TASK_LEADER"
-"""``PID@FOLDER``, in the environment of a task's processes: who leads them, and whose they are."""
+"""``PID@FOLDER``, in the environment of a task's processes: who leads them, and whose they are. Of a shell that does a
+line itself, and of what it forks, the system knows the environment that its latch was made with: ``FOLDER`` alone, and
+no task."""
 
 
 def identify(pid: int) -> str:
@@ -37,14 +39,16 @@ def identify(pid: int) -> str:
     return _said("ps", "-o", "lstart=", "-p", str(pid))
 
 
-def is_left_over(pgid: int, mark: str, task_id: str) -> bool:
-    """Whether the group ``pgid`` is still the one that was started for ``task_id`` with a leader of this ``mark``."""
+def is_left_over(pgid: int, mark: str, task_id: str, owner: str) -> bool:
+    """Whether the group ``pgid`` is still the one that was started for ``task_id`` of the agent whose folder is
+    ``owner``, with a leader of this ``mark``."""
     now = identify(pgid)
     if now:
         return now == mark
     if sys.platform != "linux" or mark.partition(":")[0] != _boot_id():
         return False
-    return any(_environment_names(pid, task_id) for pid in members(pgid))
+    ours = {_variable(TASK_VARIABLE, task_id), _variable(LEADER_VARIABLE, owner)}
+    return any(not ours.isdisjoint(_environment(pid)) for pid in members(pgid))
 
 
 def rebooted(mark: str) -> bool:
@@ -68,13 +72,16 @@ def members(pgid: int) -> list[int]:
 
 
 def leaders(owner: str) -> dict[int, str]:
-    """The processes that lead a task of the agent whose folder is ``owner``: process id → task id. Linux only."""
+    """The processes that lead a task of the agent whose folder is ``owner``: process id → task id, empty for a shell
+    that does a line itself. Linux only."""
     found = {}
     for pid in _all() if sys.platform == "linux" else []:
         variables = _environment(pid)
-        if f"{LEADER_VARIABLE}={pid}@{owner}".encode(errors="surrogateescape") in variables:
-            mark = f"{TASK_VARIABLE}=".encode()
+        if _variable(LEADER_VARIABLE, f"{pid}@{owner}") in variables:
+            mark = _variable(TASK_VARIABLE, "")
             found[pid] = next((one[len(mark) :].decode() for one in variables if one.startswith(mark)), "")
+        elif _variable(LEADER_VARIABLE, owner) in variables and _leads(pid):
+            found[pid] = ""
     return found
 
 
@@ -125,8 +132,13 @@ def _all() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
-def _environment_names(pid: int, task_id: str) -> bool:
-    return f"{TASK_VARIABLE}={task_id}".encode() in _environment(pid)
+def _leads(pid: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and int(fields[2]) == pid and fields[0] not in "ZX"
+
+
+def _variable(name: str, value: str) -> bytes:
+    return f"{name}={value}".encode(errors="surrogateescape")
 
 
 def _environment(pid: int) -> list[bytes]:

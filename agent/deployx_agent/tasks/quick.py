@@ -73,7 +73,7 @@ class Quick:
         duration_s = time.monotonic() - self.child.began
         for stream, data in self.child.heard:
             self.entry.spool.hold(stream, data)
-        self.ending = judge(status, None, duration_s, self.entry.spool)
+        self.ending = judge(self.child.program, status, None, duration_s, self.entry.spool)
 
 
 class Hurry:

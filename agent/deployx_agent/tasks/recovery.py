@@ -48,10 +48,13 @@ def load(journal: Journal, folder: Path) -> list[tuple[Entry, Row]]:
 
 def strays(journal: Journal, owner: str) -> dict[int, str]:
     """Groups of tasks of this agent whose start its journal does not know, since it was lost or put back to an earlier
-    time: process group → task id. What a task that is over has left running is not among them."""
-    leaders = processes.leaders(owner).items()
-    known = {task_id: journal.find(task_id) for _, task_id in leaders}
-    return {pid: id for pid, id in leaders if (row := known[id]) is None or row.stage is Stage.RECEIVED}
+    time: process group → task id, which may be empty. What a task that is over has left running is not among them."""
+    found = {}
+    for pid, task_id in processes.leaders(owner).items():
+        row = journal.find(task_id) if task_id else journal.led_by(pid, processes.identify(pid))
+        if row is None or row.stage is Stage.RECEIVED:
+            found[pid] = task_id
+    return found
 
 
 def restore(folder: Path, row: Row) -> Entry:
@@ -83,13 +86,13 @@ def _spool(path: Path) -> Spool:
         return Spool(path, quota_bytes=0)
 
 
-async def end_left_over(row: Row) -> Ending:
-    """End what is left of a task that an earlier agent started; how it is reported."""
+async def end_left_over(row: Row, owner: str) -> Ending:
+    """End what is left of a task that an earlier agent on the folder ``owner`` started; how it is reported."""
     pgid, mark = row.pgid or 0, row.mark or ""
     message = "The agent was killed while it ran; its processes were ended."
     if processes.rebooted(mark):
         message = "The machine went down while it ran."
-    elif pgid and processes.is_left_over(pgid, mark, row.task_id) and not await processes.end(pgid):
+    elif pgid and processes.is_left_over(pgid, mark, row.task_id, owner) and not await processes.end(pgid):
         message = "The agent was killed while it ran; some of its processes cannot be ended."
     of_release = row.task is not None and msgspec.json.decode(row.task, type=Task).release is not None
     outcome = Outcome.UNTOUCHED if of_release else Outcome.NONE  # one that was begun has a record of its own

@@ -74,7 +74,7 @@ async def see_through(
         status = await child.finish()
     if ended and not child.ran:
         return ended
-    return judge(status, ended, duration_s, spool)
+    return judge(child.program, status, ended, duration_s, spool)
 
 
 async def _until_over(child: Child, timeout_s: float, control: Control) -> Ending | None:
@@ -87,10 +87,10 @@ async def _until_over(child: Child, timeout_s: float, control: Control) -> Endin
     return control.ending
 
 
-def judge(status: int, ended: Ending | None, duration_s: float, spool: Spool) -> Ending:
-    """How a task ended whose child was ``ended``, if it was, and ended with ``status``."""
+def judge(program: str, status: int, ended: Ending | None, duration_s: float, spool: Spool) -> Ending:
+    """How a task ended whose child was to be ``program``, was ``ended``, if it was, and ended with ``status``."""
     exit_code, number = (status, None) if status >= 0 else (None, -status)
-    if ended is None and status in (126, 127) and (said := complaint(spool.stderr_head)):
+    if ended is None and status in (126, 127) and (said := complaint(spool.stderr_head, program)):
         code = TaskCode.COMMAND_NOT_FOUND if status == 127 else TaskCode.NOT_PERMITTED
         return Ending(TaskState.FAILED, code, f"The command cannot be started: {said}.", exit_code)
     if ended is None:

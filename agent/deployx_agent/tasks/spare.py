@@ -1,14 +1,17 @@
 """One latch that waits for a task that is not known yet, so that the next plain one need not wait for a shell to start.
 
 Made while nothing runs, by an agent that has had a task before. It serves what asks for nothing of its own: the agent's
-user, that user's home, no variables, a short command of plain characters. For all else a latch is made for the task.
+user, that user's home, no variables, a short command of plain characters, or a line for the shell that it is. For all
+else a latch is made for the task.
 Invariant: it is given away once, and only where it is what would be made now.
 """
 
+from collections.abc import Sequence
+
 from deployx_agent.tasks import command
 from deployx_agent.tasks.child import Child
-from deployx_agent.tasks.command import CannotStart, Command
-from deployx_agent.tasks.latch import RUN, Latch
+from deployx_agent.tasks.command import SHELL, CannotStart, Command
+from deployx_agent.tasks.latch import DO, RUN, Latch, does_lines
 from deployx_agent.tasks.processes import TASK_VARIABLE
 
 _LINE_MAX = 1_000
@@ -44,7 +47,7 @@ class Spare:
             self.discard()
             return None
         self._latch = None
-        return Child(latch, line)
+        return Child(latch, wanted.argv[0], line)
 
     def discard(self) -> None:
         """Have none; returns when it has ended."""
@@ -54,7 +57,15 @@ class Spare:
 
 
 def _line(wanted: Command) -> bytes:
-    """What makes a latch that was started with nothing the program of ``wanted``; empty if that cannot be said."""
-    words = "' '".join([word.replace("'", "'\\''") for word in wanted.argv])
-    line = f"{RUN} {wanted.env[TASK_VARIABLE]} '{words}'"
+    """What has a latch that was started with nothing do what ``wanted`` does; empty if that cannot be said."""
+    verb, argv = (DO, wanted.argv[2:]) if _is_a_line(wanted.argv) else (RUN, wanted.argv)
+    words = "' '".join([word.replace("'", "'\\''") for word in argv])
+    line = f"{verb} {wanted.env[TASK_VARIABLE]} '{words}'"
     return line.encode() if line.isascii() and line.isprintable() and len(line) <= _LINE_MAX else b""
+
+
+def _is_a_line(argv: Sequence[str]) -> bool:
+    """For this very shell; but `-c` takes what begins with - for an option, and a \\ at its end for itself."""
+    if len(argv) != 3 or (argv[0], argv[1]) != (SHELL, "-c"):
+        return False
+    return not argv[2].startswith("-") and not argv[2].endswith("\\") and does_lines()

@@ -127,7 +127,7 @@ class Worker:
         """End what is left of the programs of a release, if its task is in the journal, and go on with it."""
         try:
             if row:
-                await recovery.end_left_over(row)
+                await recovery.end_left_over(row, self._store.owner)
             task = await self._store.task(entry.task_id) if row else None
             return await self._releases.go_on(entry, task)
         except Exception as error:

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from deployx_agent.tasks.latch import does_lines
+from deployx_agent.tasks.processes import members
 from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskState
-from tests.support.agent_process import StartAgent
+from tests.support.agent_process import AgentProcess, StartAgent
 from tests.support.left_over import left_over
+from tests.support.spare import until, waiting
 from tests.support.task_peer import TaskPeer
 
 LINE = "echo {n} >> {marker}; head -c 20000 /dev/zero; sleep 0.15; echo {n} >> {ends}"
@@ -46,7 +49,7 @@ async def check(peer: TaskPeer, tmp_path: Path) -> None:
     await peer.all_over()
     started, ended = (_lines(tmp_path / name) for name in ("marker", "ends"))
     for task_id, task in peer.tasks.items():
-        state, number = peer.saved[task_id], task.env["N"]
+        state, number = peer.saved[task_id], _number(task)
         assert state in MAY_BE
         assert started.count(number) <= 1, "never twice"
         if state is TaskState.SUCCEEDED:
@@ -80,10 +83,12 @@ def _lines(path: Path) -> list[str]:
 
 def _tasks(peer: TaskPeer, tmp_path: Path, count: int, first: int = 0) -> list[Task]:
     marker, ends = tmp_path / "marker", tmp_path / "ends"
-    return [
-        peer.task(shell=LINE.format(n=n, marker=marker, ends=ends), env={"N": str(n)})
-        for n in range(first, first + count)
-    ]
+    return [peer.task(shell=LINE.format(n=n, marker=marker, ends=ends)) for n in range(first, first + count)]
+
+
+def _number(task: Task) -> str:
+    assert task.shell
+    return task.shell.split()[1]
 
 
 async def killed_at(call: str, number: int, peer: TaskPeer, start_agent: StartAgent, tmp_path: Path) -> None:
@@ -137,6 +142,81 @@ async def test_fault_02_killed_at_three_hundred_moments(
     peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
 ) -> None:
     await killed_at_any_moment(300, peer, start_agent, tmp_path)
+
+
+async def killed_while_the_waiting_shell_does_a_line(
+    times: int, peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
+) -> None:
+    dice = random.Random(8)
+    for turn in range(times):
+        agent, _ = await with_spare(peer, start_agent)
+        await peer.submit(*_tasks(peer, tmp_path, 1, turn))
+        await asyncio.sleep(dice.random() * 0.2)
+        await agent.end(9)
+    await start_agent(server_url=peer.origin)
+    await check(peer, tmp_path)
+    assert TaskState.INTERRUPTED in peer.saved.values()
+
+
+@pytest.mark.timeout(300)
+async def test_fault_02_killed_while_the_waiting_shell_does_a_line(
+    peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
+) -> None:
+    await killed_while_the_waiting_shell_does_a_line(5, peer, start_agent, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_fault_02_killed_a_hundred_times_while_the_waiting_shell_does_a_line(
+    peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
+) -> None:
+    await killed_while_the_waiting_shell_does_a_line(100, peer, start_agent, tmp_path)
+
+
+async def with_spare(peer: TaskPeer, start_agent: StartAgent) -> tuple[AgentProcess, int]:
+    """An agent, and the shell that waits for its next task."""
+    agent = await start_agent(server_url=peer.origin)
+    await agent.logged("Agent ready")
+    await peer.do("true")
+    return agent, (await until(lambda: waiting(agent)))[0]
+
+
+BUSY = "while :; do :; done"
+"""What a shell does without another program."""
+
+
+@pytest.mark.parametrize("line", [f"echo up; {BUSY}", f"trap '' TERM; echo up; {BUSY}", f"echo up; ({BUSY}) & exit"])
+async def test_fault_02_a_line_that_a_killed_agent_left_is_ended_first(
+    line: str, peer: TaskPeer, start_agent: StartAgent
+) -> None:
+    agent, pid = await with_spare(peer, start_agent)
+    task = peer.task(shell=line, timeout_s=600)
+    await peer.submit(task)
+    await peer.told(lambda: peer.printed(task.task_id))
+    await agent.end(9)
+    assert members(pid) or not does_lines()
+    await start_agent(server_url=peer.origin)
+    end = await peer.ended(task.task_id)
+    assert members(pid) == [], "first ended, then reported"
+    assert (end.state, end.code) == (TaskState.INTERRUPTED, "agent_killed")
+
+
+async def test_fault_13_a_line_that_a_lost_journal_knew_of_is_ended_first(
+    peer: TaskPeer, start_agent: StartAgent, state_dir: Path
+) -> None:
+    agent, pid = await with_spare(peer, start_agent)
+    task = peer.task(shell=f"echo up; {BUSY}", timeout_s=600)
+    await peer.submit(task)
+    await peer.told(lambda: peer.printed(task.task_id))
+    await agent.end(9)
+    shutil.rmtree(state_dir / "tasks")
+    registered = len(peer.registrations())
+    peer.tasks.clear()
+    again = await start_agent(server_url=peer.origin)
+    await peer.until("agent_register", registered + 1)
+    assert members(pid) == [], "it had ended when the server heard of the new journal"
+    if does_lines():
+        assert f"A task that is not in the journal runs; it is ended  task_id=unknown pgid={pid}" in again.log
 
 
 async def test_fault_02_what_a_killed_agent_left_is_ended_first(

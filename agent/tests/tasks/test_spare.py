@@ -1,18 +1,18 @@
 """The latch that waits for the next task: what it serves, that nothing differs by it, and how it ends."""
 
-import asyncio
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from deployx_agent.tasks.latch import does_lines
 from deployx_protocol.task_messages import STDERR
 from deployx_protocol.tasks import TaskState
 from tests.support.agent_process import AgentProcess, StartAgent
+from tests.support.spare import until, waiting
 from tests.support.task_peer import Ready, TaskPeer
 
 _SEES = (
@@ -21,21 +21,6 @@ _SEES = (
     " 'leads': os.getsid(0) == os.getpid(), 'pid': os.getpid()}))"
 )
 HARD_WORDS = ["it's", "$HOME `id`", '"', "\\", "a  b", "*", "", "-n", "; exit 3", "''", "#"]
-
-
-async def until(condition: Callable[[], Any]) -> Any:
-    """What ``condition`` says as soon as that is something."""
-    async with asyncio.timeout(60):
-        while not (found := condition()):
-            await asyncio.sleep(0.02)
-    return found
-
-
-def waiting(agent: AgentProcess) -> list[int]:
-    """The shells of this agent that wait behind a latch."""
-    path = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
-    children = [int(pid) for pid in path.read_text().split()]
-    return [pid for pid in children if b"DEPLOYX_LATCH" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 async def spare(peer: TaskPeer, ready: Ready) -> tuple[AgentProcess, int]:
@@ -68,6 +53,34 @@ async def test_a_task_sees_no_difference(peer: TaskPeer, ready: Ready) -> None:
     for seen in (served, made):
         del seen["words"], seen["pid"], seen["env"]["DEPLOYX_TASK_ID"], seen["env"]["DEPLOYX_TASK_LEADER"]
     assert served == made
+
+
+async def test_a_line_for_the_shell_is_done_by_the_one_that_waits(
+    peer: TaskPeer, ready: Ready, state_dir: Path
+) -> None:
+    agent, pid = await spare(peer, ready)
+    line = "echo $$ $0 $DEPLOYX_TASK_LEADER; cat; printenv DEPLOYX_TASK_ID; no-such-thing || exit 3"
+    end = await peer.do(shell=line)
+    pid = pid if does_lines() else int(peer.printed(end.task_id).split()[0])
+    assert peer.printed(end.task_id).decode() == f"{pid} /bin/sh {pid}@{state_dir}/tasks\n{end.task_id}\n"
+    assert b"no-such-thing: not found" in peer.printed(end.task_id, STDERR)
+    assert (end.state, end.exit_code, end.code) == (TaskState.FAILED, 3, "")
+    await until(lambda: waiting(agent))
+    end = await peer.do(shell="exec no-such-thing")
+    assert (end.exit_code, end.code) == (127, ""), "it is the line that says so"
+
+
+async def test_a_program_that_cannot_be_executed_is_told_alike(peer: TaskPeer, ready: Ready, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    agent = await ready()
+    own = await peer.do(str(program))
+    await until(lambda: waiting(agent))
+    served = await peer.do(str(program))
+    for end in (own, served):
+        assert (end.state, end.code, end.exit_code) == (TaskState.FAILED, "command_not_found", 127)
+        assert end.message == f"The command cannot be started: {program}: not found."
 
 
 async def test_a_task_has_nothing_that_the_agent_was_given(
