@@ -41,10 +41,14 @@ async def main(options: argparse.Namespace) -> int:
             some = {"device_ids": await at.device_ids(few)}
             on_few = await rounds.of(f"{few} agents", lambda: at.by_rest(some, few))
             ours = await rounds.of(f"{many} agents", lambda: at.by_rest({"selector": "*"}, many))
+            programs = await rounds.of(
+                f"{many} agents, without a shell", lambda: at.by_rest({"selector": "*"}, many, shell=False)
+            )
             by_cli = await rounds.of(f"{many} agents, `deployx run`", lambda: at.by_cli(many))
         rows: list[report.Row] = [
             (f"DeployX, {few} agents", on_few),
             (f"DeployX, {many} agents", ours),
+            (f"DeployX, {many} agents, without a shell", programs),
             (f"DeployX, {many} agents, `deployx run`", by_cli),
         ]
         goals: list[str] = []

@@ -13,7 +13,7 @@ import httpx2
 
 from footprint import children
 
-COMMAND = ("echo", "hi")
+COMMAND = "echo hi"
 GIVE_UP_S = 120.0
 _WAIT_S = 20.0
 _PAGE = 500
@@ -98,11 +98,12 @@ class Console:
         answer = await self._client.post("/runs", json=_run(targets))
         return dict(answer.raise_for_status().json())
 
-    async def by_rest(self, targets: dict[str, Any], count: int) -> float:
-        """Seconds from the request until the server shows that the last of ``count`` results is saved."""
+    async def by_rest(self, targets: dict[str, Any], count: int, *, shell: bool = True) -> float:
+        """Seconds from the request until the server shows that the last of ``count`` results is saved. As a line for a
+        shell, which is what Salt takes it for, or as a program with its words."""
         async with Line.opened(self._client.base_url, self.token) as line:
             began = time.perf_counter()
-            run = await line.ask("POST", "/api/v1/runs", _run(targets))
+            run = await line.ask("POST", "/api/v1/runs", _run(targets, shell=shell))
             while not run["finished_at"]:
                 if time.perf_counter() > began + GIVE_UP_S:
                     raise RuntimeError(f"the run was not over within {GIVE_UP_S:g} s: {run['counts']}")
@@ -114,18 +115,18 @@ class Console:
         return took_s
 
     async def by_cli(self, count: int) -> float:
-        """Seconds of `deployx run 'echo hi' --on '*'` from its start to its end."""
+        """Seconds of `deployx run --shell 'echo hi' --on '*'` from its start to its end."""
         env = children.environment(url=self.url, token=self.token)
-        return await _timed((_DEPLOYX, "run", " ".join(COMMAND), "--on", "*"), count, env)
+        return await _timed((_DEPLOYX, "run", "--shell", COMMAND, "--on", "*"), count, env)
 
 
-def _run(targets: dict[str, Any]) -> dict[str, Any]:
-    return {"command": list(COMMAND), "targets": targets}
+def _run(targets: dict[str, Any], *, shell: bool = True) -> dict[str, Any]:
+    return {"targets": targets, **({"shell": COMMAND} if shell else {"command": COMMAND.split()})}
 
 
 async def by_salt(programs: Path, configuration: Path, count: int) -> float:
     """Seconds of `salt '*' cmd.run 'echo hi'` from its start to its end."""
-    command = (programs / "salt", "-c", configuration, "-t", "60", "--out=txt", "*", "cmd.run", " ".join(COMMAND))
+    command = (programs / "salt", "-c", configuration, "-t", "60", "--out=txt", "*", "cmd.run", COMMAND)
     return await _timed(command, count, children.environment())
 
 
