@@ -5,7 +5,9 @@ gates before it begins, before it commits and after.
 """
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import FastAPI
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import greenlet_spawn
 
@@ -57,9 +60,21 @@ class GatedDatabase(Database):
         self._writer, self._reader = engines._writer, engines._reader
         self._process = process
         self._pools = []
+        self._sockets: list[Any] = []
         for engine in {self._writer.sync_engine, self._reader.sync_engine}:
             engine.dispose(close=False)
             self._pools.append(engine.pool)
+            if not self.is_sqlite:
+                event.listen(engine.pool, "connect", self._connected)
+
+    def _connected(self, connection: Any, _record: Any) -> None:
+        self._sockets.append(connection.driver_connection._transport.get_extra_info("socket"))
+
+    def break_off(self) -> None:
+        """What the kernel does with the connections of a process that is gone: PostgreSQL rolls back what was open."""
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         """Give the connections of this process back."""
@@ -180,6 +195,9 @@ class ServerProcess(Process):
     def registered(self) -> set[str]:
         """The connections that speak for a device."""
         return {session.sid for session in self.sessions.by_device.values()}
+
+    def release(self) -> None:
+        self.db.break_off()
 
     def sprung_at_commit(self) -> Deed | None:
         """What happens before this commit."""
