@@ -80,7 +80,7 @@ def leaders(owner: str) -> dict[int, str]:
         if _variable(LEADER_VARIABLE, f"{pid}@{owner}") in variables:
             mark = _variable(TASK_VARIABLE, "")
             found[pid] = next((one[len(mark) :].decode() for one in variables if one.startswith(mark)), "")
-        elif _variable(LEADER_VARIABLE, owner) in variables and _leads(pid):
+        elif _variable(LEADER_VARIABLE, owner) in variables and _is_a_latch(pid):
             found[pid] = ""
     return found
 
@@ -132,9 +132,10 @@ def _all() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
-def _leads(pid: int) -> bool:
+def _is_a_latch(pid: int) -> bool:
+    """Or was one: it leads a session, as nothing that it forks does."""
     fields = _stat(pid)
-    return bool(fields) and int(fields[2]) == pid and fields[0] not in "ZX"
+    return bool(fields) and int(fields[3]) == pid and fields[0] not in "ZX"
 
 
 def _variable(name: str, value: str) -> bytes:

@@ -204,7 +204,9 @@ async def test_fault_02_a_line_that_a_killed_agent_left_is_ended_first(
 async def test_fault_13_a_line_that_a_lost_journal_knew_of_is_ended_first(
     peer: TaskPeer, start_agent: StartAgent, state_dir: Path
 ) -> None:
-    agent, pid = await with_spare(peer, start_agent)
+    agent, _ = await with_spare(peer, start_agent)
+    daemon = await peer.do(shell=f"set -m; ({BUSY}) >/dev/null 2>&1 & echo $!")
+    pid = (await until(lambda: waiting(agent)))[0]
     task = peer.task(shell=f"echo up; {BUSY}", timeout_s=600)
     await peer.submit(task)
     await peer.told(lambda: peer.printed(task.task_id))
@@ -217,6 +219,9 @@ async def test_fault_13_a_line_that_a_lost_journal_knew_of_is_ended_first(
     assert members(pid) == [], "it had ended when the server heard of the new journal"
     if does_lines():
         assert f"A task that is not in the journal runs; it is ended  task_id=unknown pgid={pid}" in again.log
+    left = int(peer.printed(daemon.task_id))
+    assert members(left) == [left], "what a task leaves running is its own"
+    os.kill(left, signal.SIGKILL)
 
 
 async def test_fault_02_what_a_killed_agent_left_is_ended_first(
