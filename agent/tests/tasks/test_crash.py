@@ -205,7 +205,7 @@ async def test_fault_13_a_line_that_a_lost_journal_knew_of_is_ended_first(
     peer: TaskPeer, start_agent: StartAgent, state_dir: Path
 ) -> None:
     agent, _ = await with_spare(peer, start_agent)
-    daemon = await peer.do(shell=f"set -m; ({BUSY}) >/dev/null 2>&1 & echo $!")
+    daemon = await peer.do(shell=f"({BUSY}) >/dev/null 2>&1 & echo $$")
     pid = (await until(lambda: waiting(agent)))[0]
     task = peer.task(shell=f"echo up; {BUSY}", timeout_s=600)
     await peer.submit(task)
@@ -219,9 +219,9 @@ async def test_fault_13_a_line_that_a_lost_journal_knew_of_is_ended_first(
     assert members(pid) == [], "it had ended when the server heard of the new journal"
     if does_lines():
         assert f"A task that is not in the journal runs; it is ended  task_id=unknown pgid={pid}" in again.log
-    left = int(peer.printed(daemon.task_id))
-    assert members(left) == [left], "what a task leaves running is its own"
-    os.kill(left, signal.SIGKILL)
+    group = int(peer.printed(daemon.task_id))
+    assert members(group), "what a task leaves running is its own"
+    os.killpg(group, signal.SIGKILL)
 
 
 async def test_fault_02_what_a_killed_agent_left_is_ended_first(
