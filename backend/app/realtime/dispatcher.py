@@ -156,8 +156,8 @@ class Dispatcher:
         try:
             deliveries = await self._delivery.deliver_many(claimants)
         except BaseException:
-            for device_id, again in taken.items():
-                self._want(device_id, again=again)
+            for device_id in taken:  # it may be committed, and only the answer is lost: then nothing is queued any more
+                self._want(device_id, again=True)
             raise
         for delivery in deliveries:
             await self._send(delivery)
