@@ -10,6 +10,8 @@ import socketio
 from deployx_protocol import events
 
 HEAR_S = 15.0
+_SHOWN = 20_000
+"""Characters of what was heard, in a complaint: of ten thousand devices that would be 70 MB."""
 
 
 class Peer:
@@ -70,12 +72,12 @@ class Peer:
             return None
 
         async with self._news:
-            try:
-                await asyncio.wait_for(self._news.wait_for(lambda: find() is not None), within_s)
-            except TimeoutError:
-                raise AssertionError(f"no {' or '.join(names)} within {within_s:g} s; heard {self.heard}") from None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait_for(lambda: self.reason or find() is not None), within_s)
             index = find()
-            assert index is not None
+            if index is None:
+                why = f"before it ended ({self.reason})" if self.reason else f"within {within_s:g} s"
+                raise AssertionError(f"no {' or '.join(names)} {why}; heard {str(self.heard)[-_SHOWN:]}")
             self._taken.add(index)
             return self.heard[index]
 
