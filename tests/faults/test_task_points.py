@@ -21,7 +21,8 @@ OUTPUT_BYTES = 300_000
 """More than goes over the link, so that some of it is posted."""
 SPOOLED_BYTES = 2_000
 """More than an agent holds in memory: it has a file until the task is closed."""
-LASTS_S = 0.1
+LASTS_S = 0.3
+"""Longer than what an agent does not tell of: some points are reached only by a receipt."""
 SAMPLE_SERVER = ("run: committed, before the 202", "claim: committed, before it is sent", "end: before the commit")
 SAMPLE_AGENT = (
     "received: journalled, before the receipt",
