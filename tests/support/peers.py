@@ -33,6 +33,7 @@ class Peer:
         self, *, auth: Any = None, transports: list[str] | None = None, headers: dict[str, str] | None = None
     ) -> None:
         """Open the connection; by default on the websocket alone."""
+        self.reason = None
         await self.sio.connect(
             self.url,
             auth=auth,
@@ -51,6 +52,11 @@ class Peer:
     def open(self) -> bool:
         """Whether the connection is up."""
         return bool(self.sio.connected)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether it ended, and was not opened again."""
+        return self.reason is not None and not self.open
 
     async def emit(self, event: str, payload: Any = None) -> None:
         """Send without waiting for anything."""
@@ -73,10 +79,10 @@ class Peer:
 
         async with self._news:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait_for(lambda: self.reason or find() is not None), within_s)
+                await asyncio.wait_for(self._news.wait_for(lambda: self._is_over or find() is not None), within_s)
             index = find()
             if index is None:
-                why = f"before it ended ({self.reason})" if self.reason else f"within {within_s:g} s"
+                why = f"before it ended ({self.reason})" if self._is_over else f"within {within_s:g} s"
                 raise AssertionError(f"no {' or '.join(names)} {why}; heard {str(self.heard)[-_SHOWN:]}")
             self._taken.add(index)
             return self.heard[index]
