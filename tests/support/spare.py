@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.agent_process import AgentProcess
+from tests.support.task_peer import Ready, TaskPeer
 
 
 async def until(condition: Callable[[], Any]) -> Any:
@@ -21,3 +22,11 @@ def waiting(agent: AgentProcess) -> list[int]:
     path = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
     children = [int(pid) for pid in path.read_text().split()]
     return [pid for pid in children if b"DEPLOYX_LATCH" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def spare(peer: TaskPeer, ready: Ready) -> tuple[AgentProcess, int]:
+    """An agent that has had a task, and the process that waits for the next one."""
+    agent = await ready()
+    assert waiting(agent) == [], "who never gets a task has none"
+    await peer.do("true")
+    return agent, (await until(lambda: waiting(agent)))[0]

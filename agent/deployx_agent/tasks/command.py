@@ -156,7 +156,7 @@ def _own_user() -> User:
     try:
         entry = pwd.getpwuid(os.geteuid())
     except KeyError:  # in a container a user need not have a name
-        return User(str(os.geteuid()), os.geteuid(), os.getegid(), "/", "/bin/sh")
+        return User(str(os.geteuid()), os.geteuid(), os.getegid(), "/", SHELL)
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 

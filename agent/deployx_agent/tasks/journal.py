@@ -173,14 +173,11 @@ class Journal:
 
     def find(self, task_id: str) -> Row | None:
         """What is known of a task, closed or not."""
-        row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,)).fetchone()  # noqa: S608  # nosec B608
-        return _row(row) if row else None
+        return self._one("task_id = ?", task_id)
 
     def led_by(self, pgid: int, mark: str) -> Row | None:
         """What is known of the task that was started in this group."""
-        query = f"SELECT {_COLUMNS} FROM tasks WHERE pgid = ? AND mark = ?"  # noqa: S608  # nosec B608
-        row = self._database.execute(query, (pgid, mark)).fetchone()
-        return _row(row) if row else None
+        return self._one("pgid = ? AND mark = ?", pgid, mark)
 
     def task(self, task_id: str) -> bytes | None:
         """What was received, until it is closed."""
@@ -206,6 +203,10 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+    def _one(self, which: str, *values: object) -> Row | None:
+        row = self._database.execute(f"SELECT {_COLUMNS} FROM tasks WHERE {which}", values).fetchone()  # noqa: S608  # nosec B608
+        return _row(row) if row else None
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """``statement`` for each of ``rows``, all or none. One statement is a transaction by itself."""

@@ -20,12 +20,14 @@ from deployx_agent.tasks.latch import does_lines
 from deployx_agent.tasks.processes import members
 from deployx_protocol.task_messages import Task
 from deployx_protocol.tasks import TaskState
-from tests.support.agent_process import AgentProcess, StartAgent
+from tests.support.agent_process import StartAgent
 from tests.support.left_over import left_over
-from tests.support.spare import until, waiting
-from tests.support.task_peer import TaskPeer
+from tests.support.spare import spare, until, waiting
+from tests.support.task_peer import Ready, TaskPeer
 
 LINE = "echo {n} >> {marker}; head -c 20000 /dev/zero; sleep 0.15; echo {n} >> {ends}"
+BUSY = "i=0; while [ $i -lt 99999999 ]; do i=$((i+1)); done"
+"""What a shell does without another program, for half a minute or more: nobody has to end it if a test fails."""
 MAY_BE = {TaskState.SUCCEEDED, TaskState.INTERRUPTED}
 CALLS = (
     [("pwrite64", n) for n in range(1, 9)]
@@ -144,12 +146,19 @@ async def test_fault_02_killed_at_three_hundred_moments(
     await killed_at_any_moment(300, peer, start_agent, tmp_path)
 
 
-async def killed_while_the_waiting_shell_does_a_line(
-    times: int, peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(5, marks=pytest.mark.timeout(300)),
+        pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
+)
+async def test_fault_02_killed_while_the_waiting_shell_does_a_line(
+    times: int, peer: TaskPeer, ready: Ready, start_agent: StartAgent, tmp_path: Path
 ) -> None:
     dice = random.Random(8)
     for turn in range(times):
-        agent, _ = await with_spare(peer, start_agent)
+        agent, _ = await spare(peer, ready)
         await peer.submit(*_tasks(peer, tmp_path, 1, turn))
         await asyncio.sleep(dice.random() * 0.2)
         await agent.end(9)
@@ -158,38 +167,11 @@ async def killed_while_the_waiting_shell_does_a_line(
     assert TaskState.INTERRUPTED in peer.saved.values()
 
 
-@pytest.mark.timeout(300)
-async def test_fault_02_killed_while_the_waiting_shell_does_a_line(
-    peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
-) -> None:
-    await killed_while_the_waiting_shell_does_a_line(5, peer, start_agent, tmp_path)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-async def test_fault_02_killed_a_hundred_times_while_the_waiting_shell_does_a_line(
-    peer: TaskPeer, start_agent: StartAgent, tmp_path: Path
-) -> None:
-    await killed_while_the_waiting_shell_does_a_line(100, peer, start_agent, tmp_path)
-
-
-async def with_spare(peer: TaskPeer, start_agent: StartAgent) -> tuple[AgentProcess, int]:
-    """An agent, and the shell that waits for its next task."""
-    agent = await start_agent(server_url=peer.origin)
-    await agent.logged("Agent ready")
-    await peer.do("true")
-    return agent, (await until(lambda: waiting(agent)))[0]
-
-
-BUSY = "i=0; while [ $i -lt 99999999 ]; do i=$((i+1)); done"
-"""What a shell does without another program, for half a minute or more: nobody has to end it if a test fails."""
-
-
 @pytest.mark.parametrize("line", [f"echo up; {BUSY}", f"trap '' TERM; echo up; {BUSY}", f"echo up; ({BUSY}) & exit"])
 async def test_fault_02_a_line_that_a_killed_agent_left_is_ended_first(
-    line: str, peer: TaskPeer, start_agent: StartAgent
+    line: str, peer: TaskPeer, ready: Ready, start_agent: StartAgent
 ) -> None:
-    agent, pid = await with_spare(peer, start_agent)
+    agent, pid = await spare(peer, ready)
     task = peer.task(shell=line, timeout_s=600)
     await peer.submit(task)
     await peer.told(lambda: peer.printed(task.task_id))
@@ -202,9 +184,9 @@ async def test_fault_02_a_line_that_a_killed_agent_left_is_ended_first(
 
 
 async def test_fault_13_a_line_that_a_lost_journal_knew_of_is_ended_first(
-    peer: TaskPeer, start_agent: StartAgent, state_dir: Path
+    peer: TaskPeer, ready: Ready, start_agent: StartAgent, state_dir: Path
 ) -> None:
-    agent, _ = await with_spare(peer, start_agent)
+    agent, _ = await spare(peer, ready)
     daemon = await peer.do(shell=f"({BUSY}) >/dev/null 2>&1 & echo $$")
     pid = (await until(lambda: waiting(agent)))[0]
     task = peer.task(shell=f"echo up; {BUSY}", timeout_s=600)

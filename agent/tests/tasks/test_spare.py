@@ -11,8 +11,8 @@ from typing import Any
 from deployx_agent.tasks.latch import does_lines
 from deployx_protocol.task_messages import STDERR
 from deployx_protocol.tasks import TaskState
-from tests.support.agent_process import AgentProcess, StartAgent
-from tests.support.spare import until, waiting
+from tests.support.agent_process import StartAgent
+from tests.support.spare import spare, until, waiting
 from tests.support.task_peer import Ready, TaskPeer
 
 _SEES = (
@@ -21,14 +21,6 @@ _SEES = (
     " 'leads': os.getsid(0) == os.getpid(), 'pid': os.getpid()}))"
 )
 HARD_WORDS = ["it's", "$HOME `id`", '"', "\\", "a  b", "*", "", "-n", "; exit 3", "''", "#"]
-
-
-async def spare(peer: TaskPeer, ready: Ready) -> tuple[AgentProcess, int]:
-    """An agent that has had a task, and the process that waits for the next one."""
-    agent = await ready()
-    assert waiting(agent) == [], "who never gets a task has none"
-    await peer.do("true")
-    return agent, (await until(lambda: waiting(agent)))[0]
 
 
 async def sees(peer: TaskPeer, *words: str, **fields: Any) -> dict[str, Any]:
