@@ -10,6 +10,7 @@ import pytest
 from deployx_protocol import events
 from tests.faults.conftest import MakeScene
 from tests.support.marked_runs import Figures
+from tests.support.node import eventually
 from tests.support.traced import steps, tracing
 
 STATES = ("accepted", "running", "succeeded")
@@ -24,8 +25,15 @@ async def test_fault_13b_the_server_answers_when_it_is_on_the_disk(make_scene: M
         await runs.start(output_bytes=2_000, lasts_s=2.0)  # the other is accepted while this one is at it
         await runs.start()
         tasks = await runs.settled()
+        ids = [task["id"] for task in tasks]
+        wanted: set[Any] = {"run", "claim", (ids[1], "accepted"), ("output", ids[0])}
+        wanted |= {*((id, "succeeded") for id in ids), *((ids[0], state) for state in STATES[1:])}
+        await eventually(lambda: _confirmed(trace) >= wanted, what="the last answer")  # which comes after its commit
     assert runs.figures(tasks) == Figures()
 
+
+def _confirmed(trace: Path) -> set[Any]:
+    """What the server said that it has, each after a sync of it."""
     synced = 0
     heard: dict[Any, int] = {}
     confirmed: set[Any] = set()
@@ -40,9 +48,7 @@ async def test_fault_13b_the_server_answers_when_it_is_on_the_disk(make_scene: M
                 confirmed.add(claim)
                 if claim == "run":
                     heard["claim"] = at
-    ids = [task["id"] for task in tasks]
-    wanted = {("output", ids[0]), *((id, "succeeded") for id in ids), *((ids[0], state) for state in STATES[1:])}
-    assert confirmed >= {"run", "claim", (ids[1], "accepted"), *wanted}
+    return confirmed
 
 
 def _claims(message: Any) -> Iterator[Any]:

@@ -34,13 +34,16 @@ async def tracing(pid: int, trace: Path) -> AsyncIterator[None]:
 
 
 def steps(trace: Path) -> Iterator[tuple[str, Any]]:
-    """("synced", path), and ("heard" or "said", message): a list as Socket.IO's events are, or the text of HTTP."""
+    """("synced", path), and ("heard" or "said", message): a list as Socket.IO's events are, or the text of HTTP.
+
+    ``trace`` may be one that is still written: what has no end of line yet is left out.
+    """
     syncing: dict[str, str] = {}
     asked: dict[str, str] = {}
     """The descriptor of the call that a thread is in."""
     begun: dict[tuple[str, bool], bytes] = {}
     """Of each descriptor and direction: a frame of which more has to come."""
-    for line in trace.read_text().splitlines():
+    for line in trace.read_text().split("\n")[:-1]:
         thread, call = line.split(None, 1)
         if call.startswith(("fdatasync(", "fsync(")):
             syncing[thread] = bytes.fromhex(call.partition("<")[2].partition(">")[0].replace("\\x", "")).decode()
