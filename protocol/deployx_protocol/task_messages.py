@@ -4,8 +4,7 @@ Times travel between server and agent as seconds that remain or have passed, nev
 machines do not agree. ``docs/protocol.md`` is generated from this file too.
 """
 
-import binascii
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -127,34 +126,13 @@ class OutputChunk(Message, frozen=True, kw_only=True):
 
     seq: Annotated[int, Meta(ge=0, lt=2**31)]
     stream: Stream
-    data: str
-    """Base64 of the bytes, as they are: output need not be text."""
-
-    def __post_init__(self) -> None:
-        if len(self.bytes()) > limits.CHUNK_MAX_BYTES:  # which also says whether it is base64
-            raise InvalidPayload(f"A chunk of output has more than {limits.CHUNK_MAX_BYTES} bytes.")
+    data: Annotated[bytes, Meta(max_length=limits.CHUNK_MAX_BYTES)]
+    """The bytes as they are: output need not be text."""
 
     @classmethod
     def of(cls, seq: int, stream: int, data: bytes) -> "OutputChunk":
         """The chunk that carries ``data``."""
-        return cls(**cls.json_of(seq, stream, data))
-
-    @staticmethod
-    def json_of(seq: int, stream: int, data: bytes) -> dict[str, Any]:
-        """The same as JSON, for who has ``data`` from where its size was checked."""
-        return {"seq": seq, "stream": stream, "data": binascii.b2a_base64(data, newline=False).decode()}
-
-    @property
-    def size(self) -> int:
-        """Of what it carries, bytes."""
-        return len(self.data) // 4 * 3 - self.data.count("=", -2)
-
-    def bytes(self) -> bytes:
-        """What it carries. Raises InvalidPayload."""
-        try:
-            return binascii.a2b_base64(self.data, strict_mode=True)
-        except (binascii.Error, ValueError):
-            raise InvalidPayload("The `data` of a chunk is not base64.") from None
+        return cls(seq=seq, stream=stream, data=data)
 
 
 class TaskUpdate(Message, frozen=True, kw_only=True, omit_defaults=True):

@@ -237,4 +237,4 @@ class TaskPeer(Peer):
 
 
 def _frames(chunks: list[OutputChunk]) -> list[frames.Frame]:
-    return [frames.Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in chunks]
+    return [frames.Frame(chunk.seq, chunk.stream, chunk.data) for chunk in chunks]

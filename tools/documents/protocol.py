@@ -32,6 +32,7 @@ _DEPLOYMENTS = PROTOCOL / "deployments.py"
 _MACHINE = ROOT / "agent" / "deployx_agent" / "connection" / "machine.py"
 _TYPES = {
     "str": "text",
+    "bytes": "text, base64",
     "float": "number",
     "int": "whole number",
     "bool": "true or false",

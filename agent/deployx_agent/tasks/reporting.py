@@ -36,7 +36,7 @@ def updates_of(entries: Iterable[Entry], now: float, repeat_s: float) -> list[di
         update["ago_s"] = ago_s
         if entry.sent_offset == 0 and with_output(entry) and spool.size <= bytes_left and spool.chunks <= chunks_left:
             raw = spool.read(0, UPDATE_OUTPUT_MAX_BYTES)
-            update["output"] = [OutputChunk.json_of(*frame) for frame in frames.decode(raw)]
+            update["output"] = [OutputChunk.of(*frame).to_json() for frame in frames.decode(raw)]
             bytes_left -= spool.size
             chunks_left -= spool.chunks
             entry.sent_offset, entry.output_at = spool.size, now + repeat_s

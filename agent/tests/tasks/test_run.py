@@ -31,7 +31,7 @@ async def test_a_command_runs_and_its_end_is_reported(peer: TaskPeer, ready: Rea
 async def test_little_output_goes_with_the_report_of_the_end(peer: TaskPeer, ready: Ready) -> None:
     await ready()
     end = await peer.do(shell="echo out; echo err >&2")
-    assert {(one.stream, one.bytes()) for one in end.output} == {(STDOUT, b"out\n"), (STDERR, b"err\n")}
+    assert {(one.stream, one.data) for one in end.output} == {(STDOUT, b"out\n"), (STDERR, b"err\n")}
     end = await peer.do(shell="head -c 9000 /dev/zero")
     assert (end.output, peer.printed(end.task_id)) == ([], bytes(9000)), "more is sent by itself"
 

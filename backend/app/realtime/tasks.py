@@ -101,7 +101,7 @@ class TaskGateway:
     async def output(self, session: AgentSession, payload: Any) -> bool:
         """`task_output`; False if there is no room for it now. Raises InvalidPayload."""
         message = decode(payload, TaskOutput)
-        frames = [Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in message.chunks]
+        frames = [Frame(chunk.seq, chunk.stream, chunk.data) for chunk in message.chunks]
         return self._take(session, Printed(session.device_id, message.task_id, frames))
 
     async def post(self, device_id: int, task_id: str, frames: Sequence[Frame], source_ip: str) -> int:
@@ -150,7 +150,7 @@ class TaskGateway:
             if isinstance(item, Printed):
                 self._printed_bytes += sum(len(frame.data) for frame in item.frames)
             else:
-                self._printed_bytes += sum(chunk.size for update in item.updates for chunk in update.output)
+                self._printed_bytes += sum(len(chunk.data) for update in item.updates for chunk in update.output)
 
     def _committed(self) -> None:
         self._acknowledging.set()

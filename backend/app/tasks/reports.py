@@ -63,7 +63,7 @@ class Printed:
 
 def printed_with(update: TaskUpdate) -> list[Frame]:
     """The output that goes with a report."""
-    return [Frame(chunk.seq, chunk.stream, chunk.bytes()) for chunk in update.output]
+    return [Frame(chunk.seq, chunk.stream, chunk.data) for chunk in update.output]
 
 
 @dataclass(slots=True)
