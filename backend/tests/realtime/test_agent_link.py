@@ -3,13 +3,15 @@
 import asyncio
 import json
 import socket
+from collections import Counter
+from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
 import websockets
 
 from app import main
-from app.realtime.agentlink import connection
+from app.realtime.agentlink import connection, turns
 from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.packets import Why
@@ -94,6 +96,54 @@ async def test_what_comes_while_an_event_is_handled_waits_and_keeps_its_order(se
             await link.send(f'42{number}["ping",{{}}]')
         assert await _acknowledgements(link, many - 1) == list(range(1, many))
         assert await link.alive()
+
+
+async def test_a_turn_of_the_loop_takes_what_it_has_time_for_and_then_everybody_in_turn(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "READ_S", 0.0)  # which is enough for one message
+    turn = 0
+    taken: list[tuple[int, str]] = []
+    read = connection.AgentConnection._read
+
+    def reading(one: connection.AgentConnection, raw: bytes) -> None:
+        taken.append((turn, one.sid))
+        read(one, raw)
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    node = await serve()
+    each = list(range(1, 31))
+    async with AsyncExitStack() as opened:
+        links = [await opened.enter_async_context(RawLink.connected(node.url)) for _ in range(4)]
+        monkeypatch.setattr(connection.AgentConnection, "_read", reading)
+        counting = asyncio.create_task(count_turns())
+        for link in links:
+            for number in each:
+                await link.send(f'42{number}["agent_leaving",{{}}]')
+        assert [await _acknowledgements(link, len(each)) for link in links] == [each] * len(links)
+        counting.cancel()
+        assert max(Counter(number for number, _ in taken).values()) == 1
+        assert all(len({sid for _, sid in taken[at : at + 8]}) > 2 for at in range(8, len(taken) - 30, 8))
+        assert all([await link.alive() for link in links])
+
+
+async def test_what_was_put_off_is_heard_though_its_peer_has_gone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await serve(enrollment="approval")
+    async with RawLink.connected(node.url) as link:
+        await link.emit(events.AGENT_REGISTER, Machine().seed())
+        await link.event(events.REGISTRATION_SUCCESS)
+        monkeypatch.setattr(turns, "READ_S", -1.0)  # every turn is over
+        await link.send('42["agent_leaving",{"reason":"the battery is empty"}]')
+    [row] = await node.devices()
+    gone = await node.status(row.agent_id, "offline")
+    assert (gone.status_cause, gone.status_detail) == ("agent_leaving", "the agent stopped: the battery is empty")
 
 
 async def test_a_peer_that_does_not_read_is_cut(serve: Serve, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 Invariants: an event reaches the handler only after CONNECT was answered, only under a name of the allow-list, one at a
 time and in order. Whatever ends the connection, the handler hears of it once. What waits to be sent is bounded, and so
-is what waits to be handled: a peer that does not read is cut, one that talks faster than it is served is not read.
+is what waits to be handled: a peer that does not read is cut, one that talks faster than it is served is not read, and
+neither is anyone while this turn of the loop has read enough.
 """
 
 import asyncio
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 OUTGOING_MAX_BYTES = 1024 * 1024
 """What may wait for a peer that does not read; then the connection is cut."""
 WAITING_MAX = 32
-"""Packets that may wait while an event is handled; then the peer is not read."""
+"""Messages that may wait while an event is handled; then the peer is not read."""
 MESSAGE_WALL_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
 """Of one frame. A message above the limit is refused with a reason; this is the wall behind it."""
 
 _TEXT = WSMsgType.TEXT
+_PONG = packets.encode(packets.Pong())
 _BEAT = packets.encode(packets.Event(events.PING, [{}]))
 """A heartbeat as agents send it; an acknowledgement id may stand between its type and its list."""
 _SHORT = 9
@@ -48,6 +50,7 @@ class AgentConnection(WSListener):
 
     __slots__ = (
         "_answered",
+        "_deaf",
         "_link",
         "_parts",
         "_paused",
@@ -73,7 +76,8 @@ class AgentConnection(WSListener):
         self.closed = False
         self.watch = Watch()
         self._parts: bytearray | None = None
-        self._waiting: deque[packets.Packet] | None = None
+        self._waiting: deque[bytes] | None = None
+        self._deaf = False
         self._work: asyncio.Task[Any] | None = None
         self._paused = False
         self._answered: asyncio.Event | None = None
@@ -99,6 +103,7 @@ class AgentConnection(WSListener):
         if kind is _TEXT and self._parts is None and frame.fin:
             self._message(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
+            self._take_the_rest()
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
             self.end(Reason.TRANSPORT_CLOSE)
@@ -111,6 +116,7 @@ class AgentConnection(WSListener):
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """The TCP connection is gone."""
+        self._take_the_rest()
         self.end(Reason.TRANSPORT_CLOSE)
         self._link.gone(self)
 
@@ -195,8 +201,8 @@ class AgentConnection(WSListener):
 
     @property
     def at_work(self) -> bool:
-        """Whether an event is being handled."""
-        return self._work is not None
+        """Whether something that it said is being handled, or waits for that."""
+        return self._work is not None or self._waiting is not None
 
     def _piece(self, frame: WSFrame) -> None:
         parts = self._parts = bytearray() if self._parts is None else self._parts
@@ -208,8 +214,19 @@ class AgentConnection(WSListener):
             self._message(bytes(parts))
 
     def _message(self, raw: bytes) -> None:
-        if raw.endswith(_BEAT_LIST) and self._beat(raw):
+        if raw == _PONG:
+            self._pong()
+        elif self._work is not None or self._waiting is not None:
+            self._wait(raw)
+        elif raw.endswith(_BEAT_LIST) and self._beat(raw):
             return
+        elif self._link.turns.is_over():
+            self._wait(raw)
+            self._put_off()
+        else:
+            self._read(raw)
+
+    def _read(self, raw: bytes) -> None:
         try:
             packet = packets.decode(raw)
         except packets.PacketError as error:
@@ -218,17 +235,12 @@ class AgentConnection(WSListener):
                 return
             self._link.complain(self, error.why, str(error))
             packet = error.event  # the handler judges payloads, and answers them
-        if self._work is None:
-            self._take(packet)
-        elif isinstance(packet, packets.Pong):
-            self._pong()
-        else:
-            self._wait(packet)
+        self._take(packet)
 
     def _beat(self, raw: bytes) -> bool:
         """Whether ``raw`` was a heartbeat and nothing else, and is answered: all that most agents ever say."""
         ack_id = raw[2 : -len(_BEAT_LIST)]
-        if self._work is not None or raw[:2] != _EVENT_TYPE or not (ack_id.isdigit() or raw == _BEAT):
+        if raw[:2] != _EVENT_TYPE or not (ack_id.isdigit() or raw == _BEAT):
             return False
         if len(ack_id) > 1 and (ack_id[:1] == b"0" or len(ack_id) > _SHORT):
             return False
@@ -247,11 +259,32 @@ class AgentConnection(WSListener):
         if self._answered:
             self._answered.set()
 
-    def _wait(self, packet: packets.Packet) -> None:
+    def _wait(self, raw: bytes) -> None:
         if self._waiting is None:
             self._waiting = deque()
-        self._waiting.append(packet)
+        self._waiting.append(raw)
         if len(self._waiting) == WAITING_MAX:
+            self._do_not_listen()
+
+    def _take_the_rest(self) -> None:
+        """Take what was put off, whatever time it is: the peer goes, and may have said why."""
+        while self._waiting and self._work is None:
+            self._read(self._waiting.popleft())
+
+    def _gives_way(self) -> bool:
+        """Whether what could be taken now is left for the next turn."""
+        gives_way = bool(self._waiting) and self._work is None and self._link.turns.is_over()
+        if gives_way:
+            self._put_off()
+        return gives_way
+
+    def _put_off(self) -> None:
+        self._do_not_listen()
+        self._link.turns.put_off(self)
+
+    def _do_not_listen(self) -> None:
+        if not self._deaf:
+            self._deaf = True
             self.ws.underlying_transport.pause_reading()
 
     def _take(self, packet: packets.Packet) -> None:
@@ -317,13 +350,20 @@ class AgentConnection(WSListener):
         self._work = None
         if work.cancelled() or work.exception():
             self._failed(None if work.cancelled() else work.exception())
+        if not self._gives_way():
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Take what has waited: one message at least, and more until something has to be waited for again."""
         while self._waiting and self._work is None:
-            packet = self._waiting.popleft()
-            if len(self._waiting) == WAITING_MAX - 1:
-                self.ws.underlying_transport.resume_reading()
-            self._take(packet)
+            self._read(self._waiting.popleft())
+            if self._gives_way():
+                return
         if not self._waiting:
             self._waiting = None  # an empty one takes more than all else that is kept of a connection here
+            if self._deaf and not self.closed:
+                self._deaf = False
+                self.ws.underlying_transport.resume_reading()
 
     def _failed(self, error: BaseException | None) -> None:
         """What should have handled a packet did not."""

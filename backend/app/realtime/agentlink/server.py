@@ -11,6 +11,7 @@ from app.complaints import Complaints
 from app.realtime.agentlink.connection import AgentConnection
 from app.realtime.agentlink.deadlines import Deadlines
 from app.realtime.agentlink.steps import begin
+from app.realtime.agentlink.turns import Turns
 from app.realtime.link import LinkHandler
 from app.realtime.reasons import Reason
 from app.websocket import text_frame
@@ -42,6 +43,7 @@ class AgentLink:
     ) -> None:
         self.allowed = allowed
         self.deadlines = Deadlines(ping_interval_s, ping_timeout_s)
+        self.turns = Turns()
         self._refused = refused
         self._complaints = Complaints("link.refused")
         self._interval_ms = round(ping_interval_s * 1000)

@@ -1,0 +1,45 @@
+"""How much of one turn of the event loop may go into what agents say.
+
+A loop takes all that its sockets have before it does anything else: when a fleet answers at once that is many seconds,
+in which nobody is pinged, no lease renewed, nothing committed. So what agents say is taken for `READ_S` in each turn.
+Who comes later is not read, and goes on in the next turn, before those who come then.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Protocol
+
+READ_S = 0.01
+
+
+class PutOff(Protocol):
+    """Somebody who has something to say still."""
+
+    def go_on(self) -> None:
+        """Take some of what waits; whoever has more when the turn is over is to be put off again."""
+
+
+class Turns:
+    """The turns of this loop. Whoever takes a message asks first whether this one ``is_over``."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._late: deque[PutOff] = deque()
+
+    def is_over(self) -> bool:
+        """Whether this turn has had its share."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+            asyncio.get_running_loop().call_soon(self._next)
+        return now - self._began > READ_S
+
+    def put_off(self, one: PutOff) -> None:
+        """Have ``one`` go on in the next turn. To be called in a turn that is over."""
+        self._late.append(one)
+
+    def _next(self) -> None:
+        self._began = None
+        while self._late and not self.is_over():
+            self._late.popleft().go_on()
