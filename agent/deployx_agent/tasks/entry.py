@@ -10,12 +10,21 @@ from deployx_protocol.releases import Phase
 from deployx_protocol.task_messages import STDERR, STDOUT, Task, TaskUpdate
 from deployx_protocol.tasks import FINAL, TaskState
 
+REPEAT_S = 5.0
+"""After so long what is not acknowledged is said again."""
+REPEAT_MAX_S = 30.0
+
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def clock() -> float:
     """Seconds that only grow, and go on while the machine sleeps where the system can tell."""
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
+def longer(pause_s: float) -> float:
+    """How long to wait after the next repetition: a server that is late is not asked ever more of."""
+    return min(pause_s * 1.5, REPEAT_MAX_S)
 
 
 @dataclass(slots=True, eq=False)
@@ -51,11 +60,12 @@ class Entry:
     phase_untold: bool = False
     """It has come to another phase since the last report: an acknowledgement of that one is none of this."""
     told_phase_at: float = 0.0
-    report_pause_s: float = 0.0
+    report_pause_s: float = REPEAT_S
     sent_offset: int = 0
     """Into the spool: what was sent over the link of this connection."""
     output_at: float = 0.0
     """When output that was sent over the link and is not acknowledged is sent again."""
+    output_pause_s: float = REPEAT_S
     post_at: float = 0.0
     """When the next post of output may go."""
 

@@ -15,7 +15,7 @@ import msgspec
 from deployx_agent.connection.transport import Answer, RequestError, SendError, Sink
 from deployx_agent.logs import Log
 from deployx_agent.tasks import steps
-from deployx_agent.tasks.entry import Entry, clock
+from deployx_agent.tasks.entry import REPEAT_S, Entry, clock, longer
 from deployx_agent.tasks.reporting import updates_of, with_output
 from deployx_protocol import checks, events, frames, limits
 from deployx_protocol.checks import InvalidPayload
@@ -28,8 +28,6 @@ from deployx_protocol.task_messages import (
 )
 
 GATHER_S = 0.1
-REPEAT_S = 5.0
-REPEAT_MAX_S = 30.0
 PHASES_S = 1.0
 """Between two reports of what a release is at."""
 POST_PAUSE_S = 0.5
@@ -181,6 +179,7 @@ class Outbox:
         entry.spool.saved(output.next_seq)
         offset = entry.spool.saved_offset
         entry.sent_offset = max(entry.sent_offset, offset) if offset >= before else offset
+        entry.output_pause_s = REPEAT_S
         entry.output_at = clock() + REPEAT_S
         self._settle(entry)
         if entry.spool.unsaved:
@@ -203,7 +202,7 @@ class Outbox:
         """Send over this connection until cancelled, or until it is gone."""
         for entry in list(self._entries.values()):
             self.report(entry)
-            entry.sent_offset, entry.output_at = entry.spool.saved_offset, 0.0
+            entry.sent_offset, entry.output_at, entry.output_pause_s = entry.spool.saved_offset, 0.0, REPEAT_S
             self.has_output(entry)
         try:
             async with asyncio.TaskGroup() as group:
@@ -282,8 +281,8 @@ class Outbox:
     async def _report(self, link: Link, entries: list[Entry], now: float) -> None:
         for entry in entries:
             entry.report_at = now + entry.report_pause_s
-            entry.report_pause_s = min(entry.report_pause_s * 1.5, REPEAT_MAX_S)
-        updates = updates_of(entries, now, REPEAT_S)
+            entry.report_pause_s = longer(entry.report_pause_s)
+        updates = updates_of(entries, now)
         await link.send(events.TASK_UPDATES, {"updates": updates})
 
     async def _preview(self, link: Link, entry: Entry, now: float) -> None:
@@ -291,6 +290,7 @@ class Outbox:
         spool = entry.spool
         if entry.sent_offset > spool.saved_offset and now >= entry.output_at:
             entry.sent_offset = spool.saved_offset
+            entry.output_pause_s = longer(entry.output_pause_s)
         if entry.sent_offset == 0 and entry.task_id in self._reports and with_output(entry):
             return  # it goes with the report
         while entry.sent_offset < min(spool.size, limits.OUTPUT_PREVIEW_BYTES):
@@ -300,7 +300,7 @@ class Outbox:
                 message = TaskOutput(task_id=entry.task_id, chunks=chunks[start : start + _CHUNKS_PER_MESSAGE])
                 await link.send(events.TASK_OUTPUT, message.to_json())
             entry.sent_offset += len(raw)
-            entry.output_at = now + REPEAT_S
+            entry.output_at = now + entry.output_pause_s
 
     # ------------------------------------------------------------ posting
 

@@ -22,9 +22,9 @@ def with_output(entry: Entry) -> bool:
     return entry.final is not None and 0 < spool.size <= UPDATE_OUTPUT_MAX_BYTES and spool.chunks <= _CHUNKS_MAX
 
 
-def updates_of(entries: Iterable[Entry], now: float, repeat_s: float) -> list[dict[str, Any]]:
+def updates_of(entries: Iterable[Entry], now: float) -> list[dict[str, Any]]:
     """What is reported of ``entries`` now, as JSON: an end was checked when it was made. Output that goes with one
-    counts as sent, for ``repeat_s``."""
+    counts as sent."""
     updates: list[dict[str, Any]] = []
     bytes_left, chunks_left = _OUTPUT_BYTES, _CHUNKS_PER_MESSAGE
     for entry in entries:
@@ -39,7 +39,7 @@ def updates_of(entries: Iterable[Entry], now: float, repeat_s: float) -> list[di
             update["output"] = [OutputChunk.of(*frame).to_json() for frame in frames.decode(raw)]
             bytes_left -= spool.size
             chunks_left -= spool.chunks
-            entry.sent_offset, entry.output_at = spool.size, now + repeat_s
+            entry.sent_offset, entry.output_at = spool.size, now + entry.output_pause_s
         updates.append(update)
     return updates
 

@@ -62,6 +62,11 @@ class _Owed:
     sent_seq: int = 0
     output_at: float = 0.0
     """When what was sent of its output and is not acknowledged is said again."""
+    output_pause_s: float = REPEAT_S
+
+
+def _longer(pause_s: float) -> float:
+    return min(pause_s * 1.5, REPEAT_MAX_S)
 
 
 class Outbox:
@@ -138,6 +143,7 @@ class Outbox:
         owed = self._owed.get(entry.task_id)
         if owed:
             owed.sent_seq = next_seq if gap else max(owed.sent_seq, next_seq)
+            owed.output_pause_s = REPEAT_S
             owed.output_at = asyncio.get_running_loop().time() + REPEAT_S
         self._settle(entry)
         self._wake.set()
@@ -193,7 +199,7 @@ class Outbox:
                 yield from self._preview(owed, now)
             if entry.saved_state is not entry.state and owed.report_at <= now:
                 owed.report_at = now + owed.pause_s
-                owed.pause_s = min(owed.pause_s * 1.5, REPEAT_MAX_S)
+                owed.pause_s = _longer(owed.pause_s)
                 updates += self._updates(owed, now)
         for start in range(0, len(updates), _UPDATES_PER_MESSAGE):
             yield events.TASK_UPDATES, TaskUpdates(updates=updates[start : start + _UPDATES_PER_MESSAGE]).to_json()
@@ -209,11 +215,12 @@ class Outbox:
         entry = owed.entry
         if owed.sent_seq > entry.saved_seq and now >= owed.output_at:
             owed.sent_seq = entry.saved_seq  # unanswered for so long: it is said once more
+            owed.output_pause_s = _longer(owed.output_pause_s)
         while owed.sent_seq < entry.preview:
             end = self._end(entry, owed.sent_seq, entry.preview, _MESSAGE_BYTES)
             end = owed.sent_seq + 1 if self.mood.mixed else min(end, owed.sent_seq + _CHUNKS_PER_MESSAGE)
             chunks = [OutputChunk.of(seq, *entry.chunks[seq]) for seq in range(owed.sent_seq, end)]
-            owed.sent_seq, owed.output_at = end, now + REPEAT_S
+            owed.sent_seq, owed.output_at = end, now + owed.output_pause_s
             yield events.TASK_OUTPUT, TaskOutput(task_id=entry.task_id, chunks=chunks).to_json()
 
     def _end(self, entry: Entry, start: int, end: int, most_bytes: int) -> int:
@@ -235,7 +242,7 @@ class Outbox:
             task_id=entry.task_id, state=entry.state, phase=entry.phase, percent=entry.percent
         )
         if self._goes_along(owed):
-            owed.sent_seq, owed.output_at = 1, now + REPEAT_S
+            owed.sent_seq, owed.output_at = 1, now + owed.output_pause_s
             present = msgspec.structs.replace(present, output=[OutputChunk.of(0, *entry.chunks[0])])
         said = [*(earlier if self.mood.mixed or self.mood.twice else ()), present]
         if self.mood.mixed:
