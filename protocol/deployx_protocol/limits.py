@@ -49,6 +49,9 @@ TASK_CODE_MAX: Final = 64
 TASK_MESSAGE_MAX: Final = 500
 CHUNK_MAX_BYTES: Final = 32_768
 """Of one chunk of output; as base64 it fits a message with room to spare."""
+CHUNK_BYTES: Final = 8_192
+"""So much agents put into one, and into one message: for as long as a connection is open its server keeps room for the
+largest message that came over it."""
 UPDATE_OUTPUT_MAX_BYTES: Final = 4_096
 """Of the output that goes with the report of a task's end."""
 OUTPUT_PREVIEW_BYTES: Final = 262_144

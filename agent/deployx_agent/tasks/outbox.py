@@ -294,7 +294,7 @@ class Outbox:
         if entry.sent_offset == 0 and entry.task_id in self._reports and with_output(entry):
             return  # it goes with the report
         while entry.sent_offset < min(spool.size, limits.OUTPUT_PREVIEW_BYTES):
-            raw = spool.read(entry.sent_offset, limits.CHUNK_MAX_BYTES)
+            raw = spool.read(entry.sent_offset, limits.CHUNK_BYTES)
             chunks = [OutputChunk.of(*frame) for frame in frames.decode(raw)]
             for start in range(0, len(chunks), _CHUNKS_PER_MESSAGE):
                 message = TaskOutput(task_id=entry.task_id, chunks=chunks[start : start + _CHUNKS_PER_MESSAGE])

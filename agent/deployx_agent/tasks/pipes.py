@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from deployx_agent.tasks.spool import Spool
-from deployx_protocol.limits import CHUNK_MAX_BYTES
+from deployx_protocol.limits import CHUNK_BYTES, CHUNK_MAX_BYTES
 from deployx_protocol.task_messages import STDOUT
 
 GATHER_S = 0.1
@@ -89,9 +89,9 @@ class Collector:
         if not self._pending:
             self._pending_since = time.monotonic()
         self._pending += data
-        while len(self._pending) >= CHUNK_MAX_BYTES:
-            self._keep(bytes(self._pending[:CHUNK_MAX_BYTES]))
-            del self._pending[:CHUNK_MAX_BYTES]
+        while len(self._pending) >= CHUNK_BYTES:
+            self._keep(bytes(self._pending[:CHUNK_BYTES]))
+            del self._pending[:CHUNK_BYTES]
             self._pending_since = time.monotonic()
 
     def _slow_down(self) -> None:

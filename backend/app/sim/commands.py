@@ -15,7 +15,7 @@ _BROKEN_SHARE = 0.08
 _PACKAGES = ("libssl3 3.0.15-1~deb12u1", "openssl 3.0.15-1~deb12u1", "tzdata 2026a-0+deb12u1", "vim-tiny 2:9.0.1378-2")
 _MUCH_EVERY = 8
 """Of so many devices one has much to print when it is asked for a ``dump``: more than goes over the link."""
-_BLOCK = bytes(range(256)) * 120
+_BLOCK = bytes(range(256)) * 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _dump(dice: random.Random, machine: Machine) -> Doing:
     much = int(machine.machine_id, 16) % _MUCH_EVERY == 0
     chunks = [
         (STDERR if number % 5 == 4 else STDOUT, f"{machine.hostname} {number} ".encode() + dice.randbytes(8) + _BLOCK)
-        for number in range(dice.randrange(10, 14) if much else 1)
+        for number in range(dice.randrange(40, 56) if much else 4)
     ]
     return Doing(dice.uniform(0.0, 0.5), 0, chunks)
 

@@ -31,7 +31,6 @@ _UPDATES_PER_MESSAGE = 40
 _CHUNKS_PER_MESSAGE = 100
 _WITH_END_BYTES = 512
 """So much output goes with the report of a task's end, however many of those are in a message."""
-_MESSAGE_BYTES = 32_768
 Outgoing = tuple[str, dict[str, Any]]
 
 
@@ -217,7 +216,7 @@ class Outbox:
             owed.sent_seq = entry.saved_seq  # unanswered for so long: it is said once more
             owed.output_pause_s = _longer(owed.output_pause_s)
         while owed.sent_seq < entry.preview:
-            end = self._end(entry, owed.sent_seq, entry.preview, _MESSAGE_BYTES)
+            end = self._end(entry, owed.sent_seq, entry.preview, limits.CHUNK_BYTES)
             end = owed.sent_seq + 1 if self.mood.mixed else min(end, owed.sent_seq + _CHUNKS_PER_MESSAGE)
             chunks = [OutputChunk.of(seq, *entry.chunks[seq]) for seq in range(owed.sent_seq, end)]
             owed.sent_seq, owed.output_at = end, now + owed.output_pause_s
