@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from app import main
-from app.realtime.agentlink import connection, turns
+from app.realtime.agentlink import connection, handover, turns
 from app.web.metrics import Metrics
 from deployx_protocol import events
 from deployx_protocol.packets import Why
@@ -71,6 +71,30 @@ async def test_each_heartbeat_is_answered_whichever_way_it_is_taken(serve: Serve
                 )
         await link.send('4207["ping",{}]')
         assert await link.event_or_end() is None, "an acknowledgement id with a zero in front was taken"
+
+
+async def test_what_is_kept_for_a_connection_is_as_long_as_its_messages(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = 0
+    offer = handover._Protocol.get_buffer
+
+    def offering(protocol: handover._Protocol, hint: int) -> memoryview:
+        nonlocal longest
+        room = offer(protocol, hint)
+        longest = max(longest, len(room))
+        return room
+
+    monkeypatch.setattr(handover._Protocol, "get_buffer", offering)
+    node = await serve()
+    much, long = "x" * 8_192, "x" * 60_000
+    async with RawLink.connected(node.url) as link:
+        for number in range(1, 201):  # at once: far more than is read in one go
+            await link.send(f'42{number}["agent_leaving",{{"reason":"{much}"}}]')
+        assert await _acknowledgements(link, 200) == list(range(1, 201))
+        assert 8_192 < longest < 2 * 8_192
+        await link.send(f'421["agent_leaving",{{"reason":"{long}"}}]')
+        assert await _acknowledgements(link, 1) == [1]
 
 
 async def test_pieces_without_an_end_are_cut(serve: Serve) -> None:

@@ -23,6 +23,8 @@ from deployx_protocol import packets
 PATH = b"/socket.io/"
 READ_BUFFER_BYTES = 2048
 """To begin with; it grows to what a message needs."""
+_ROOM_LEFT = 300
+"""If less is free after a read, picows gives itself more room."""
 _FIRST_LINE = b"GET %b?" % PATH
 _FIRST = re.compile(rb"GET (\S+) HTTP/1\.1")
 _FIELD = re.compile(rb"([\w-]+): *([\x20-\x7e]*)")
@@ -54,6 +56,29 @@ class _Nobody(asyncio.Protocol):
 
 
 _NOBODY = _Nobody()
+
+
+class _Protocol(WSProtocol):  # type: ignore[misc]  # as its stub leaves it out
+    """picows, but of what has come it reads no more at a time than it has room for.
+
+    It doubles its buffer, for good, whenever a read has filled nine tenths of it: it takes that for a message that needs
+    the room. Most often there is only much to read. So it is offered less, but for a message that does need it.
+    """
+
+    __slots__ = ("_size",)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._size = len(super().get_buffer(-1))
+
+    def get_buffer(self, hint: int) -> memoryview:
+        """Where to put what comes next."""
+        room: memoryview = super().get_buffer(hint)
+        free = len(room)
+        while free > self._size:  # it was doubled when it was full, so more is free now than all was before
+            self._size *= 2
+        offered = min(self._size * 9 // 10, self._size - _ROOM_LEFT) - (self._size - free)
+        return room[: offered if offered > 0 else free - 1]  # with all of it, as much would be free as all was before
 
 
 class _Door:
@@ -146,7 +171,7 @@ class Handover:
                 return WSUpgradeResponseWithListener(_Yes(self._link.opening(connection)), connection)
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(503), None)
 
-        protocol = WSProtocol(
+        protocol = _Protocol(
             None,
             None,
             False,
