@@ -7,7 +7,6 @@ neither is anyone while this turn of the loop has read enough.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,8 @@ OUTGOING_MAX_BYTES = 1024 * 1024
 """What may wait for a peer that does not read; then the connection is cut."""
 WAITING_MAX = 32
 """Messages that may wait while an event is handled; then the peer is not read."""
+PUT_OFF_MAX = 2
+"""That may wait for the next turn of the loop; most have one to say, and go on being read."""
 MESSAGE_WALL_BYTES = 2 * limits.AGENT_MESSAGE_MAX_BYTES
 """Of one frame. A message above the limit is refused with a reason; this is the wall behind it."""
 
@@ -76,7 +77,7 @@ class AgentConnection(WSListener):
         self.closed = False
         self.watch = Watch()
         self._parts: bytearray | None = None
-        self._waiting: deque[bytes] | None = None
+        self._waiting: list[bytes] | None = None
         self._deaf = False
         self._work: asyncio.Task[Any] | None = None
         self._paused = False
@@ -220,9 +221,9 @@ class AgentConnection(WSListener):
             self._wait(raw)
         elif raw.endswith(_BEAT_LIST) and self._beat(raw):
             return
-        elif self._link.turns.is_over():
+        elif raw.startswith(_EVENT_TYPE) and self._link.turns.is_over():
             self._wait(raw)
-            self._put_off()
+            self._link.turns.put_off(self)
         else:
             self._read(raw)
 
@@ -261,31 +262,23 @@ class AgentConnection(WSListener):
 
     def _wait(self, raw: bytes) -> None:
         if self._waiting is None:
-            self._waiting = deque()
+            self._waiting = []
         self._waiting.append(raw)
-        if len(self._waiting) == WAITING_MAX:
-            self._do_not_listen()
+        if not self._deaf and len(self._waiting) >= (PUT_OFF_MAX if self._work is None else WAITING_MAX):
+            self._deaf = True
+            self.ws.underlying_transport.pause_reading()
 
     def _take_the_rest(self) -> None:
         """Take what was put off, whatever time it is: the peer goes, and may have said why."""
         while self._waiting and self._work is None:
-            self._read(self._waiting.popleft())
+            self._read(self._waiting.pop(0))
 
     def _gives_way(self) -> bool:
         """Whether what could be taken now is left for the next turn."""
         gives_way = bool(self._waiting) and self._work is None and self._link.turns.is_over()
         if gives_way:
-            self._put_off()
+            self._link.turns.put_off(self)
         return gives_way
-
-    def _put_off(self) -> None:
-        self._do_not_listen()
-        self._link.turns.put_off(self)
-
-    def _do_not_listen(self) -> None:
-        if not self._deaf:
-            self._deaf = True
-            self.ws.underlying_transport.pause_reading()
 
     def _take(self, packet: packets.Packet) -> None:
         """Handle a packet now; what has to wait for something goes on as a task, and the next ones wait for it."""
@@ -356,11 +349,11 @@ class AgentConnection(WSListener):
     def go_on(self) -> None:
         """Take what has waited: one message at least, and more until something has to be waited for again."""
         while self._waiting and self._work is None:
-            self._read(self._waiting.popleft())
+            self._read(self._waiting.pop(0))
             if self._gives_way():
                 return
         if not self._waiting:
-            self._waiting = None  # an empty one takes more than all else that is kept of a connection here
+            self._waiting = None
             if self._deaf and not self.closed:
                 self._deaf = False
                 self.ws.underlying_transport.resume_reading()

@@ -6,7 +6,7 @@ Invariant: only what is for the agents' link for certain is taken; everything el
 import asyncio
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -58,27 +58,34 @@ class _Nobody(asyncio.Protocol):
 _NOBODY = _Nobody()
 
 
+_get_buffer: Callable[[Any, int], memoryview] = WSProtocol.get_buffer
+
+
 class _Protocol(WSProtocol):  # type: ignore[misc]  # as its stub leaves it out
     """picows, but of what has come it reads no more at a time than it has room for.
 
-    It doubles its buffer, for good, whenever a read has filled nine tenths of it: it takes that for a message that needs
-    the room. Most often there is only much to read. So it is offered less, but for a message that does need it.
+    It doubles its buffer, for good, whenever a read has filled nine tenths of it: it takes that for a message that
+    needs the room. Most often there is only much to read. So it is offered less, but for a message that does need it.
     """
 
-    __slots__ = ("_size",)
+    __slots__ = ("_left", "_size")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._size = len(super().get_buffer(-1))
+        self._measure(len(_get_buffer(self, -1)))
 
     def get_buffer(self, hint: int) -> memoryview:
         """Where to put what comes next."""
-        room: memoryview = super().get_buffer(hint)
+        room = _get_buffer(self, hint)
         free = len(room)
-        while free > self._size:  # it was doubled when it was full, so more is free now than all was before
-            self._size *= 2
-        offered = min(self._size * 9 // 10, self._size - _ROOM_LEFT) - (self._size - free)
-        return room[: offered if offered > 0 else free - 1]  # with all of it, as much would be free as all was before
+        if free > self._size:  # it was doubled when it was full, so more is free now than all was before
+            self._measure(self._size * 2)
+        left = self._left
+        return room[: free - left if free > left else free - 1]  # with all, as much would be free as all was before
+
+    def _measure(self, size: int) -> None:
+        self._size = size
+        self._left = max(size // 10, _ROOM_LEFT)
 
 
 class _Door:

@@ -1,8 +1,8 @@
 """How much of one turn of the event loop may go into what agents say.
 
 A loop takes all that its sockets have before it does anything else: when a fleet answers at once that is many seconds,
-in which nobody is pinged, no lease renewed, nothing committed. So what agents say is taken for `READ_S` in each turn.
-Who comes later is not read, and goes on in the next turn, before those who come then.
+in which nobody is pinged, no lease renewed, nothing committed. So what agents say is taken for `READ_S` on end. Who
+comes later waits, and goes on in the next turn, before those who come then.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from collections import deque
 from typing import Protocol
 
 READ_S = 0.01
+BREAK_S = 0.001
+"""After so long without a message the loop has done something else. Nothing that is done with one takes longer."""
 
 
 class PutOff(Protocol):
@@ -24,22 +26,30 @@ class Turns:
     """The turns of this loop. Whoever takes a message asks first whether this one ``is_over``."""
 
     def __init__(self) -> None:
-        self._began: float | None = None
+        self._began = self._last = 0.0
+        self._over = False
         self._late: deque[PutOff] = deque()
 
     def is_over(self) -> bool:
         """Whether this turn has had its share."""
-        now = time.monotonic()
-        if self._began is None:
-            self._began = now
-            asyncio.get_running_loop().call_soon(self._next)
-        return now - self._began > READ_S
+        if not self._over:
+            now = time.monotonic()
+            if now > self._last + BREAK_S:
+                self._began = now
+            self._last = now
+            if now - self._began > READ_S:
+                self._over = True
+                asyncio.get_running_loop().call_soon(self._next)
+        return self._over
 
     def put_off(self, one: PutOff) -> None:
         """Have ``one`` go on in the next turn. To be called in a turn that is over."""
         self._late.append(one)
 
     def _next(self) -> None:
-        self._began = None
-        while self._late and not self.is_over():
+        self._over = False
+        self._began = self._last = time.monotonic()
+        while self._late:
             self._late.popleft().go_on()
+            if self.is_over():
+                break
