@@ -126,6 +126,7 @@ async def test_a_turn_of_the_loop_takes_what_it_has_time_for_and_then_everybody_
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "READ_S", 0.0)  # which is enough for one message
+    monkeypatch.setattr(turns, "WORDS_S", 0.0)
     turn = 0
     taken: list[tuple[int, str]] = []
     read = connection.AgentConnection._read
@@ -156,6 +157,18 @@ async def test_a_turn_of_the_loop_takes_what_it_has_time_for_and_then_everybody_
         assert all([await link.alive() for link in links])
 
 
+async def test_a_few_words_are_taken_when_there_is_no_time_for_more_but_not_before_what_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "READ_S", -1.0)
+    these = turns.Turns()
+    assert not these.is_over(turns.WORDS_BYTES)
+    assert these.is_over(turns.WORDS_BYTES + 1)
+    assert these.is_over(1)
+    await asyncio.sleep(0)
+    assert not these.is_over(1)
+
+
 async def test_what_was_put_off_is_heard_though_its_peer_has_gone(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +176,7 @@ async def test_what_was_put_off_is_heard_though_its_peer_has_gone(
     async with RawLink.connected(node.url) as link:
         await link.emit(events.AGENT_REGISTER, Machine().seed())
         await link.event(events.REGISTRATION_SUCCESS)
-        monkeypatch.setattr(turns, "READ_S", -1.0)  # every turn is over
+        monkeypatch.setattr(turns, "WORDS_S", -1.0)  # every turn is over
         await link.send('42["agent_leaving",{"reason":"the battery is empty"}]')
     [row] = await node.devices()
     gone = await node.status(row.agent_id, "offline")

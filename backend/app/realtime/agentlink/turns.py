@@ -1,8 +1,9 @@
 """How much of one turn of the event loop may go into what agents say.
 
 A loop takes all that its sockets have before it does anything else: when a fleet answers at once that is many seconds,
-in which nobody is pinged, no lease renewed, nothing committed. So what agents say is taken for `READ_S` on end. Who
-comes later waits, and goes on in the next turn, before those who come then.
+in which nobody is pinged, no lease renewed, nothing committed. So what agents say is taken for `READ_S` on end, or for
+`WORDS_S` as long as each says but a few words: to put off what ten thousand say at once costs more than to take it.
+Who comes later waits, and goes on in the next turn, before those who come then.
 """
 
 import asyncio
@@ -11,6 +12,9 @@ from collections import deque
 from typing import Protocol
 
 READ_S = 0.01
+WORDS_S = 0.25
+WORDS_BYTES = 512
+"""Of a message that tells how a task stands. Output is longer, and so is a list of many reports."""
 BREAK_S = 0.001
 """After so long without a message the loop has done something else. Nothing that is done with one takes longer."""
 
@@ -30,14 +34,14 @@ class Turns:
         self._over = False
         self._late: deque[PutOff] = deque()
 
-    def is_over(self) -> bool:
-        """Whether this turn has had its share."""
+    def is_over(self, size: int = WORDS_BYTES + 1) -> bool:
+        """Whether this turn has had its share, and a message of ``size`` bytes is for the next one."""
         if not self._over:
             now = time.monotonic()
             if now > self._last + BREAK_S:
                 self._began = now
             self._last = now
-            if now - self._began > READ_S:
+            if now - self._began > (WORDS_S if size <= WORDS_BYTES else READ_S):
                 self._over = True
                 asyncio.get_running_loop().call_soon(self._next)
         return self._over
