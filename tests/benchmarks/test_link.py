@@ -14,7 +14,7 @@ SERVERS = ("DeployX", "python-socketio", "node socket.io")
 @pytest.mark.soak
 def test_every_server_answers_and_has_a_row() -> None:
     ended = subprocess.run(
-        [sys.executable, PROGRAM, "--agents", "20", "--spread", "0.2"],
+        [sys.executable, PROGRAM, "--agents", "20", "--spread", "0.2", "--times", "1"],
         capture_output=True,
         text=True,
         timeout=110,
