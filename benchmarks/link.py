@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.serve import allow_many_connections
-from links.measure import SERVERS, Figures, best, measure
+from links.measure import SERVERS, Figures, measure, typical
 
 COLUMNS = (
     ("registered/s", "registered_per_s", "{:.0f}"),
@@ -43,7 +43,7 @@ async def main(options: argparse.Namespace) -> int:
                 watched = options.profiles if server == servers[0] else None
                 found[server].append(await measure(server, agents, options.spread, watched))
                 print(_row(found[server][-1]), flush=True)
-        print(_ratios([best(each) for each in found.values()]))
+        print(_ratios([typical(each) for each in found.values()]))
     return 0
 
 
@@ -53,7 +53,7 @@ def _row(figures: Figures) -> str:
 
 def _ratios(found: Sequence[Figures]) -> str:
     ours, *others = found
-    lines = ["The best of each:", *map(_row, found)]
+    lines = ["The medians:", *map(_row, found)]
     lines += [
         f"Beside {other.server}, for the same CPU: "
         f"{other.registration_us / ours.registration_us:.2f} × the registrations, "

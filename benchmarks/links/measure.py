@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import signal
+import statistics
 import sys
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from delivery.report import p99
@@ -42,13 +43,11 @@ class Figures:
     event_p99_ms: float
 
 
-def best(found: Sequence[Figures]) -> Figures:
-    """The best of each figure of one server: whatever else the machine does can only make it worse."""
-    of_each = asdict(found[0])
-    for figures in found[1:]:
-        for name, value in asdict(figures).items():
-            of_each[name] = (max if name.endswith("_per_s") else min)(of_each[name], value)
-    return Figures(**of_each)
+def typical(found: Sequence[Figures]) -> Figures:
+    """The median of each figure of one server."""
+    first = found[0]
+    numbers = [field.name for field in fields(Figures) if field.name not in ("server", "agents")]
+    return replace(first, **{name: statistics.median(getattr(each, name) for each in found) for name in numbers})
 
 
 @contextlib.asynccontextmanager

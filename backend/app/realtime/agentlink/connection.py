@@ -40,11 +40,6 @@ _SHORT = 9
 """Digits of an acknowledgement id that is in range for certain."""
 _EVENT_TYPE, _BEAT_LIST = _BEAT[:2], _BEAT[2:]
 _encode = msgspec.json.Encoder().encode
-_encode_into = msgspec.json.Encoder().encode_into
-_ROOM = 14
-"""Of the longest head of a frame (RFC 6455, 5.2), which picows writes before the message."""
-_FRAME = bytearray(_ROOM)
-"""The message that is being sent, whoever it is for: it is gone, or copied, when the call returns."""
 log = structlog.get_logger()
 
 
@@ -141,13 +136,6 @@ class AgentConnection(WSListener):
         if not self.closed and not (self._paused and self._is_too_slow()):
             self.ws.send(_TEXT, raw)
 
-    def _say_json(self, head: bytes, content: Any) -> None:
-        """Send one packet, as ``say`` does, past the connection's own buffer: among ten thousand none is in a cache."""
-        if not self.closed and not (self._paused and self._is_too_slow()):
-            _FRAME[_ROOM:] = head
-            _encode_into(content, _FRAME, len(_FRAME))
-            self.ws.send_reuse_external_bytearray(_TEXT, _FRAME, _ROOM)
-
     def _say_both(self, first: bytes, second: bytes) -> None:
         """Send two short packets for the price of one."""
         if not self.closed and not (self._paused and self._is_too_slow()):
@@ -162,7 +150,7 @@ class AgentConnection(WSListener):
 
     def tell(self, event: str, payload: Any) -> None:
         """Send an event."""
-        self._say_json(b"42", (event, payload))
+        self.say(b"42" + _encode((event, payload)))
 
     def ping(self) -> None:
         """Ask whether the peer is there."""
@@ -333,7 +321,7 @@ class AgentConnection(WSListener):
 
     def _acknowledge(self, ack_id: int | None, answer: Any) -> None:
         if ack_id is not None:
-            self._say_json(b"43%d" % ack_id, (answer,))
+            self.say(b"43%d%b" % (ack_id, _encode((answer,))))
 
     def _begin(
         self, step: Coroutine[Any, Any, Any], then: Callable[[Any, Any], None] | None = None, ack_id: int | None = None

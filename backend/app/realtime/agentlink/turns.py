@@ -12,7 +12,7 @@ from collections import deque
 from typing import Protocol
 
 READ_S = 0.01
-WORDS_S = 0.25
+WORDS_S = 0.5
 WORDS_BYTES = 512
 """Of a message that tells how a task stands. Output is longer, and so is a list of many reports."""
 BREAK_S = 0.001
