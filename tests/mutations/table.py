@@ -43,8 +43,8 @@ MUTATIONS = (
     Mutation(
         "01 agents' events are taken before CONNECT",
         "backend/app/realtime/agentlink/connection.py",
-        "        if isinstance(packet, packets.Event) and self.entered:",
-        "        if isinstance(packet, packets.Event):",
+        "        if type(packet) is packets.Event and self.entered:",
+        "        if type(packet) is packets.Event:",
         f"{TOO_EARLY}_before_the_connection_is_asked_for",
     ),
     Mutation(
