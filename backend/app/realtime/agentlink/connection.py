@@ -137,20 +137,21 @@ class AgentConnection(WSListener):
 
     def say(self, raw: bytes) -> None:
         """Send one packet, if the connection is open; cut the peer that lets too much wait."""
-        if not self.closed and not (self._paused and self._is_too_slow()):
+        if self._may_say():
             _FRAME[_ROOM:] = raw
             self.ws.send_reuse_external_bytearray(_TEXT, _FRAME, _ROOM)
 
     def _say_both(self, first: bytes, second: bytes) -> None:
         """Send two short packets for the price of one."""
-        if not self.closed and not (self._paused and self._is_too_slow()):
+        if self._may_say():
             self.ws.underlying_transport.write(b"\x81%c%b\x81%c%b" % (len(first), first, len(second), second))
 
-    def _is_too_slow(self) -> bool:
-        """Whether the peer has let too much wait, and is cut for it."""
-        if self.ws.underlying_transport.get_write_buffer_size() <= OUTGOING_MAX_BYTES:
+    def _may_say(self) -> bool:
+        if self.closed:
             return False
-        self.cut(Reason.TOO_SLOW, graceful=False)
+        if self._paused and self.ws.underlying_transport.get_write_buffer_size() > OUTGOING_MAX_BYTES:
+            self.cut(Reason.TOO_SLOW, graceful=False)
+            return False
         return True
 
     def tell(self, event: str, payload: Any) -> None:
@@ -282,7 +283,7 @@ class AgentConnection(WSListener):
 
     def _gives_way(self) -> bool:
         """Whether what could be taken now is left for the next turn."""
-        gives_way = self._work is None and bool(self._waiting) and self._link.turns.is_over()
+        gives_way = bool(self._waiting) and self._work is None and self._link.turns.is_over()
         if gives_way:
             self._link.turns.put_off(self)
         return gives_way
